@@ -1,0 +1,62 @@
+package backend
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Open opens the place of an existing repository. The address is a path, "local:" and a path, or, for tests, "mem:"; the
+// schemes of places on the network are refused with an error that wraps errors.ErrUnsupported. Where there is no
+// repository the error is [ErrNoRepository]. A backend that is an io.Closer wants to be closed.
+func Open(ctx context.Context, address string) (Backend, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	switch scheme, rest := splitAddress(address); scheme {
+	case "local":
+		return OpenLocal(rest)
+	case "mem":
+		return nil, ErrNoRepository // every memory is a new one
+	default:
+		return nil, unsupported(scheme)
+	}
+}
+
+// Create makes the place of a new repository, addressed as for [Open]. It leaves what it finds there alone, and if that is
+// a repository the error wraps fs.ErrExist. The place becomes one when the Config is saved.
+func Create(ctx context.Context, address string) (Backend, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	switch scheme, rest := splitAddress(address); scheme {
+	case "local":
+		return CreateLocal(ctx, rest)
+	case "mem":
+		return NewMemory(), nil
+	default:
+		return nil, unsupported(scheme)
+	}
+}
+
+// unsupported names the scheme alone, since the rest of an address may hold a password.
+func unsupported(scheme string) error {
+	return fmt.Errorf("repository at %s: %w", scheme, errors.ErrUnsupported)
+}
+
+// splitAddress splits "scheme:rest". What has no scheme is a path: a single letter is a drive of Windows, and a colon behind a
+// separator, or behind something that no scheme can be, belongs to the path.
+func splitAddress(address string) (scheme, rest string) {
+	scheme, rest, found := strings.Cut(address, ":")
+	if !found || len(scheme) < 2 {
+		return "local", address
+	}
+	for i, c := range []byte(scheme) {
+		letter := c >= 'a' && c <= 'z'
+		if !letter && (i == 0 || c != '+' && c != '-' && (c < '0' || c > '9')) {
+			return "local", address
+		}
+	}
+	return scheme, rest
+}

@@ -1,0 +1,115 @@
+package backend_test
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"russet/backend"
+	"russet/backend/backendtest"
+)
+
+func TestMemory(t *testing.T) {
+	t.Parallel()
+	backendtest.Run(t, func(*testing.T) backend.Backend { return backend.NewMemory() })
+}
+
+func TestLocal(t *testing.T) {
+	t.Parallel()
+	backendtest.Run(t, func(t *testing.T) backend.Backend { return createLocal(t, t.TempDir()) })
+}
+
+// TestFaultyIsTransparent runs the suite through a wrapper without faults.
+func TestFaultyIsTransparent(t *testing.T) {
+	t.Parallel()
+	backendtest.Run(t, func(*testing.T) backend.Backend {
+		return backendtest.NewFaulty(backend.NewMemory(), backendtest.Faults{})
+	})
+}
+
+func createLocal(t *testing.T, folder string) *backend.Local {
+	t.Helper()
+	l, err := backend.CreateLocal(t.Context(), folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := l.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	})
+	return l
+}
+
+func TestAddress(t *testing.T) {
+	t.Parallel()
+	folder := filepath.Join(t.TempDir(), "a", "b:c")
+	if _, err := backend.Open(t.Context(), folder); !errors.Is(err, backend.ErrNoRepository) {
+		t.Errorf("Open of nothing: got %v, want %v", err, backend.ErrNoRepository)
+	}
+	b, err := backend.Create(t.Context(), "local:"+folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := backend.Open(t.Context(), folder); !errors.Is(err, backend.ErrNoRepository) {
+		t.Errorf("Open without config: got %v, want %v", err, backend.ErrNoRepository)
+	}
+	if err := b.Save(t.Context(), backend.File{}, []byte("config")); err != nil {
+		t.Fatal(err)
+	}
+	for _, address := range []string{folder, "local:" + folder} {
+		if _, err := backend.Open(t.Context(), address); err != nil {
+			t.Errorf("Open %s: %v", address, err)
+		}
+		if _, err := backend.Create(t.Context(), address); !errors.Is(err, fs.ErrExist) {
+			t.Errorf("Create %s again: got %v, want %v", address, err, fs.ErrExist)
+		}
+	}
+	if _, err := backend.Create(t.Context(), "mem:"); err != nil {
+		t.Errorf("Create mem: %v", err)
+	}
+	if _, err := backend.Open(t.Context(), "mem:"); !errors.Is(err, backend.ErrNoRepository) {
+		t.Errorf("Open mem: got %v, want %v", err, backend.ErrNoRepository)
+	}
+}
+
+func TestAddressRefused(t *testing.T) {
+	t.Parallel()
+	for _, open := range []func(context.Context, string) (backend.Backend, error){backend.Open, backend.Create} {
+		for _, address := range []string{"sftp:me@host:/x", "s3:host/bucket", "rest:https://me:secret@host/", "swift+x:"} {
+			_, err := open(t.Context(), address)
+			if !errors.Is(err, errors.ErrUnsupported) {
+				t.Errorf("%s: got %v, want %v", address, err, errors.ErrUnsupported)
+			}
+			if err != nil && strings.Contains(err.Error(), "secret") {
+				t.Errorf("%s: the error holds the password: %v", address, err)
+			}
+		}
+		for _, address := range []string{"", "local:"} {
+			if _, err := open(t.Context(), address); !errors.Is(err, fs.ErrInvalid) {
+				t.Errorf("%q: got %v, want %v", address, err, fs.ErrInvalid)
+			}
+		}
+	}
+}
+
+func TestFileString(t *testing.T) {
+	t.Parallel()
+	name := strings.Repeat("ab", 32)
+	for _, c := range []struct {
+		file backend.File
+		want string
+	}{
+		{backend.File{}, "config"},
+		{backend.File{Kind: backend.Data, Name: name}, "data/" + name},
+		{backend.File{Kind: backend.Key, Name: "../x\n"}, `keys/"../x\n"`},
+		{backend.File{Kind: 9, Name: name}, "kind 9/" + name},
+	} {
+		if got := c.file.String(); got != c.want {
+			t.Errorf("got %s, want %s", got, c.want)
+		}
+	}
+}

@@ -1,0 +1,26 @@
+//go:build !linux && !darwin && !windows
+
+package backend
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+)
+
+// IsFull reports whether an error says that a drive is full or a quota used up.
+func IsFull(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+}
+
+// Free is not known for this system.
+func (l *Local) Free(context.Context) (int64, error) {
+	return 0, fmt.Errorf("free space: %w", errors.ErrUnsupported)
+}
+
+// removeFile removes a file; read-only files need no preparation here.
+func removeFile(root *os.Root, name string) error {
+	return root.Remove(name)
+}

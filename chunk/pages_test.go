@@ -1,0 +1,265 @@
+package chunk
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"hash/crc64"
+	"io"
+	"slices"
+	"testing"
+)
+
+// referencePages cuts a database in the plainest way.
+func referencePages(p Pol, page int, data []byte) []int {
+	table := crc64.MakeTable(uint64(p) | 1<<63)
+	var cuts []int
+	start, end := 0, 0
+	for end+page <= len(data) {
+		crc := crc64.Checksum(data[end:end+page], table)
+		end += page
+		held := end - start
+		ends := held >= 4096 && crc%2 == 0 || held >= 8192
+		if start >= 256<<20 {
+			ends = held >= 32768 && crc%4 == 0 || held >= 49152
+		}
+		if ends {
+			cuts = append(cuts, held)
+			start = end
+		}
+	}
+	for _, rest := range []int{end - start, len(data) - end} {
+		if rest > 0 {
+			cuts = append(cuts, rest)
+		}
+	}
+	return cuts
+}
+
+func TestPageHash(t *testing.T) {
+	t.Parallel()
+	for i := range 20 {
+		p, err := RandomPol()
+		if err != nil {
+			t.Fatal(err)
+		}
+		own, page := newPageHash(p), noise(byte(i), 512<<(i%8))
+		want := crc64.Checksum(page, crc64.MakeTable(uint64(p)|1<<63))
+		if got := own.sum(page); got != want {
+			t.Errorf("polynomial %v, page of %d: %x, want %x", p, len(page), got, want)
+		}
+	}
+}
+
+func TestPageSize(t *testing.T) {
+	t.Parallel()
+	for size, want := range map[uint16]int{
+		512: 512, 1024: 1024, 2048: 2048, 4096: 4096, 8192: 8192, 16384: 16384, 32768: 32768, 1: 65536,
+		0: 0, 2: 0, 256: 0, 511: 0, 513: 0, 4097: 0, 0x1100: 0, 0xffff: 0,
+	} {
+		b := binary.BigEndian.AppendUint16([]byte("SQLite format 3\x00"), size)
+		if got := pageSize(b); got != want {
+			t.Errorf("page size field %d: %d, want %d", size, got, want)
+		}
+		if got := pageSize(b[:len(b)-1]); got != 0 {
+			t.Errorf("header cut short: %d, want 0", got)
+		}
+	}
+	for _, magic := range []string{"SQLite format 2\x00", "SQLite format 3 ", "sqlite format 3\x00", "\x00SQLite format 3"} {
+		if got := pageSize([]byte(magic + "\x10\x00")); got != 0 {
+			t.Errorf("%q: page size %d, want 0", magic, got)
+		}
+	}
+}
+
+func TestDatabaseCuts(t *testing.T) {
+	t.Parallel()
+	other, err := RandomPol()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range []Pol{testPol, other} {
+		s := newTestCutter(t, p).NewSplitter()
+		for page := 512; page <= maxPage; page *= 2 {
+			data := database(byte(page>>9), page, 3<<20)
+			for _, size := range []int{
+				18, 511, 512, page - 1, page, page + 1, 2*page - 1, 2 * page, 8192, 8193, firstBuffer, 1_000_000, 3<<20 - 1, 3 << 20,
+			} {
+				got := lengths(t, s, bytes.NewReader(data[:size]), data[:size])
+				if want := referencePages(p, page, data[:size]); !slices.Equal(got, want) {
+					t.Errorf("pages of %d, %d bytes: groups of %v bytes, want %v", page, size, got, want)
+				}
+			}
+		}
+	}
+}
+
+// What lies in the index and what an attacker sees: groups have the sizes that were meant, and the key matters.
+func TestDatabaseGroupSizes(t *testing.T) {
+	t.Parallel()
+	data := database(1, 4096, 4<<20)
+	a := lengths(t, newTestCutter(t, testPol).NewSplitter(), bytes.NewReader(data), data)
+	count := map[int]int{}
+	for _, n := range a {
+		count[n]++
+	}
+	if len(count) != 2 || count[4096] < 300 || count[8192] < 300 {
+		t.Errorf("groups by size: %v, want as many of 4096 as of 8192 bytes", count)
+	}
+	other, err := RandomPol()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b := lengths(t, newTestCutter(t, other).NewSplitter(), bytes.NewReader(data), data); slices.Equal(a, b) {
+		t.Error("the cuts do not depend on the polynomial")
+	}
+}
+
+// One page changed changes its group and at most the next few.
+func TestDatabaseChangeIsLocal(t *testing.T) {
+	t.Parallel()
+	s := newTestCutter(t, testPol).NewSplitter()
+	data := database(1, 4096, 4<<20)
+	places := func() map[[2]int]bool {
+		m, at := map[[2]int]bool{}, 0
+		for _, n := range lengths(t, s, bytes.NewReader(data), data) {
+			m[[2]int{at, n}] = true
+			at += n
+		}
+		return m
+	}
+	before := places()
+	copy(data[2<<20:], "changed")
+	moved := 0
+	for place := range places() {
+		if !before[place] {
+			moved++
+		}
+	}
+	if moved > 20 {
+		t.Errorf("%d of %d groups moved", moved, len(before))
+	}
+}
+
+// repeat is an endless reader of one piece.
+type repeat struct {
+	piece []byte
+	at    int
+}
+
+func (r *repeat) Read(p []byte) (int, error) {
+	n := copy(p, r.piece[r.at:])
+	r.at = (r.at + n) % len(r.piece)
+	return n, nil
+}
+
+// Beyond 256 MiB the groups are larger, and the place where they begin decides.
+func TestDatabaseFar(t *testing.T) {
+	t.Parallel()
+	const page, size = 16 << 10, farOffset + 1<<20
+	piece := database(1, page, 1<<20+page)
+	s := newTestCutter(t, testPol).NewSplitter()
+	s.Reset(io.LimitReader(&repeat{piece: piece}, size))
+	at, near, far := 0, 0, []int(nil)
+	var tail []byte
+	for at < size {
+		b, err := s.Next()
+		if err != nil {
+			t.Fatalf("at %d: %v", at, err)
+		}
+		if at < farOffset {
+			near++
+			if len(b) != page {
+				t.Fatalf("%d bytes at %d, want %d", len(b), at, page)
+			}
+		} else {
+			far, tail = append(far, len(b)), append(tail, b...)
+		}
+		at += len(b)
+	}
+	if near*page != farOffset || len(tail) != 1<<20 {
+		t.Fatalf("%d near groups, then %d bytes", near, len(tail))
+	}
+	hash := newPageHash(testPol)
+	sizes := map[int]bool{}
+	for i, n := range far {
+		if got := hash.group(tail, page, farOffset); got != n {
+			t.Errorf("far group %d: %d bytes, want %d", i, n, got)
+		}
+		sizes[n] = true
+		tail = tail[n:]
+	}
+	if !sizes[32<<10] || !sizes[48<<10] {
+		t.Errorf("far groups of %v bytes, want 32 KiB and 48 KiB", far)
+	}
+}
+
+// The two rules meet at 256 MiB, where the group begins.
+func TestGroupOffset(t *testing.T) {
+	t.Parallel()
+	hash := newPageHash(testPol)
+	for page := 512; page <= maxPage; page *= 2 {
+		data := noise(byte(page>>9), 4*maxPage)
+		for _, offset := range []int64{0, farOffset - 512, farOffset, farOffset + 512, 1 << 40} {
+			low, high, mask := 4096, 8192, uint64(1)
+			if offset >= 256<<20 {
+				low, high, mask = 32768, 49152, 3
+			}
+			got := hash.group(data, page, offset)
+			for n := page; n <= got; n += page {
+				crc := crc64.Checksum(data[n-page:n], crc64.MakeTable(uint64(testPol)|1<<63))
+				ends := n >= high || n >= low && crc&mask == 0
+				if ends != (n == got) {
+					t.Errorf("pages of %d at %d: group of %d bytes, and %d end one: %v", page, offset, got, n, ends)
+				}
+			}
+			if got > maxPage || got == 0 {
+				t.Errorf("pages of %d at %d: group of %d bytes", page, offset, got)
+			}
+		}
+	}
+}
+
+// steady fills b with bytes that no version of Go will ever change: SplitMix64.
+func steady(seed uint64, b []byte) {
+	for i := range len(b) / 8 {
+		seed += 0x9e3779b97f4a7c15
+		z := (seed ^ seed>>30) * 0xbf58476d1ce4e5b9
+		z = (z ^ z>>27) * 0x94d049bb133111eb
+		binary.LittleEndian.PutUint64(b[8*i:], z^z>>31)
+	}
+}
+
+// The cuts are fixed for ever: a repository that was written with others would store every file again.
+func TestGoldenCuts(t *testing.T) {
+	t.Parallel()
+	s := newTestCutter(t, testPol).NewSplitter()
+	for _, c := range []struct {
+		name  string
+		page  int
+		size  int
+		first []int
+		all   string // SHA-256 of the lengths, each as 32 bits, big-endian
+	}{
+	} {
+		data := make([]byte, c.size+8)
+		steady(uint64(c.page), data)
+		if c.page != 0 {
+			copy(data, database(0, c.page, 18))
+		}
+		// Pages of a table: a header, room that is not used, cells at the end.
+		for at := 4096; c.page != 0 && at+c.page <= c.size; at += c.page {
+			clear(data[at+8 : at+8+c.page/2])
+		}
+		data = data[:c.size]
+		got := lengths(t, s, bytes.NewReader(data), data)
+		h := sha256.New()
+		for _, n := range got {
+			h.Write(binary.BigEndian.AppendUint32(nil, uint32(n)))
+		}
+		if all := hex.EncodeToString(h.Sum(nil)); !slices.Equal(got[:len(c.first)], c.first) || all != c.all {
+			t.Errorf("%s: cuts have changed: %v…, all %s", c.name, got[:min(len(got), 12)], all)
+		}
+	}
+}

@@ -1,0 +1,169 @@
+// Package durable writes small numbers of files that survive a power cut.
+//
+//	root, err := os.OpenRoot(folder)
+//	err = durable.WriteFile(root, "keys/3fa2", data, 0o400)
+//
+// When WriteFile returns nil, the name holds the new bytes, all of them, after a crash of the program, of the system,
+// or of the power; when it returns an error or never returns, the name holds what it held before, or the new bytes,
+// and never anything between. What it cannot prevent: a drive that reports its cache as written when it is not, and a
+// file system without a sync operation (some network shares), whose refusal is passed over.
+//
+// A file that was being written when the program died stays behind under a temporary name; see [IsTemporary].
+//
+// All names are names below an [os.Root] in slash form: a symbolic link that leads out of it is an error. All functions
+// may be called concurrently, for the same name too.
+package durable
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+)
+
+// temporaryMark stands between a file's name and the random part of its temporary name. It is restic's, so that
+// leftovers of either program are known to both.
+const temporaryMark = "-tmp-"
+
+// attempts bounds the search for a temporary name that is free: with 64 random bits a second one is never needed.
+const attempts = 10
+
+// WriteFile puts data into the file name, replacing what was there. The folder must exist. The file has exactly the
+// permissions perm afterwards, whatever the umask, where the file system has permissions at all. Errors wrap those of
+// the operating system, for instance syscall.ENOSPC; nothing temporary is left behind then. The last element of name
+// may have at most 230 bytes, since the temporary name is longer.
+func WriteFile(root *os.Root, name string, data []byte, perm fs.FileMode) error {
+	temporary, err := writeTemporary(root, name, data)
+	if err != nil {
+		return err
+	}
+	if err := replace(root, temporary, name); err != nil {
+		return errors.Join(err, bare(root.Remove(temporary)))
+	}
+	return settle(root, name, perm)
+}
+
+// CreateFile is [WriteFile] for a name that must not exist: the error wraps fs.ErrExist then, and the file is untouched.
+// Two programs that race for the name are told apart where the file system has hard links; elsewhere the later one may win.
+func CreateFile(root *os.Root, name string, data []byte, perm fs.FileMode) error {
+	if _, err := root.Lstat(name); err == nil {
+		return fmt.Errorf("create: %w", fs.ErrExist)
+	}
+	temporary, err := writeTemporary(root, name, data)
+	if err != nil {
+		return err
+	}
+	switch err := root.Link(temporary, name); {
+	case err == nil:
+		// A leftover second name does no harm, so that it cannot be removed is no reason to fail.
+		_ = root.Remove(temporary)
+	case errors.Is(err, fs.ErrExist):
+		return errors.Join(fmt.Errorf("create: %w", fs.ErrExist), bare(root.Remove(temporary)))
+	default: // FAT, exFAT and many network shares have no hard links and say so in many ways
+		if _, err := root.Lstat(name); err == nil {
+			return errors.Join(fmt.Errorf("create: %w", fs.ErrExist), bare(root.Remove(temporary)))
+		}
+		if err := replace(root, temporary, name); err != nil {
+			return errors.Join(err, bare(root.Remove(temporary)))
+		}
+	}
+	return settle(root, name, perm)
+}
+
+// Mkdir makes the folder name, whose parent must exist, so that a power cut does not undo it. The error wraps
+// fs.ErrExist when the name is taken.
+func Mkdir(root *os.Root, name string, perm fs.FileMode) error {
+	if err := root.Mkdir(name, perm); err != nil {
+		return fmt.Errorf("make folder: %w", bare(err))
+	}
+	return SyncFolder(root, path.Dir(name))
+}
+
+// SyncFolder makes the names in a folder, and the absence of removed ones, survive a power cut. It does nothing on
+// Windows, which has no such operation and keeps names in the journal of the file system.
+func SyncFolder(root *os.Root, name string) error {
+	if err := syncFolder(root, name); err != nil {
+		return fmt.Errorf("sync folder: %w", bare(err))
+	}
+	return nil
+}
+
+// SyncFile makes the bytes of a file that somebody else may have written, and its name, survive a power cut.
+func SyncFile(root *os.Root, name string) error {
+	if err := syncContent(root, name); err != nil {
+		return fmt.Errorf("sync: %w", bare(err))
+	}
+	return SyncFolder(root, path.Dir(name))
+}
+
+// IsTemporary reports whether name, the last element of a path, has the form of a file that WriteFile has begun, and
+// gives the name that it was to get.
+func IsTemporary(name string) (final string, ok bool) {
+	final, random, ok := strings.Cut(name, temporaryMark)
+	return final, ok && final != "" && random != ""
+}
+
+// writeTemporary writes data beside name and makes it durable there. On an error nothing is left behind.
+func writeTemporary(root *os.Root, name string, data []byte) (temporary string, err error) {
+	f, temporary, err := createTemporary(root, name)
+	if err != nil {
+		return "", fmt.Errorf("create: %w", bare(err))
+	}
+	_, err = f.Write(data)
+	if err == nil {
+		err = syncOpened(f)
+	}
+	// The error of Close counts: network file systems report there that the space is used up.
+	if closed := f.Close(); err == nil {
+		err = closed
+	}
+	if err != nil {
+		return "", fmt.Errorf("write: %w", bare(err))
+	}
+	return temporary, nil
+}
+
+func createTemporary(root *os.Root, name string) (f *os.File, temporary string, err error) {
+	for range attempts {
+		var random [8]byte
+		_, _ = rand.Read(random[:]) // never fails: it ends the program instead
+		temporary = name + temporaryMark + hex.EncodeToString(random[:])
+		f, err = root.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		if !errors.Is(err, fs.ErrExist) {
+			break
+		}
+	}
+	return f, temporary, err
+}
+
+func replace(root *os.Root, temporary, name string) error {
+	allowReplacing(root, name)
+	if err := root.Rename(temporary, name); err != nil {
+		return fmt.Errorf("rename: %w", bare(err))
+	}
+	return nil
+}
+
+// settle sets the permissions only now, since some network shares do not rename a file that is read-only, and makes
+// the name durable. Permissions are a guard against accidents and not part of the promise: a file system without any
+// (FAT, exFAT, most shares) is no reason to call a file unsaved that is saved.
+func settle(root *os.Root, name string, perm fs.FileMode) error {
+	_ = root.Chmod(name, perm)
+	return SyncFolder(root, path.Dir(name))
+}
+
+// bare takes the path off an error of package os: it would name the folder that the root was opened at, which is the
+// caller's to tell or to keep.
+func bare(err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return e.Err
+	}
+	if e, ok := errors.AsType[*os.LinkError](err); ok {
+		return e.Err
+	}
+	return err
+}

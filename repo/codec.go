@@ -1,0 +1,72 @@
+package repo
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+
+	"github.com/klauspost/compress"
+	"github.com/klauspost/compress/zstd"
+)
+
+// codec compresses and decompresses zstd frames as restic does: one frame, no
+// checksum (the envelope has a MAC), content size present, a window that keeps
+// memory small. Safe for concurrent use.
+type codec struct {
+	enc *zstd.Encoder
+	dec *zstd.Decoder
+}
+
+func newCodec() (*codec, error) {
+	enc, err := zstd.NewWriter(nil,
+		zstd.WithEncoderCRC(false),
+		zstd.WithWindowSize(512<<10),
+		zstd.WithEncoderLevel(zstd.SpeedDefault),
+		zstd.WithEncoderConcurrency(runtime.GOMAXPROCS(0)))
+	if err != nil {
+		return nil, fmt.Errorf("make compressor: %w", err)
+	}
+	dec, err := zstd.NewReader(nil,
+		zstd.WithDecoderConcurrency(runtime.GOMAXPROCS(0)),
+		zstd.WithDecoderMaxMemory(maxBlob))
+	if err != nil {
+		return nil, fmt.Errorf("make decompressor: %w", err)
+	}
+	return &codec{enc, dec}, nil
+}
+
+// compress appends the frame of plain to dst.
+func (c *codec) compress(dst, plain []byte) []byte { return c.enc.EncodeAll(plain, dst) }
+
+// decompress appends the content of frame, at most limit bytes, to dst.
+func (c *codec) decompress(dst, frame []byte, limit int) ([]byte, error) {
+	var h zstd.Header
+	if err := h.Decode(frame); err == nil && h.HasFCS && h.FrameContentSize > uint64(limit) {
+		return nil, fmt.Errorf("decompress: content of %d bytes is over the limit", h.FrameContentSize)
+	}
+	out, err := c.dec.DecodeAll(frame, dst)
+	if err != nil {
+		return nil, fmt.Errorf("decompress: %w", err)
+	}
+	if len(out)-len(dst) > limit {
+		return nil, errors.New("decompress: content is over the limit")
+	}
+	return out, nil
+}
+
+const (
+	// sampleSize is how much of a blob is looked at before it is compressed.
+	sampleSize = 64 << 10
+	// minGain is the share, 1/32, that compression must save to be kept:
+	// below it every later read would pay for next to nothing.
+	minGain = 32
+)
+
+// worthwhile tells whether compression of plain is likely to save anything.
+// Photos and videos are most of a phone and save nothing.
+func worthwhile(plain []byte) bool {
+	if len(plain) < 2<<10 {
+		return true // too short to judge, and cheap
+	}
+	return compress.Estimate(plain[:min(len(plain), sampleSize)]) > 0.02
+}

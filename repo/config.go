@@ -1,0 +1,178 @@
+package repo
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"russet/backend"
+	"russet/chunk"
+	"russet/crypto"
+	"russet/index"
+)
+
+// What a person can act on.
+var (
+	// ErrWrongPassword: no key file of the repository opens with the password.
+	ErrWrongPassword = errors.New("wrong password or no key found")
+	// ErrDamaged: bytes in the repository are not what was written there.
+	ErrDamaged = errors.New("repository is damaged")
+	// ErrLocked: another process holds a lock that forbids what was asked.
+	ErrLocked = errors.New("repository is locked")
+	// ErrNotFound: no snapshot matches what was asked for.
+	ErrNotFound = errors.New("no matching snapshot")
+)
+
+// Config is the file of that name in a repository's root (restic design
+// document, "Config"). Unknown fields are ignored on reading.
+type Config struct {
+	Version    uint      `json:"version"`
+	ID         chunk.ID  `json:"id"`
+	Polynomial chunk.Pol `json:"chunker_polynomial"`
+}
+
+// Repository is an open repository. Its methods may be called concurrently,
+// except that LoadIndex must not run beside others.
+type Repository struct {
+	be     backend.Backend
+	key    *crypto.Key
+	keyID  chunk.ID
+	config Config
+	index  *index.Index
+	cutter *chunk.Cutter
+	codec  *codec
+}
+
+// InitOptions are what ends up in the new repository besides random numbers.
+type InitOptions struct {
+	Version uint        // 1 or 2; 0 means 2
+	Cost    crypto.Cost // of deriving the key from the password; zero means crypto.DefaultCost
+	Owner   Owner       // noted in the key file, in plain
+}
+
+// Init makes a repository in be, which must hold none (fs.ErrExist), and
+// opens it. The password may not be empty.
+func Init(ctx context.Context, be backend.Backend, password string, opt InitOptions) (*Repository, error) {
+	if password == "" {
+		return nil, errors.New("create repository: the password is empty")
+	}
+	if opt.Version == 0 {
+		opt.Version = 2
+	}
+	if err := holdsNothing(ctx, be); err != nil {
+		return nil, fmt.Errorf("create repository: %w", err)
+	}
+	pol, err := chunk.RandomPol()
+	if err != nil {
+		return nil, fmt.Errorf("draw chunker polynomial: %w", err)
+	}
+	r := &Repository{be: be, key: crypto.NewKey(), config: Config{Version: opt.Version, Polynomial: pol}}
+	rand.Read(r.config.ID[:])
+	if r.keyID, err = r.AddKey(ctx, password, opt.Cost, opt.Owner); err != nil {
+		return nil, fmt.Errorf("create repository: %w", err)
+	}
+	plain, err := json.Marshal(r.config)
+	if err != nil {
+		return nil, fmt.Errorf("encode config: %w", err)
+	}
+	// The config comes last: without it the folder is no repository yet.
+	if err := be.Save(ctx, backend.File{Kind: backend.Config}, r.key.Seal(nil, plain)); err != nil {
+		return nil, fmt.Errorf("save config: %w", err)
+	}
+	return Open(ctx, be, password)
+}
+
+// holdsNothing refuses a place in which a config or a key lies: a second
+// config would make every file of the first unreadable.
+func holdsNothing(ctx context.Context, be backend.Backend) error {
+	var b [1]byte
+	_, err := be.Load(ctx, backend.File{Kind: backend.Config}, 0, b[:])
+	if err == nil {
+		return fs.ErrExist
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for _, err := range be.List(ctx, backend.Key) {
+		if err != nil {
+			return err
+		}
+		return fmt.Errorf("keys without a config are there: %w", fs.ErrExist)
+	}
+	return nil
+}
+
+// Open opens the repository in be. The error is backend.ErrNoRepository,
+// ErrWrongPassword or ErrDamaged where it is one of these.
+func Open(ctx context.Context, be backend.Backend, password string) (*Repository, error) {
+	sealed, err := loadAll(ctx, be, backend.File{Kind: backend.Config}, maxConfig)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("open repository: %w", backend.ErrNoRepository)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open repository: %w", err)
+	}
+	r := &Repository{be: be, index: index.New()}
+	if r.key, r.keyID, err = openKey(ctx, be, password); err != nil {
+		return nil, fmt.Errorf("open repository: %w", err)
+	}
+	if err := r.readConfig(sealed); err != nil {
+		return nil, fmt.Errorf("open repository: read config: %w", err)
+	}
+	if r.cutter, err = chunk.NewCutter(r.config.Polynomial); err != nil {
+		return nil, fmt.Errorf("open repository: %w: %w", ErrDamaged, err)
+	}
+	if r.codec, err = newCodec(); err != nil {
+		return nil, fmt.Errorf("open repository: %w", err)
+	}
+	return r, nil
+}
+
+// maxConfig is far above what any writer puts in (rustic's has some 20 fields).
+const maxConfig = 1 << 20
+
+func (r *Repository) readConfig(sealed []byte) error {
+	plain, err := r.key.Open(nil, sealed)
+	if err != nil {
+		// The key opened, so the password is right: the config is damaged.
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	var foreign struct {
+		Chunker  string `json:"chunker"`
+		IsHot    bool   `json:"is_hot"`
+		MinSize  uint64 `json:"chunk_min_size"`
+		MeanSize uint64 `json:"chunk_size"`
+		MaxSize  uint64 `json:"chunk_max_size"`
+	}
+	if err := errors.Join(json.Unmarshal(plain, &r.config), json.Unmarshal(plain, &foreign)); err != nil {
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	if v := r.config.Version; v != 1 && v != 2 {
+		return fmt.Errorf("repository version %d is not supported", v)
+	}
+	if foreign.IsHot {
+		return errors.New("this is the hot half of a split repository: open the cold one")
+	}
+	return nil
+}
+
+// ID names the repository, for caches.
+func (r *Repository) ID() chunk.ID { return r.config.ID }
+
+// Version is the format's version, 1 or 2.
+func (r *Repository) Version() uint { return r.config.Version }
+
+// KeyID names the key file that opened the repository.
+func (r *Repository) KeyID() chunk.ID { return r.keyID }
+
+// Cutter cuts files where this repository's polynomial says.
+func (r *Repository) Cutter() *chunk.Cutter { return r.cutter }
+
+// Backend is where the repository's files lie.
+func (r *Repository) Backend() backend.Backend { return r.be }
+
+// Key seals what lies beside the repository (its spool), never its own files.
+func (r *Repository) Key() *crypto.Key { return r.key }

@@ -1,0 +1,225 @@
+package repo
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+
+	"russet/backend"
+	"russet/chunk"
+	"russet/index"
+)
+
+const (
+	// maxRange is how much of a pack is fetched at once.
+	maxRange = 16 << 20
+	// maxGap is how many unwanted bytes are read rather than starting another
+	// request.
+	maxGap = 64 << 10
+)
+
+// LoadIndex reads every index file. List the snapshots before: then every
+// snapshot listed is complete in what is loaded.
+func (r *Repository) LoadIndex(ctx context.Context) error {
+	fresh := index.New()
+	for info, err := range r.be.List(ctx, backend.Index) {
+		if err != nil {
+			return fmt.Errorf("list index files: %w", err)
+		}
+		id, err := chunk.ParseID(info.Name)
+		if err != nil {
+			return fmt.Errorf("list index files: %w", err)
+		}
+		plain, err := r.loadUnpacked(ctx, backend.Index, id)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // replaced by a prune since it was listed
+		}
+		if err != nil {
+			return err
+		}
+		if err := index.Decode(plain, func(p index.Pack) error { fresh.Add(p); return nil }); err != nil {
+			return fmt.Errorf("decode index %.8s: %w: %w", info.Name, ErrDamaged, err)
+		}
+	}
+	r.index = fresh
+	return nil
+}
+
+// Index is what LoadIndex read and Writers have added since.
+func (r *Repository) Index() *index.Index { return r.index }
+
+// Load appends the plaintext of a blob to dst, after its hash was checked.
+// Where one copy is damaged or gone, the others are tried.
+func (r *Repository) Load(ctx context.Context, h index.Handle, dst []byte) ([]byte, error) {
+	at := r.index.Locations(h)
+	if len(at) == 0 {
+		return nil, fmt.Errorf("load %v %v: %w: it is in no index", h.Type, h.ID, ErrDamaged)
+	}
+	var errs []error
+	for range 2 { // a transient fault of the path here is not damage there
+		for _, loc := range at {
+			buf := make([]byte, loc.Length)
+			err := r.loadRange(ctx, loc.Pack, int64(loc.Offset), buf)
+			if err == nil {
+				var s scratch
+				var plain []byte
+				if plain, err = r.openBlob(&s, loc.Blob, buf); err == nil {
+					return append(dst, plain...), nil
+				}
+			}
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
+			errs = append(errs, err)
+		}
+	}
+	return nil, fmt.Errorf("load %v %v: %w", h.Type, h.ID, errs[0])
+}
+
+// loadRange fills buf from a pack.
+func (r *Repository) loadRange(ctx context.Context, pack chunk.ID, offset int64, buf []byte) error {
+	f := backend.File{Kind: backend.Data, Name: pack.String()}
+	n, err := r.be.Load(ctx, f, offset, buf)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("load %v: %w: %w", f, ErrDamaged, err)
+	}
+	if err != nil {
+		return fmt.Errorf("load %v: %w", f, err)
+	}
+	if n < len(buf) {
+		return fmt.Errorf("load %v: %w: the file is cut short", f, ErrDamaged)
+	}
+	return nil
+}
+
+// openBlob opens, decompresses and checks one blob. The result lies in s.
+func (r *Repository) openBlob(s *scratch, b index.Blob, sealed []byte) ([]byte, error) {
+	var err error
+	if s.opened, err = r.key.Open(s.opened[:0], sealed); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	plain := s.opened
+	if b.RawLength > 0 {
+		if b.RawLength > maxBlob {
+			return nil, fmt.Errorf("%w: blob of %d bytes", ErrDamaged, b.RawLength)
+		}
+		if s.plain, err = r.codec.decompress(s.plain[:0], s.opened, int(b.RawLength)); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
+		}
+		plain = s.plain
+	}
+	if chunk.Sum(plain) != b.ID {
+		return nil, fmt.Errorf("%w: the bytes of a blob do not match its name", ErrDamaged)
+	}
+	return plain, nil
+}
+
+// Loader loads many blobs with few requests. It is not safe for concurrent
+// use; each goroutine takes its own.
+type Loader struct {
+	r   *Repository
+	s   scratch
+	buf []byte
+	at  []wanted
+}
+
+type wanted struct {
+	index.Location
+	i int
+}
+
+// NewLoader makes a Loader with empty buffers.
+func (r *Repository) NewLoader() *Loader { return &Loader{r: r} }
+
+// Load calls yield once for each of blobs, in the order in which they lie in
+// packs: i is the blob's place in blobs. plain is valid until yield returns. A
+// blob that cannot be had is passed as its error; the load goes on unless
+// yield returns one.
+func (l *Loader) Load(ctx context.Context, blobs []index.Handle, yield func(i int, plain []byte, err error) error) error {
+	l.at = l.at[:0]
+	for i, h := range blobs {
+		loc, ok := l.r.index.Lookup(h)
+		if !ok {
+			err := fmt.Errorf("load %v %v: %w: it is in no index", h.Type, h.ID, ErrDamaged)
+			if err := yield(i, nil, err); err != nil {
+				return err
+			}
+			continue
+		}
+		l.at = append(l.at, wanted{loc, i})
+	}
+	slices.SortFunc(l.at, func(a, b wanted) int {
+		return cmp.Or(a.Pack.Compare(b.Pack), cmp.Compare(a.Offset, b.Offset), cmp.Compare(a.i, b.i))
+	})
+	for rest := l.at; len(rest) > 0; {
+		n := run(rest)
+		if err := l.loadRun(ctx, rest[:n], yield); err != nil {
+			return err
+		}
+		rest = rest[n:]
+	}
+	return nil
+}
+
+// run is how many of at, from the first, are fetched by one request.
+func run(at []wanted) int {
+	start, stop := int64(at[0].Offset), int64(at[0].Offset)+int64(at[0].Length)
+	for n, w := range at[1:] {
+		from, to := int64(w.Offset), int64(w.Offset)+int64(w.Length)
+		if w.Pack != at[0].Pack || from > stop+maxGap || to-start > maxRange {
+			return n + 1
+		}
+		stop = max(stop, to)
+	}
+	return len(at)
+}
+
+func (l *Loader) loadRun(ctx context.Context, at []wanted, yield func(int, []byte, error) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	start, stop := int64(at[0].Offset), int64(0)
+	for _, w := range at {
+		stop = max(stop, int64(w.Offset)+int64(w.Length))
+	}
+	l.buf = slices.Grow(l.buf[:0], int(stop-start))[:stop-start]
+	failed := l.r.loadRange(ctx, at[0].Pack, start, l.buf)
+	for _, w := range at {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		var plain []byte
+		err := failed
+		if err == nil {
+			from := int64(w.Offset) - start
+			plain, err = l.r.openBlob(&l.s, w.Blob, l.buf[from:from+int64(w.Length)])
+		}
+		if err != nil {
+			// By itself once more, and from other packs that hold it.
+			plain, err = l.r.Load(ctx, w.Handle, nil)
+		}
+		if err := yield(w.i, plain, err); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ReadFile loads the whole content of a small file, at most limit bytes.
+func (r *Repository) ReadFile(ctx context.Context, content []chunk.ID, limit int64) ([]byte, error) {
+	f, err := r.NewFileReader(ctx, content)
+	if err != nil {
+		return nil, err
+	}
+	if f.Size() > limit {
+		return nil, fmt.Errorf("read file: %d bytes are over the limit of %d", f.Size(), limit)
+	}
+	buf := make([]byte, f.Size())
+	if _, err := f.ReadAt(buf, 0); err != nil {
+		return nil, err
+	}
+	return buf, nil
+}

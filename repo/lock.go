@@ -1,0 +1,311 @@
+package repo
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"sync"
+	"time"
+
+	"russet/backend"
+	"russet/chunk"
+)
+
+// restic's lock protocol and times (restic design document, "Locks").
+const (
+	// lockRefresh is how often a lock is replaced by one with a newer time.
+	lockRefresh = 5 * time.Minute
+	// lockStale is the age past which anybody may remove a lock.
+	lockStale = 30 * time.Minute
+	// lockLost is how long refreshing may fail before the work is stopped:
+	// well before others take the lock for stale.
+	lockLost = lockStale - 3*lockRefresh/2
+	// lockSettle passes between writing a lock and looking for others', so
+	// that of two which are written at once both are seen.
+	lockSettle = 200 * time.Millisecond
+	// unlockGrace is the time to remove a lock after the work was cancelled.
+	unlockGrace = time.Minute
+)
+
+// lockFile is the JSON of locks/<id>, in restic's order.
+type lockFile struct {
+	Time      time.Time `json:"time"`
+	Exclusive bool      `json:"exclusive"`
+	Hostname  string    `json:"hostname"`
+	Username  string    `json:"username"`
+	PID       int       `json:"pid"`
+	UID       uint32    `json:"uid,omitempty"`
+	GID       uint32    `json:"gid,omitempty"`
+}
+
+// LockOptions say who locks, and how long to wait for others.
+type LockOptions struct {
+	Owner Owner // its Time is ignored
+	PID   int
+	// Retry is how long to try again while another lock conflicts.
+	Retry time.Duration
+	// Waiting, if not nil, is called before each pause of Retry.
+	Waiting func(holder string)
+}
+
+// Lock is a held lock. Its methods are safe for concurrent use.
+type Lock struct {
+	r      *Repository
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	done   chan struct{} // closed when the refresher has ended
+
+	mu   sync.Mutex
+	file lockFile
+	id   chunk.ID
+}
+
+// LockedError names the process that holds a conflicting lock. It is an
+// ErrLocked.
+type LockedError struct {
+	Hostname, Username string
+	PID                int
+	Exclusive          bool
+	Since              time.Time
+}
+
+func (e *LockedError) Error() string {
+	kind := ""
+	if e.Exclusive {
+		kind = "exclusively "
+	}
+	return fmt.Sprintf("repository is locked %sby process %d on %s since %s", kind, e.PID, e.Hostname,
+		e.Since.UTC().Format(time.RFC3339))
+}
+
+// Is makes a LockedError an ErrLocked.
+func (e *LockedError) Is(target error) bool { return target == ErrLocked }
+
+// Lock takes a shared or an exclusive lock, and keeps it fresh until Unlock.
+// Every process that writes must hold one; Context is what its work must run
+// under.
+func (r *Repository) Lock(ctx context.Context, exclusive bool, opt LockOptions) (*Lock, error) {
+	deadline := time.Now().Add(opt.Retry)
+	for pause := 5 * time.Second; ; pause = min(2*pause, time.Minute) {
+		l, err := r.tryLock(ctx, exclusive, opt)
+		if err == nil {
+			return l, nil
+		}
+		left := time.Until(deadline)
+		if !errors.Is(err, ErrLocked) || left <= 0 {
+			return nil, err
+		}
+		if opt.Waiting != nil {
+			opt.Waiting(err.Error())
+		}
+		if err := wait(ctx, min(pause, left)); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func (r *Repository) tryLock(ctx context.Context, exclusive bool, opt LockOptions) (*Lock, error) {
+	seen, err := r.conflict(ctx, exclusive, nil)
+	if err != nil {
+		return nil, err
+	}
+	l := &Lock{r: r, done: make(chan struct{}), file: lockFile{
+		Time: time.Now(), Exclusive: exclusive,
+		Hostname: opt.Owner.Hostname, Username: opt.Owner.Username, PID: opt.PID,
+	}}
+	if l.id, err = r.saveLock(ctx, l.file); err != nil {
+		return nil, err
+	}
+	seen[l.id] = true
+	if err = wait(ctx, lockSettle); err == nil {
+		_, err = r.conflict(ctx, exclusive, seen)
+	}
+	if err != nil {
+		return nil, errors.Join(err, l.remove(ctx))
+	}
+	l.ctx, l.cancel = context.WithCancelCause(ctx)
+	go l.refresh()
+	return l, nil
+}
+
+func wait(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}
+
+func (r *Repository) saveLock(ctx context.Context, f lockFile) (chunk.ID, error) {
+	plain, err := json.Marshal(f)
+	if err != nil {
+		return chunk.ID{}, fmt.Errorf("encode lock: %w", err)
+	}
+	return r.saveUnpacked(ctx, backend.Lock, plain)
+}
+
+// conflict looks at all locks but those in seen, and returns the ids it saw.
+// Stale locks conflict too, as in restic: only unlock removes them.
+func (r *Repository) conflict(ctx context.Context, exclusive bool, seen map[chunk.ID]bool) (map[chunk.ID]bool, error) {
+	now := map[chunk.ID]bool{}
+	for info, err := range r.be.List(ctx, backend.Lock) {
+		if err != nil {
+			return nil, fmt.Errorf("list locks: %w", err)
+		}
+		id, err := chunk.ParseID(info.Name)
+		if err != nil || seen[id] || info.Size == 0 {
+			continue // restic ignores an empty lock file too
+		}
+		f, err := r.loadLock(ctx, id)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // released since it was listed
+		}
+		if err != nil {
+			return nil, err
+		}
+		now[id] = true
+		if exclusive || f.Exclusive {
+			return nil, &LockedError{f.Hostname, f.Username, f.PID, f.Exclusive, f.Time}
+		}
+	}
+	return now, nil
+}
+
+func (r *Repository) loadLock(ctx context.Context, id chunk.ID) (lockFile, error) {
+	var f lockFile
+	plain, err := r.loadUnpacked(ctx, backend.Lock, id)
+	if err != nil {
+		return f, err
+	}
+	if err := json.Unmarshal(plain, &f); err != nil {
+		return f, fmt.Errorf("decode lock %.8s: %w: %w", id.String(), ErrDamaged, err)
+	}
+	return f, nil
+}
+
+// Context is cancelled when the lock is lost, with a cause that says so, and
+// when the context given to Repository.Lock is.
+func (l *Lock) Context() context.Context { return l.ctx }
+
+// refresh keeps the lock's time new until Unlock.
+func (l *Lock) refresh() {
+	defer close(l.done)
+	l.mu.Lock()
+	last := l.file.Time
+	l.mu.Unlock()
+	tick := time.NewTicker(lockRefresh / 10)
+	defer tick.Stop()
+	for {
+		select {
+		case <-l.ctx.Done():
+			return
+		case <-tick.C:
+		}
+		// Round strips the monotonic reading: a laptop that slept must notice.
+		age := time.Now().Round(0).Sub(last.Round(0))
+		if age < lockRefresh {
+			continue
+		}
+		err := l.replace()
+		if err == nil {
+			l.mu.Lock()
+			last = l.file.Time
+			l.mu.Unlock()
+			continue
+		}
+		if errors.Is(err, errLockGone) || age > lockLost {
+			l.cancel(fmt.Errorf("the repository's lock was lost, so work on it has stopped: %w", err))
+			return
+		}
+	}
+}
+
+// errLockGone: somebody removed our lock, so somebody may be pruning.
+var errLockGone = errors.New("the lock file is gone")
+
+// replace writes a new lock file and removes the old one. It is an error when
+// the old one is no longer there: others took the lock for stale.
+func (l *Lock) replace() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	old := l.id
+	if _, err := l.r.loadLock(l.ctx, old); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return errLockGone
+		}
+		return err
+	}
+	f := l.file
+	f.Time = time.Now()
+	id, err := l.r.saveLock(l.ctx, f)
+	if err != nil {
+		return err
+	}
+	l.file, l.id = f, id
+	return l.r.be.Remove(l.ctx, backend.File{Kind: backend.Lock, Name: old.String()})
+}
+
+// Unlock stops refreshing and removes the lock, also when ctx is cancelled.
+func (l *Lock) Unlock(ctx context.Context) error {
+	l.cancel(context.Canceled)
+	<-l.done
+	return l.remove(ctx)
+}
+
+func (l *Lock) remove(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), unlockGrace)
+	defer cancel()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	err := l.r.be.Remove(ctx, backend.File{Kind: backend.Lock, Name: l.id.String()})
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove lock: %w", err)
+	}
+	return nil
+}
+
+// UnlockOptions say which locks Unlock removes.
+type UnlockOptions struct {
+	All      bool   // also those that are not stale, and unreadable ones
+	Hostname string // of this computer: a process of it that is gone left a stale lock
+	Now      time.Time
+}
+
+// Unlock removes stale locks and returns how many: those older than 30
+// minutes, and those whose process, on this computer, no longer runs.
+func (r *Repository) Unlock(ctx context.Context, opt UnlockOptions) (int, error) {
+	removed := 0
+	var errs []error
+	for info, err := range r.be.List(ctx, backend.Lock) {
+		if err != nil {
+			return removed, fmt.Errorf("list locks: %w", err)
+		}
+		id, err := chunk.ParseID(info.Name)
+		if err != nil {
+			continue
+		}
+		f, err := r.loadLock(ctx, id)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil && !opt.All {
+			errs = append(errs, err)
+			continue
+		}
+		stale := opt.Now.Sub(f.Time) > lockStale || f.Hostname == opt.Hostname && !processRuns(f.PID)
+		if !opt.All && !stale {
+			continue
+		}
+		if err := r.be.Remove(ctx, backend.File{Kind: backend.Lock, Name: info.Name}); err != nil {
+			errs = append(errs, fmt.Errorf("remove lock: %w", err))
+			continue
+		}
+		removed++
+	}
+	return removed, errors.Join(errs...)
+}

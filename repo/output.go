@@ -1,0 +1,335 @@
+package repo
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"russet/chunk"
+	"russet/index"
+)
+
+const (
+	// batchSize is how much plaintext one worker loads at once: neighbours in a
+	// pack come with one request. Larger files pass through in such pieces.
+	batchSize = 8 << 20
+	// batchFiles bounds the files of a batch, which share buffers.
+	batchFiles = 1024
+	// openDirs is how many folders one worker keeps open.
+	openDirs = 64
+)
+
+// Filter turns a file's plaintext into what is written. It sees the pieces in
+// order, the last of them, perhaps empty, marked so.
+type Filter interface {
+	Append(dst, piece []byte, last bool) []byte
+}
+
+// Output is one file to write out of a repository.
+type Output struct {
+	Path                string // slash-separated, below the target; its folder exists
+	Content             []chunk.ID
+	ModTime, AccessTime time.Time
+	Mode                fs.FileMode   // permissions
+	Filter              func() Filter // nil: as it is
+}
+
+// OutputOptions: Failed is told of each file that could not be had; it is not
+// left behind. A nil Failed, or an error from it, ends the work. Failed is not
+// called concurrently.
+type OutputOptions struct {
+	Progress *Progress
+	Failed   func(path string, err error) error
+}
+
+// WriteFiles writes files below root, in the order in which their content lies
+// in the repository, with a worker a core. A file that exists is an error.
+func (r *Repository) WriteFiles(ctx context.Context, root *os.Root, files []Output, opt OutputOptions) error {
+	batches := r.batches(files)
+	queue := make(chan []sized)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		defer close(queue)
+		for _, b := range batches {
+			select {
+			case queue <- b:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		return nil
+	})
+	var failed sync.Mutex
+	for range runtime.GOMAXPROCS(0) {
+		group.Go(func() error {
+			w := &outputWorker{root: root, l: r.NewLoader(), opt: opt, failed: &failed, dirs: map[string]*os.Root{}}
+			defer w.close()
+			for b := range queue {
+				if err := w.write(ctx, b); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// sized is an output with what the index says of it.
+type sized struct {
+	*Output
+	sizes []int64 // of its blobs
+	size  int64
+	err   error // a blob is in no index
+	first index.Location
+}
+
+// batches sorts files by where their content begins and groups neighbours.
+func (r *Repository) batches(files []Output) [][]sized {
+	all := make([]sized, len(files))
+	for i := range files {
+		all[i] = r.measure(&files[i])
+	}
+	slices.SortStableFunc(all, func(a, b sized) int {
+		return cmp.Or(a.first.Pack.Compare(b.first.Pack), cmp.Compare(a.first.Offset, b.first.Offset))
+	})
+	var batches [][]sized
+	for len(all) > 0 {
+		n, size := 1, all[0].size
+		for n < len(all) && n < batchFiles && size+all[n].size <= batchSize {
+			size += all[n].size
+			n++
+		}
+		batches = append(batches, all[:n])
+		all = all[n:]
+	}
+	return batches
+}
+
+func (r *Repository) measure(f *Output) sized {
+	s := sized{Output: f, sizes: make([]int64, len(f.Content))}
+	for i, id := range f.Content {
+		loc, ok := r.index.Lookup(index.Handle{ID: id, Type: index.Data})
+		if !ok {
+			s.err = fmt.Errorf("blob %v: %w: it is in no index", id, ErrDamaged)
+			return s
+		}
+		if i == 0 {
+			s.first = loc
+		}
+		s.sizes[i] = loc.Size()
+		s.size += loc.Size()
+	}
+	return s
+}
+
+// outputWorker writes batches. It belongs to one goroutine.
+type outputWorker struct {
+	root   *os.Root
+	l      *Loader
+	opt    OutputOptions
+	failed *sync.Mutex // held while opt.Failed runs
+	dirs   map[string]*os.Root
+
+	plain   []byte // of a batch, or of a piece of a large file
+	out     []byte // filtered
+	handles []index.Handle
+	at      []place
+}
+
+// place says where a blob's plaintext goes.
+type place struct {
+	file   int
+	offset int64 // in w.plain
+}
+
+func (w *outputWorker) close() {
+	for _, d := range w.dirs {
+		d.Close()
+	}
+}
+
+func (w *outputWorker) write(ctx context.Context, batch []sized) error {
+	if len(batch) == 1 && batch[0].size > batchSize {
+		return w.outcome(ctx, &batch[0], w.large(ctx, &batch[0]))
+	}
+	errs, err := w.load(ctx, batch)
+	if err != nil {
+		return err
+	}
+	var from int64
+	for i := range batch {
+		f := &batch[i]
+		if errs[i] == nil {
+			errs[i] = w.small(f, w.plain[from:from+f.size])
+		}
+		from += f.size
+		if err := w.outcome(ctx, f, errs[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// outcome reports what became of a file.
+func (w *outputWorker) outcome(ctx context.Context, f *sized, err error) error {
+	if p := w.opt.Progress; p != nil {
+		p.Add(1, 0)
+	}
+	if err == nil {
+		return nil
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if w.opt.Failed == nil {
+		return err
+	}
+	w.failed.Lock()
+	defer w.failed.Unlock()
+	return w.opt.Failed(f.Path, err)
+}
+
+// load fills w.plain with the content of all files of a batch, one after the
+// other.
+func (w *outputWorker) load(ctx context.Context, batch []sized) ([]error, error) {
+	errs := make([]error, len(batch))
+	w.handles, w.at = w.handles[:0], w.at[:0]
+	var total int64
+	for i := range batch {
+		f := &batch[i]
+		errs[i] = f.err
+		if f.err != nil {
+			f.size = 0
+			continue
+		}
+		offset := total
+		for k, id := range f.Content {
+			w.handles = append(w.handles, index.Handle{ID: id, Type: index.Data})
+			w.at = append(w.at, place{i, offset})
+			offset += f.sizes[k]
+		}
+		total = offset
+	}
+	w.plain = slices.Grow(w.plain[:0], int(total))[:total]
+	err := w.l.Load(ctx, w.handles, func(i int, plain []byte, err error) error {
+		if err != nil {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			errs[w.at[i].file] = err
+			return nil
+		}
+		copy(w.plain[w.at[i].offset:], plain)
+		return nil
+	})
+	return errs, err
+}
+
+// small writes a file whose whole content is at hand.
+func (w *outputWorker) small(f *sized, plain []byte) error {
+	return w.file(f, func(out *os.File, filter Filter) error {
+		return w.piece(out, filter, plain, true)
+	})
+}
+
+// large writes a file piece by piece.
+func (w *outputWorker) large(ctx context.Context, f *sized) error {
+	return w.file(f, func(out *os.File, filter Filter) error {
+		for from := 0; from < len(f.Content); {
+			to, size := from, int64(0)
+			for to < len(f.Content) && (to == from || size+f.sizes[to] <= batchSize) {
+				size += f.sizes[to]
+				to++
+			}
+			part := sized{Output: &Output{Content: f.Content[from:to]}, sizes: f.sizes[from:to], size: size}
+			errs, err := w.load(ctx, []sized{part})
+			if err = cmp.Or(err, errs[0]); err != nil {
+				return err
+			}
+			if err := w.piece(out, filter, w.plain, to == len(f.Content)); err != nil {
+				return err
+			}
+			from = to
+		}
+		return nil
+	})
+}
+
+func (w *outputWorker) piece(out *os.File, filter Filter, plain []byte, last bool) error {
+	data := plain
+	if filter != nil {
+		w.out = filter.Append(w.out[:0], plain, last)
+		data = w.out
+	}
+	if len(data) == 0 {
+		return nil
+	}
+	if p := w.opt.Progress; p != nil {
+		defer p.Add(0, int64(len(plain)))
+	}
+	_, err := out.Write(data)
+	return err
+}
+
+// file creates a file, has it filled and sets its times. One that fails is
+// removed: half a file looks like a whole one.
+func (w *outputWorker) file(f *sized, fill func(*os.File, Filter) error) error {
+	dir, err := w.dir(path.Dir(f.Path))
+	if err != nil {
+		return fmt.Errorf("write file: %w", err)
+	}
+	name := path.Base(f.Path)
+	out, err := dir.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600|f.Mode.Perm())
+	if err != nil {
+		return fmt.Errorf("write file: %w", err)
+	}
+	var filter Filter
+	if f.Filter != nil {
+		filter = f.Filter()
+	}
+	err = fill(out, filter)
+	if cerr := out.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil && !f.ModTime.IsZero() {
+		err = dir.Chtimes(name, f.AccessTime, f.ModTime)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("write file: %w", err), dir.Remove(name))
+	}
+	return nil
+}
+
+// dir opens the folder of a file, and keeps it open for the next ones.
+func (w *outputWorker) dir(name string) (*os.Root, error) {
+	if name == "." {
+		return w.root, nil
+	}
+	if d := w.dirs[name]; d != nil {
+		return d, nil
+	}
+	d, err := w.root.OpenRoot(name)
+	if err != nil {
+		return nil, err
+	}
+	if len(w.dirs) >= openDirs {
+		for k, old := range w.dirs {
+			old.Close()
+			delete(w.dirs, k)
+			break
+		}
+	}
+	w.dirs[name] = d
+	return d, nil
+}

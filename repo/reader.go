@@ -1,0 +1,147 @@
+package repo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sort"
+
+	"russet/chunk"
+	"russet/index"
+)
+
+const (
+	// windowSize is how much of a file is loaded around a byte that is read:
+	// files of small blobs would otherwise cost a request a blob.
+	windowSize = 1 << 20
+	// windows is how many of these one reader keeps.
+	windows = 8
+)
+
+// FileReader reads a file of a snapshot at any offset. It keeps up to 8 MiB, or
+// eight blobs if they are larger. It is not safe for concurrent use.
+type FileReader struct {
+	ctx     context.Context // of the file's opening: io.ReaderAt has none
+	l       *Loader
+	content []index.Handle
+	ends    []int64 // ends[i] is the offset after blob i
+	cache   []window
+	clock   int
+}
+
+// window is a run of whole blobs.
+type window struct {
+	from, to int // blobs
+	start    int64
+	data     []byte
+	used     int
+}
+
+// NewFileReader reads the file whose content is the given data blobs. All of
+// them must be in the index.
+func (r *Repository) NewFileReader(ctx context.Context, content []chunk.ID) (*FileReader, error) {
+	f := &FileReader{ctx: ctx, l: r.NewLoader()}
+	var size int64
+	for _, id := range content {
+		h := index.Handle{ID: id, Type: index.Data}
+		n, ok := r.index.Size(h)
+		if !ok {
+			return nil, fmt.Errorf("open file: blob %v: %w: it is in no index", id, ErrDamaged)
+		}
+		size += n
+		f.content = append(f.content, h)
+		f.ends = append(f.ends, size)
+	}
+	return f, nil
+}
+
+// Size is the file's length in bytes.
+func (f *FileReader) Size() int64 {
+	if len(f.ends) == 0 {
+		return 0
+	}
+	return f.ends[len(f.ends)-1]
+}
+
+// ReadAt implements io.ReaderAt.
+func (f *FileReader) ReadAt(p []byte, off int64) (int, error) {
+	if off < 0 {
+		return 0, errors.New("read file: negative offset")
+	}
+	n := 0
+	for n < len(p) {
+		if off >= f.Size() {
+			return n, io.EOF
+		}
+		w, err := f.window(off)
+		if err != nil {
+			return n, err
+		}
+		m := copy(p[n:], w.data[off-w.start:])
+		n += m
+		off += int64(m)
+	}
+	return n, nil
+}
+
+// window returns the window that holds off.
+func (f *FileReader) window(off int64) (*window, error) {
+	f.clock++
+	for i := range f.cache {
+		if w := &f.cache[i]; w.start <= off && off < w.start+int64(len(w.data)) {
+			w.used = f.clock
+			return w, nil
+		}
+	}
+	from := sort.Search(len(f.ends), func(i int) bool { return f.ends[i] > off })
+	start := int64(0)
+	if from > 0 {
+		start = f.ends[from-1]
+	}
+	to := from + 1
+	for to < len(f.ends) && f.ends[to]-start <= windowSize {
+		to++
+	}
+	w := f.evict()
+	*w = window{from: from, to: to, start: start, used: f.clock, data: w.data}
+	if err := f.load(w); err != nil {
+		w.start, w.data = 0, w.data[:0]
+		return nil, err
+	}
+	return w, nil
+}
+
+// evict returns the window to load over.
+func (f *FileReader) evict() *window {
+	if len(f.cache) < windows {
+		f.cache = append(f.cache, window{})
+		return &f.cache[len(f.cache)-1]
+	}
+	oldest := &f.cache[0]
+	for i := range f.cache {
+		if f.cache[i].used < oldest.used {
+			oldest = &f.cache[i]
+		}
+	}
+	return oldest
+}
+
+func (f *FileReader) load(w *window) error {
+	size := int(f.ends[w.to-1] - w.start)
+	if cap(w.data) < size {
+		w.data = make([]byte, size)
+	}
+	w.data = w.data[:size]
+	return f.l.Load(f.ctx, f.content[w.from:w.to], func(i int, plain []byte, err error) error {
+		if err != nil {
+			return err
+		}
+		at := int64(0)
+		if k := w.from + i; k > 0 {
+			at = f.ends[k-1]
+		}
+		copy(w.data[at-w.start:], plain)
+		return nil
+	})
+}

@@ -1,0 +1,362 @@
+package repo
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"russet/backend"
+	"russet/chunk"
+	"russet/index"
+)
+
+const (
+	// dataPacks is how many packs of data blobs are open at once. A blob goes
+	// to one of them at random, as in restic, so that the order and sizes of a
+	// pack's blobs tell a stranger less about known files.
+	dataPacks = 2
+	// uploads is how many packs are on their way to the backend: with one
+	// more being filled, processor and drive are both kept busy.
+	uploads = 2
+	// indexBlobs and indexAge say when an index file is written during a long
+	// run: restic's values. What is not yet indexed when a run dies is found
+	// only by a repair of the index.
+	indexBlobs = 50_000
+	indexAge   = 10 * time.Minute
+)
+
+// Stats counts what a Writer did.
+type Stats struct {
+	DataBlobs, TreeBlobs int   // new blobs
+	Added                int64 // plaintext bytes of new blobs
+	AddedPacked          int64 // the same as stored, with their seals
+}
+
+// Writer adds blobs to a repository. Save is safe for concurrent use; Flush
+// ends the session. A Writer that is dropped without Flush leaves packs that
+// no index names, and no running goroutine once Close returned.
+type Writer struct {
+	r       *Repository
+	ctx     context.Context
+	group   *errgroup.Group
+	queue   chan *pack
+	free    chan *pack // empty packs to fill again
+	scratch sync.Pool  // of *scratch
+
+	mu      sync.Mutex
+	pending map[index.Handle]struct{} // saved, but their pack is not durable yet
+	open    [2][]*pack                // by blob type
+	packs   []index.Pack              // durable, but in no index file yet
+	blobs   int                       // in packs
+	since   time.Time                 // when packs was last empty
+	stats   Stats
+	closed  bool
+}
+
+// scratch is what one Save needs besides the blob itself.
+type scratch struct{ packed, sealed, opened, plain []byte }
+
+// NewWriter starts a session. ctx, which a lost lock should cancel, bounds all
+// of it.
+func (r *Repository) NewWriter(ctx context.Context) *Writer {
+	group, ctx := errgroup.WithContext(ctx)
+	w := &Writer{
+		r: r, ctx: ctx, group: group,
+		queue:   make(chan *pack),
+		free:    make(chan *pack, dataPacks+uploads+2),
+		pending: map[index.Handle]struct{}{},
+		since:   time.Now(),
+	}
+	w.scratch.New = func() any { return new(scratch) }
+	w.open[index.Data] = make([]*pack, dataPacks)
+	w.open[index.Tree] = make([]*pack, 1)
+	for range uploads {
+		group.Go(w.upload)
+	}
+	return w
+}
+
+// Saved is the outcome of Save.
+type Saved struct {
+	ID     chunk.ID
+	New    bool // it was not in the repository
+	Stored int  // bytes that it takes in its pack; 0 unless New
+}
+
+// Has tells whether a blob is in the repository or on its way there.
+func (w *Writer) Has(h index.Handle) bool {
+	if w.r.index.Has(h) {
+		return true
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	_, ok := w.pending[h]
+	return ok
+}
+
+// Save adds one blob, unless the repository has it. The blob is compressed
+// where that is worth it, sealed, opened again and compared; it is durable
+// only once Flush returned. plain is not kept.
+func (w *Writer) Save(ctx context.Context, t index.BlobType, plain []byte) (Saved, error) {
+	if len(plain) == 0 || len(plain) > maxBlob {
+		return Saved{}, fmt.Errorf("save blob: %d bytes are not a legal blob", len(plain))
+	}
+	if err := context.Cause(w.ctx); err != nil {
+		return Saved{}, err
+	}
+	if err := ctx.Err(); err != nil {
+		return Saved{}, err
+	}
+	h := index.Handle{ID: chunk.Sum(plain), Type: t}
+	if !w.claim(h) {
+		return Saved{ID: h.ID}, nil
+	}
+	s := w.scratch.Get().(*scratch)
+	defer w.scratch.Put(s)
+	rawLength, err := w.r.seal(s, t, plain)
+	if err != nil {
+		return Saved{}, fmt.Errorf("save blob: %w", err)
+	}
+	if err := w.append(h, s.sealed, rawLength, len(plain)); err != nil {
+		return Saved{}, err
+	}
+	return Saved{ID: h.ID, New: true, Stored: len(s.sealed)}, nil
+}
+
+// claim tells whether the caller has to store h, and marks it as on its way.
+func (w *Writer) claim(h index.Handle) bool {
+	if w.r.index.Has(h) {
+		return false
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if _, ok := w.pending[h]; ok {
+		return false
+	}
+	// A pack may have become durable between the two looks.
+	if w.r.index.Has(h) {
+		return false
+	}
+	w.pending[h] = struct{}{}
+	return true
+}
+
+// seal leaves the stored form of plain in s.sealed and returns the length that
+// the index notes for compressed blobs.
+func (r *Repository) seal(s *scratch, t index.BlobType, plain []byte) (rawLength int, err error) {
+	packed := plain
+	if r.config.Version >= 2 && (t == index.Tree || worthwhile(plain)) {
+		s.packed = r.codec.compress(s.packed[:0], plain)
+		if t == index.Tree || len(s.packed) < len(plain)-len(plain)/minGain {
+			packed, rawLength = s.packed, len(plain)
+		}
+	}
+	s.sealed = r.key.Seal(s.sealed[:0], packed)
+	if s.opened, err = r.key.Open(s.opened[:0], s.sealed); err != nil {
+		return 0, fmt.Errorf("verify: %w", errMemory)
+	}
+	again := s.opened
+	if rawLength > 0 {
+		if s.plain, err = r.codec.decompress(s.plain[:0], s.opened, len(plain)); err != nil {
+			return 0, fmt.Errorf("verify: %w", errMemory)
+		}
+		again = s.plain
+	}
+	if !bytes.Equal(again, plain) {
+		return 0, fmt.Errorf("verify: %w", errMemory)
+	}
+	return rawLength, nil
+}
+
+// append puts a sealed blob into an open pack and hands the pack on when full.
+func (w *Writer) append(h index.Handle, sealed []byte, rawLength, size int) error {
+	w.mu.Lock()
+	open := w.open[h.Type]
+	i := rand.IntN(len(open))
+	if open[i] == nil {
+		open[i] = w.emptyPack()
+	}
+	p := open[i]
+	p.add(h, sealed, rawLength)
+	w.stats.Added += int64(size)
+	w.stats.AddedPacked += int64(len(sealed))
+	if h.Type == index.Tree {
+		w.stats.TreeBlobs++
+	} else {
+		w.stats.DataBlobs++
+	}
+	if !p.full() {
+		w.mu.Unlock()
+		return nil
+	}
+	open[i] = nil
+	w.mu.Unlock()
+	return w.enqueue(p)
+}
+
+func (w *Writer) emptyPack() *pack {
+	select {
+	case p := <-w.free:
+		p.buf, p.blobs = p.buf[:0], nil
+		return p
+	default:
+		return new(pack)
+	}
+}
+
+func (w *Writer) enqueue(p *pack) error {
+	select {
+	case w.queue <- p:
+		return nil
+	case <-w.ctx.Done():
+		return context.Cause(w.ctx)
+	}
+}
+
+// upload makes packs durable until the queue is closed.
+func (w *Writer) upload() error {
+	for {
+		var p *pack
+		select {
+		case <-w.ctx.Done():
+			return context.Cause(w.ctx)
+		case q, ok := <-w.queue:
+			if !ok {
+				return nil
+			}
+			p = q
+		}
+		done, err := p.finish(w.r.key)
+		if err != nil {
+			return err
+		}
+		f := backend.File{Kind: backend.Data, Name: done.ID.String()}
+		if err := w.r.be.Save(w.ctx, f, p.buf); err != nil {
+			return fmt.Errorf("save %v: %w", f, err)
+		}
+		if err := w.packSaved(done); err != nil {
+			return err
+		}
+		select {
+		case w.free <- p:
+		default:
+		}
+	}
+}
+
+// packSaved notes a durable pack, and writes an index file when enough of them
+// have come together.
+func (w *Writer) packSaved(p index.Pack) error {
+	w.r.index.Add(p)
+	w.mu.Lock()
+	for _, b := range p.Blobs {
+		delete(w.pending, b.Handle)
+	}
+	w.packs = append(w.packs, p)
+	w.blobs += len(p.Blobs)
+	var due []index.Pack
+	if w.blobs >= indexBlobs || time.Since(w.since) > indexAge {
+		due = w.takePacks()
+	}
+	w.mu.Unlock()
+	return w.saveIndex(due)
+}
+
+// takePacks is called with w.mu held.
+func (w *Writer) takePacks() []index.Pack {
+	packs := w.packs
+	w.packs, w.blobs, w.since = nil, 0, time.Now()
+	return packs
+}
+
+func (w *Writer) saveIndex(packs []index.Pack) error {
+	if len(packs) == 0 {
+		return nil
+	}
+	_, err := w.r.saveUnpacked(w.ctx, backend.Index, index.Append(nil, packs))
+	return err
+}
+
+// Flush makes everything saved durable and indexed, and ends the session.
+func (w *Writer) Flush(ctx context.Context) error {
+	if err := w.finishPacks(); err != nil {
+		return errors.Join(err, w.Close())
+	}
+	if err := w.Close(); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	w.mu.Lock()
+	due := w.takePacks()
+	w.mu.Unlock()
+	if len(due) == 0 {
+		return nil
+	}
+	_, err := w.r.saveUnpacked(ctx, backend.Index, index.Append(nil, due))
+	return err
+}
+
+// finishPacks hands on the open packs, small ones of a type put together.
+func (w *Writer) finishPacks() error {
+	w.mu.Lock()
+	open := w.open
+	w.open = [2][]*pack{make([]*pack, dataPacks), make([]*pack, 1)}
+	w.mu.Unlock()
+	for _, packs := range open {
+		var first *pack
+		for _, p := range packs {
+			switch {
+			case p == nil:
+			case first == nil:
+				first = p
+			case len(first.buf)+len(p.buf) <= packTarget && len(first.blobs)+len(p.blobs) <= maxEntries:
+				first.merge(p)
+			default:
+				if err := w.enqueue(p); err != nil {
+					return err
+				}
+			}
+		}
+		if first == nil {
+			continue
+		}
+		if err := w.enqueue(first); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// merge appends the blobs of q.
+func (p *pack) merge(q *pack) {
+	for _, b := range q.blobs {
+		p.add(b.Handle, q.buf[b.Offset:b.Offset+b.Length], int(b.RawLength))
+	}
+}
+
+// Close ends the session's goroutines. What was not flushed is not indexed.
+func (w *Writer) Close() error {
+	w.mu.Lock()
+	closed := w.closed
+	w.closed = true
+	w.mu.Unlock()
+	if !closed {
+		close(w.queue)
+	}
+	return w.group.Wait()
+}
+
+// Stats is what was added so far.
+func (w *Writer) Stats() Stats {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.stats
+}
