@@ -30,9 +30,10 @@ func TestFaultyIsTransparent(t *testing.T) {
 	})
 }
 
+// createLocal spares the disk the full reserve.
 func createLocal(t *testing.T, folder string) *backend.Local {
 	t.Helper()
-	l, err := backend.CreateLocal(t.Context(), folder)
+	l, err := backend.CreateSmall(t.Context(), folder)
 	if err != nil {
 		t.Fatal(err)
 	}

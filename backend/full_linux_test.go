@@ -19,7 +19,7 @@ func mountSmall(t *testing.T, size string) string {
 	t.Helper()
 	folder := t.TempDir()
 	if err := unix.Mount("tmpfs", folder, "tmpfs", 0, "size="+size); err != nil {
-		t.Skipf("a drive that is full needs the right to mount one: %v", err)
+		t.Skipf("not here: a drive that is full, without the right to mount one: %v", err)
 	}
 	t.Cleanup(func() {
 		if err := unix.Unmount(folder, unix.MNT_DETACH); err != nil {

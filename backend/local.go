@@ -73,6 +73,10 @@ func OpenLocal(folder string) (*Local, error) {
 // CreateLocal makes a folder, or takes one that is there with whatever lies in it, and makes the subfolders of a
 // repository. The error wraps fs.ErrExist when the folder has a config.
 func CreateLocal(ctx context.Context, folder string) (*Local, error) {
+	return createLocal(ctx, folder, reserveSize)
+}
+
+func createLocal(ctx context.Context, folder string, reserve int64) (*Local, error) {
 	if folder == "" {
 		return nil, fmt.Errorf("create folder: %w", fs.ErrInvalid)
 	}
@@ -84,6 +88,7 @@ func CreateLocal(ctx context.Context, folder string) (*Local, error) {
 		return nil, fmt.Errorf("open folder: %w", err)
 	}
 	l := newLocal(root, privateModes)
+	l.reserve = reserve
 	if err := l.lay(ctx); err != nil {
 		_ = root.Close()
 		return nil, err

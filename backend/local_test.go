@@ -69,7 +69,11 @@ func listed(t *testing.T, b backend.Backend, k backend.Kind) (names []string) {
 func TestLayout(t *testing.T) {
 	t.Parallel()
 	folder := filepath.Join(t.TempDir(), "above", "repository")
-	l := createLocal(t, folder)
+	l, err := backend.CreateLocal(t.Context(), folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
 	for _, name := range []string{"keys", "locks", "snapshots", "index", "data", "data/00", "data/5f", "data/ff", "spool"} {
 		wantMode(t, filepath.Join(folder, name), fs.ModeDir|0o700)
 	}
@@ -199,10 +203,12 @@ func TestPulledOut(t *testing.T) {
 		}
 	}
 	for _, k := range []backend.Kind{backend.Snapshot, backend.Data} {
+		var last error
 		for _, err := range l.List(t.Context(), k) {
-			if err == nil {
-				t.Errorf("List %s: no error", k)
-			}
+			last = err
+		}
+		if last == nil {
+			t.Errorf("List %s: no error", k)
 		}
 	}
 }
@@ -280,7 +286,7 @@ func TestLinksOut(t *testing.T) {
 			t.Fatal(err)
 		}
 		if err := os.Symlink(link.to, link.at); err != nil {
-			t.Skipf("no symbolic links here: %v", err)
+			t.Skipf("not here: symbolic links: %v", err)
 		}
 		if n, err := l.Load(t.Context(), pack, 0, make([]byte, 10)); err == nil {
 			t.Errorf("Load through %s: got %d bytes", filepath.Base(link.at), n)
@@ -336,7 +342,7 @@ func TestFree(t *testing.T) {
 	t.Parallel()
 	free, err := createLocal(t, t.TempDir()).Free(t.Context())
 	if errors.Is(err, errors.ErrUnsupported) {
-		t.Skip(err)
+		t.Skipf("not here: the free space: %v", err)
 	}
 	if err != nil || free <= 0 {
 		t.Errorf("got %d, %v, want some", free, err)

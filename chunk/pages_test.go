@@ -231,35 +231,86 @@ func steady(seed uint64, b []byte) {
 	}
 }
 
+// tables returns a file of a database's look that never changes: pages with a header, room that is not used, and cells.
+func tables(page, size int) []byte {
+	data := make([]byte, size+8)
+	steady(uint64(page), data)
+	for at := 0; at+page <= size; at += page {
+		clear(data[at+8 : at+page/2])
+	}
+	copy(data, database(0, page, sqliteHeader))
+	return data[:size]
+}
+
+// digest returns the SHA-256 of lengths, each as 32 bits, big-endian.
+func digest(lengths []int) string {
+	h := sha256.New()
+	for _, n := range lengths {
+		h.Write(binary.BigEndian.AppendUint32(nil, uint32(n)))
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
 // The cuts are fixed for ever: a repository that was written with others would store every file again.
 func TestGoldenCuts(t *testing.T) {
 	t.Parallel()
 	s := newTestCutter(t, testPol).NewSplitter()
+	ordinary := make([]byte, 8<<20)
+	steady(0, ordinary)
 	for _, c := range []struct {
 		name  string
-		page  int
-		size  int
+		data  []byte
 		first []int
-		all   string // SHA-256 of the lengths, each as 32 bits, big-endian
+		all   string
 	}{
+		{
+			"ordinary", ordinary,
+			[]int{1285841, 609147, 536277, 939814, 759094, 1146182, 2257240, 855013},
+			"d07df1c5c6f6dc68a123a102579d52cef1802c584a1f6b501c7ac7c6780c05c4",
+		},
+		{
+			"pages of 512", tables(512, 1_000_100),
+			[]int{5120, 5120, 4096, 4096, 5120, 4096, 4608, 4096},
+			"2a1b330911a1c6c001d6ca327c03ae6799132dabc74d111cc6eb65f85ae32c9f",
+		},
+		{
+			"pages of 1024", tables(1024, 1_000_100),
+			[]int{8192, 6144, 4096, 4096, 6144, 4096, 7168, 5120},
+			"a943609ac1b6dcb46d7830b751b17e40b69d57d3d1d8afc0ec7683dab3098db0",
+		},
+		{
+			"pages of 4096", tables(4096, 4_000_100),
+			[]int{4096, 4096, 8192, 8192, 8192, 4096, 4096, 4096},
+			"6296f51671ea1f06cafc8c225b61a1c7830fc52c99d33d48d9a3f88ea0205e0b",
+		},
+		{
+			"pages of 65536", tables(65536, 1_000_100),
+			[]int{65536, 65536, 65536, 65536, 65536, 65536, 65536, 65536},
+			"2ce0edf402248b3dc1229c1008233372b4a142c095195b92e9f4b163ab948f04",
+		},
 	} {
-		data := make([]byte, c.size+8)
-		steady(uint64(c.page), data)
-		if c.page != 0 {
-			copy(data, database(0, c.page, 18))
+		got := lengths(t, s, bytes.NewReader(c.data), c.data)
+		if !slices.Equal(got[:min(len(got), 8)], c.first) || digest(got) != c.all {
+			t.Errorf("%s: cuts have changed: %#v, %q", c.name, got[:min(len(got), 8)], digest(got))
 		}
-		// Pages of a table: a header, room that is not used, cells at the end.
-		for at := 4096; c.page != 0 && at+c.page <= c.size; at += c.page {
-			clear(data[at+8 : at+8+c.page/2])
+	}
+}
+
+// The same beyond 256 MiB.
+func TestGoldenFarCuts(t *testing.T) {
+	t.Parallel()
+	hash := newPageHash(testPol)
+	for page, want := range map[int]string{
+		512:   "48d456ed270a72fcdb31ffe26c3ed0f7f9c9fc73f1230eb37d16a6bfa6f0b198",
+		4096:  "72ff6ab57685fb1035cfe950ad04c1999f15202641acb8a06182fe9023e93aa8",
+		16384: "f74b8c4bf9aa2556814244016116157f17b755877628233875c40bfc0b13b583",
+	} {
+		var got []int
+		for data := tables(page, 8<<20); len(data) > 0; data = data[got[len(got)-1]:] {
+			got = append(got, hash.group(data, page, farOffset))
 		}
-		data = data[:c.size]
-		got := lengths(t, s, bytes.NewReader(data), data)
-		h := sha256.New()
-		for _, n := range got {
-			h.Write(binary.BigEndian.AppendUint32(nil, uint32(n)))
-		}
-		if all := hex.EncodeToString(h.Sum(nil)); !slices.Equal(got[:len(c.first)], c.first) || all != c.all {
-			t.Errorf("%s: cuts have changed: %v…, all %s", c.name, got[:min(len(got), 12)], all)
+		if digest(got) != want {
+			t.Errorf("pages of %d: cuts have changed: %v, %q", page, got, digest(got))
 		}
 	}
 }

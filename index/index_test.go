@@ -128,8 +128,16 @@ func TestConflicts(t *testing.T) {
 	blob := func(n int, offset, length, raw uint32) Blob { return Blob{Handle{name(n), Data}, offset, length, raw} }
 	a, b, c := blob(1, 0, 40, 0), blob(2, 40, 50, 60), blob(3, 90, 32, 0)
 	for _, second := range [][]Blob{
-		{a, b, c}, {a}, {}, {a, a}, {b, a, a}, {a, c},
-		{a, blob(2, 41, 50, 60)}, {a, blob(2, 40, 51, 60)}, {a, blob(2, 40, 50, 61)}, {a, blob(3, 40, 50, 60)},
+		{a, b, c},
+		{a},
+		{},
+		{a, a},
+		{b, a, a},
+		{a, c},
+		{a, blob(2, 41, 50, 60)},
+		{a, blob(2, 40, 51, 60)},
+		{a, blob(2, 40, 50, 61)},
+		{a, blob(3, 40, 50, 60)},
 		{a, {Handle{b.ID, Tree}, 40, 50, 60}},
 		{blob(2, 0, 40, 0), blob(1, 40, 50, 60)},
 	} {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"sort"
+	"sync"
 
 	"russet/chunk"
 	"russet/index"
@@ -20,14 +21,16 @@ const (
 )
 
 // FileReader reads a file of a snapshot at any offset. It keeps up to 8 MiB, or
-// eight blobs if they are larger. It is not safe for concurrent use.
+// eight blobs if they are larger. It is safe for concurrent use.
 type FileReader struct {
 	ctx     context.Context // of the file's opening: io.ReaderAt has none
-	l       *Loader
 	content []index.Handle
 	ends    []int64 // ends[i] is the offset after blob i
-	cache   []window
-	clock   int
+
+	mu    sync.Mutex // guards what follows
+	l     *Loader
+	cache []window
+	clock int
 }
 
 // window is a run of whole blobs.
@@ -69,6 +72,8 @@ func (f *FileReader) ReadAt(p []byte, off int64) (int, error) {
 	if off < 0 {
 		return 0, errors.New("read file: negative offset")
 	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	n := 0
 	for n < len(p) {
 		if off >= f.Size() {
@@ -85,7 +90,7 @@ func (f *FileReader) ReadAt(p []byte, off int64) (int, error) {
 	return n, nil
 }
 
-// window returns the window that holds off.
+// window returns the window that holds off. f.mu is held.
 func (f *FileReader) window(off int64) (*window, error) {
 	f.clock++
 	for i := range f.cache {
@@ -144,4 +149,15 @@ func (f *FileReader) load(w *window) error {
 		copy(w.data[at-w.start:], plain)
 		return nil
 	})
+}
+
+// ContentSize is the length of the file whose content is the given data blobs,
+// as far as the index knows them.
+func (r *Repository) ContentSize(content []chunk.ID) int64 {
+	var sum int64
+	for _, id := range content {
+		n, _ := r.index.Size(index.Handle{ID: id, Type: index.Data})
+		sum += n
+	}
+	return sum
 }

@@ -402,7 +402,7 @@ func (d *treeDecoder) content() []chunk.ID {
 // written once has but one.
 func (d *treeDecoder) readTime() time.Time {
 	text := d.s.Text()
-	if d.s.Plain() && bytes.Equal(text, d.timeText) {
+	if d.timeText != nil && d.s.Plain() && bytes.Equal(text, d.timeText) {
 		return d.time
 	}
 	t, ok := d.parseTime(text)
@@ -437,7 +437,10 @@ func (d *treeDecoder) parseTime(text []byte) (time.Time, bool) {
 	text = text[len(form):]
 	nanos := 0
 	if text[0] == '.' {
-		digits := len(text) - len(bytes.TrimLeft(text[1:], "0123456789")) - 1
+		digits := 0
+		for digits+1 < len(text) && text[digits+1]-'0' <= 9 {
+			digits++
+		}
 		if digits < 1 || digits > 9 || text[digits] == '0' {
 			return time.Time{}, false
 		}

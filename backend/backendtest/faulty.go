@@ -6,7 +6,7 @@
 //
 //	for n := 1; ; n++ { // what happens to the caller when the n-th operation fails, for every n
 //		b := backendtest.NewFaulty(store, backendtest.Faults{FailAt: n})
-//		…
+//		...
 //		if !b.Fired() {
 //			break
 //		}

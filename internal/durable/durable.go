@@ -122,7 +122,7 @@ func writeTemporary(root *os.Root, name string, data []byte) (temporary string, 
 		err = closed
 	}
 	if err != nil {
-		return "", fmt.Errorf("write: %w", bare(err))
+		return "", errors.Join(fmt.Errorf("write: %w", bare(err)), bare(root.Remove(temporary)))
 	}
 	return temporary, nil
 }

@@ -71,7 +71,7 @@ func TestWriteFile(t *testing.T) {
 func TestPermissions(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS == "windows" {
-		t.Skip("Windows has no permission bits")
+		t.Skip("not here: permission bits")
 	}
 	root := openRoot(t, t.TempDir())
 	for _, perm := range []fs.FileMode{0o400, 0o440, 0o600, 0o666} {
@@ -176,7 +176,7 @@ func TestSymbolicLinks(t *testing.T) {
 	folder := t.TempDir()
 	root := openRoot(t, folder)
 	if err := os.Symlink(outside, filepath.Join(folder, "link")); err != nil {
-		t.Skipf("no symbolic links here: %v", err)
+		t.Skipf("not here: symbolic links: %v", err)
 	}
 	if err := durable.WriteFile(root, "link/f", []byte("x"), 0o600); err == nil {
 		t.Error("WriteFile through a link that leads out: no error")

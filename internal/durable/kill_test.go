@@ -79,7 +79,7 @@ func killVictim(t *testing.T, program, folder string) {
 // TestVictim is the process that TestKilled kills. It does nothing unless it runs in the folder that was prepared.
 func TestVictim(t *testing.T) {
 	if _, err := os.Stat(victimMark); err != nil {
-		t.Skip("only for TestKilled")
+		t.Skip("not here: it runs in the folder that TestKilled prepares")
 	}
 	root := openRoot(t, ".")
 	for i := range 5000 { // an end, in case nobody kills it

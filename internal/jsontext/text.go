@@ -5,23 +5,25 @@ import (
 	"unicode/utf8"
 )
 
-// Bytes that stand for themselves in a JSON string and that encoding/json
-// leaves alone: printable ASCII without " \ < > and &. Bit i of plainLow is
-// byte i, of plainHigh byte 64+i.
-const (
-	plainLow  uint64 = 0xffff_ffff_0000_0000 &^ (1<<'"' | 1<<'&' | 1<<'<' | 1<<'>')
-	plainHigh uint64 = 0x7fff_ffff_ffff_ffff &^ (1 << ('\\' - 64))
-)
-
-func isPlain(c byte) bool {
-	return c < 64 && plainLow>>c&1 == 1 || c >= 64 && c < 128 && plainHigh>>(c-64)&1 == 1
+// plain tells the bytes that stand for themselves in a JSON string and that
+// encoding/json leaves alone: printable ASCII without " \ < > and &.
+var plain = [256]bool{
+	' ': true, '!': true, '#': true, '$': true, '%': true, '\'': true, '(': true, ')': true, '*': true, '+': true,
+	',': true, '-': true, '.': true, '/': true, '0': true, '1': true, '2': true, '3': true, '4': true, '5': true,
+	'6': true, '7': true, '8': true, '9': true, ':': true, ';': true, '=': true, '?': true, '@': true, 'A': true,
+	'B': true, 'C': true, 'D': true, 'E': true, 'F': true, 'G': true, 'H': true, 'I': true, 'J': true, 'K': true,
+	'L': true, 'M': true, 'N': true, 'O': true, 'P': true, 'Q': true, 'R': true, 'S': true, 'T': true, 'U': true,
+	'V': true, 'W': true, 'X': true, 'Y': true, 'Z': true, '[': true, ']': true, '^': true, '_': true, '`': true,
+	'a': true, 'b': true, 'c': true, 'd': true, 'e': true, 'f': true, 'g': true, 'h': true, 'i': true, 'j': true,
+	'k': true, 'l': true, 'm': true, 'n': true, 'o': true, 'p': true, 'q': true, 'r': true, 's': true, 't': true,
+	'u': true, 'v': true, 'w': true, 'x': true, 'y': true, 'z': true, '{': true, '|': true, '}': true, '~': true,
 }
 
 // PlainLen returns how many bytes at the start of s are printable ASCII that
 // encoding/json writes as it stands.
 func PlainLen(s string) int {
 	for i := range len(s) {
-		if !isPlain(s[i]) {
+		if !plain[s[i]] {
 			return i
 		}
 	}
@@ -39,7 +41,7 @@ func (s *Scanner) Text() []byte {
 	s.start = s.pos
 	data := s.data
 	i := s.pos + 1
-	for i < len(data) && isPlain(data[i]) {
+	for i < len(data) && plain[data[i]] {
 		i++
 	}
 	if i < len(data) && data[i] == '"' {
