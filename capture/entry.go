@@ -1,0 +1,185 @@
+package capture
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/hex"
+	"errors"
+	"hash/maphash"
+	"slices"
+	"strings"
+
+	"russet/ios"
+)
+
+// The flags column of the manifest.
+const (
+	flagFile    = 1
+	flagDir     = 2
+	flagSymlink = 4
+)
+
+const (
+	// maxName is the longest name that file systems take.
+	maxName = 255
+	// maxDepth bounds the folders of a path; iOS's own limit of 1,024 bytes a
+	// path allows no more.
+	maxDepth = 512
+)
+
+// fileID is the name of a stored file: the SHA-1 of domain-path.
+type fileID [20]byte
+
+func (id fileID) String() string { return hex.EncodeToString(id[:]) }
+
+// parseFileID accepts 40 lower-case hex digits only: any other name is not one
+// that a phone gives.
+func parseFileID(s string) (id fileID, ok bool) {
+	if len(s) != 2*len(id) || strings.ToLower(s) != s {
+		return id, false
+	}
+	n, err := hex.Decode(id[:], []byte(s))
+	return id, err == nil && n == len(id)
+}
+
+// entry is one record of the manifest and what became of it.
+type entry struct {
+	path   string // domain/relative path
+	target string // of a symlink
+	id     fileID
+	flag   uint8
+	mode   uint32 // POSIX st_mode
+	uid    uint32
+	gid    uint32
+	mtime  int64 // Unix seconds
+	ctime  int64
+	inode  uint64
+	hash   uint64 // of the record's bytes, to compare with the parent's
+	key    []byte // class and wrapped key, encrypted backups only
+	digest []byte // SHA-1 of the stored bytes, where the phone gave one
+
+	stored  storedFile // as found in the folder
+	found   bool
+	reused  bool // content is the parent's
+	content content
+}
+
+// name is the last component of the path.
+func (e *entry) name() string { return e.path[strings.LastIndexByte(e.path, '/')+1:] }
+
+// representable tells whether a record can stand under Files: its path must be
+// one that any file system and restic accept.
+func representable(domain, relativePath string) bool {
+	if strings.IndexByte(domain, '/') >= 0 || !validName(domain) {
+		return false
+	}
+	if relativePath == "" {
+		return true
+	}
+	depth := 0
+	for name := range strings.SplitSeq(relativePath, "/") {
+		if depth++; !validName(name) || depth > maxDepth {
+			return false
+		}
+	}
+	return true
+}
+
+func validName(s string) bool {
+	return s != "" && s != "." && s != ".." && len(s) <= maxName && strings.IndexByte(s, 0) < 0
+}
+
+// comparePaths orders paths as trees order them: name by name, as bytes.
+func comparePaths(a, b string) int {
+	for i := range min(len(a), len(b)) {
+		if a[i] == b[i] {
+			continue
+		}
+		// A slash ends a name, and a name sorts before its extensions.
+		switch {
+		case a[i] == '/':
+			return -1
+		case b[i] == '/':
+			return 1
+		}
+		return cmp.Compare(a[i], b[i])
+	}
+	return cmp.Compare(len(a), len(b))
+}
+
+// records is what a manifest lists.
+type records struct {
+	entries []*entry // those that can stand under Files, in tree order
+	// sealed are files that cannot: their stored form is kept as received.
+	sealed []*entry
+	bad    int // rows that could not be read
+}
+
+// recordHasher hashes manifest records of this run; the seed makes the hashes
+// unpredictable to whoever made the phone's files.
+type recordHasher struct{ seed maphash.Seed }
+
+func (h recordHasher) sum(rec *ios.Record) uint64 {
+	var m maphash.Hash
+	m.SetSeed(h.seed)
+	m.WriteByte(byte(rec.Flags))
+	m.Write(rec.Blob)
+	return m.Sum64()
+}
+
+// readRecords reads the whole manifest.
+func readRecords(ctx context.Context, seq recordSeq, h recordHasher) (*records, error) {
+	recs := new(records)
+	for rec, err := range seq {
+		if _, ok := errors.AsType[*ios.RowError](err); ok {
+			recs.bad++
+			continue
+		}
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			return nil, err
+		}
+		if err := recs.add(&rec, h); err != nil {
+			recs.bad++
+		}
+	}
+	slices.SortStableFunc(recs.entries, func(a, b *entry) int { return comparePaths(a.path, b.path) })
+	return recs, nil
+}
+
+func (recs *records) add(rec *ios.Record, h recordHasher) error {
+	id, ok := parseFileID(rec.FileID)
+	if !ok {
+		return nil // a stored file of such a name goes to Other by its own path
+	}
+	if rec.Flags != flagFile && rec.Flags != flagDir && rec.Flags != flagSymlink {
+		return nil
+	}
+	e := &entry{id: id, flag: uint8(rec.Flags), hash: h.sum(rec)}
+	var f ios.File
+	if err := rec.Parse(&f); err != nil {
+		if e.flag == flagFile {
+			recs.sealed = append(recs.sealed, e)
+		}
+		return err
+	}
+	e.mode, e.uid, e.gid = f.Mode, f.UserID, f.GroupID
+	e.mtime, e.ctime, e.inode = f.LastModified, f.LastStatusChange, f.Inode
+	e.key, e.digest = bytes.Clone(f.EncryptionKey), bytes.Clone(f.Digest)
+	e.target = strings.Clone(f.Target)
+	e.path = rec.Domain + "/" + rec.RelativePath
+	if rec.RelativePath == "" {
+		e.path = rec.Domain
+	}
+	switch {
+	case representable(rec.Domain, rec.RelativePath) && rec.FileID == ios.FileID(rec.Domain, rec.RelativePath) &&
+		!(e.flag == flagFile && rec.RelativePath == ""):
+		recs.entries = append(recs.entries, e)
+	case e.flag == flagFile:
+		recs.sealed = append(recs.sealed, e)
+	}
+	return nil
+}

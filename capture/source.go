@@ -1,0 +1,327 @@
+package capture
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"os"
+	"path"
+	"slices"
+	"time"
+
+	"russet/chunk"
+	"russet/ios"
+)
+
+// storedFile is what the folder says of a file before it is opened.
+type storedFile struct {
+	size    int64
+	modTime time.Time
+}
+
+// folder is a backup folder being read. Its listing is taken once.
+type folder struct {
+	root   *os.Root
+	flat   bool
+	shards map[string]*os.Root // open, so that a file takes one system call to open
+	stored map[fileID]storedFile
+	other  []otherFile
+	empty  []pathText
+}
+
+// otherFile is anything in the folder that no phone puts there.
+type otherFile struct {
+	path string
+	info fs.FileInfo
+}
+
+// topNames are the files on top of a backup folder that the format knows.
+func topNames() []string {
+	return []string{ios.InfoName, ios.DatabaseName, ios.MBDBName, ios.ManifestName, ios.StatusName}
+}
+
+// listFolder lists a backup folder. progress is called for each file.
+func listFolder(ctx context.Context, root *os.Root, flat bool) (*folder, error) {
+	f := &folder{root: root, flat: flat, shards: map[string]*os.Root{}, stored: map[fileID]storedFile{}}
+	names, err := readNames(root)
+	if err != nil {
+		return nil, fmt.Errorf("list backup folder: %w", err)
+	}
+	for _, name := range names {
+		if err := ctx.Err(); err != nil {
+			f.close()
+			return nil, err
+		}
+		if err := f.listTop(ctx, name); err != nil {
+			f.close()
+			return nil, fmt.Errorf("list backup folder: %w", err)
+		}
+	}
+	return f, nil
+}
+
+func readNames(root *os.Root) ([]string, error) {
+	d, err := root.Open(".")
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	names, err := d.Readdirnames(-1)
+	slices.Sort(names)
+	return names, err
+}
+
+func (f *folder) listTop(ctx context.Context, name string) error {
+	if slices.Contains(topNames(), name) {
+		return nil
+	}
+	info, err := f.root.Lstat(name)
+	if err != nil {
+		return err
+	}
+	if info.IsDir() && isShard(name) && !f.flat {
+		return f.listShard(ctx, name)
+	}
+	if id, ok := parseFileID(name); ok && f.flat && info.Mode().IsRegular() {
+		f.stored[id] = storedFile{info.Size(), info.ModTime()}
+		return nil
+	}
+	return f.listOther(ctx, name, info, 0)
+}
+
+// isShard tells whether name is one of the folders 00 to ff.
+func isShard(name string) bool {
+	return len(name) == 2 && isHex(name[0]) && isHex(name[1])
+}
+
+func isHex(c byte) bool { return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' }
+
+func (f *folder) listShard(ctx context.Context, shard string) error {
+	root, err := f.root.OpenRoot(shard)
+	if err != nil {
+		return err
+	}
+	f.shards[shard] = root
+	names, err := readNames(root)
+	if err != nil {
+		return err
+	}
+	if len(names) == 0 {
+		f.empty = append(f.empty, pathText(shard))
+	}
+	for _, name := range names {
+		info, err := root.Lstat(name)
+		if err != nil {
+			return err
+		}
+		id, ok := parseFileID(name)
+		if ok && name[:2] == shard && info.Mode().IsRegular() {
+			f.stored[id] = storedFile{info.Size(), info.ModTime()}
+			continue
+		}
+		if err := f.listOther(ctx, path.Join(shard, name), info, 1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// listOther notes what lies at p, and below it when it is a folder. Devices,
+// sockets and pipes are no part of a backup and left out.
+func (f *folder) listOther(ctx context.Context, p string, info fs.FileInfo, depth int) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if depth > maxDepth {
+		return fmt.Errorf("folders nested deeper than %d", maxDepth)
+	}
+	switch {
+	case info.Mode().IsRegular() || info.Mode().Type() == fs.ModeSymlink:
+		f.other = append(f.other, otherFile{p, info})
+	case info.IsDir():
+		sub, err := f.root.OpenRoot(p)
+		if err != nil {
+			return err
+		}
+		defer sub.Close()
+		names, err := readNames(sub)
+		if err != nil {
+			return err
+		}
+		if len(names) == 0 {
+			f.empty = append(f.empty, pathText(p))
+		}
+		for _, name := range names {
+			info, err := sub.Lstat(name)
+			if err != nil {
+				return err
+			}
+			if err := f.listOther(ctx, path.Join(p, name), info, depth+1); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (f *folder) close() {
+	for _, s := range f.shards {
+		s.Close()
+	}
+	clear(f.shards)
+}
+
+// open opens a stored file by its id. It must still be a regular file.
+func (f *folder) open(id fileID) (*os.File, error) {
+	name := id.String()
+	root := f.root
+	if !f.flat {
+		if root = f.shards[name[:2]]; root == nil {
+			return nil, fs.ErrNotExist
+		}
+	}
+	return root.Open(name)
+}
+
+// received is a top file as it was when it was read.
+type received struct {
+	name    string
+	size    int64
+	sum     chunk.ID
+	modTime time.Time
+}
+
+// readTop hashes the top files that are there.
+func readTop(root *os.Root) ([]received, error) {
+	var top []received
+	for _, name := range topNames() {
+		r, err := hashFile(root, name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read %s: %w", name, err)
+		}
+		top = append(top, r)
+	}
+	return top, nil
+}
+
+func hashFile(root *os.Root, name string) (received, error) {
+	f, err := root.Open(name)
+	if err != nil {
+		return received{}, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return received{}, err
+	}
+	if !info.Mode().IsRegular() {
+		return received{}, errors.New("not a regular file")
+	}
+	h := sha256.New()
+	n, err := io.Copy(h, f)
+	if err != nil {
+		return received{}, err
+	}
+	return received{name, n, chunk.ID(h.Sum(nil)), info.ModTime()}, nil
+}
+
+// sameState tells whether two readings of the top files show the same backup:
+// Status and manifests, not Info.plist, which hosts rewrite at will.
+func sameState(a, b []received) bool {
+	pick := func(top []received) map[string]chunk.ID {
+		m := map[string]chunk.ID{}
+		for _, r := range top {
+			if r.name != ios.InfoName {
+				m[r.name] = r.sum
+			}
+		}
+		return m
+	}
+	am, bm := pick(a), pick(b)
+	if len(am) != len(bm) {
+		return false
+	}
+	for name, sum := range am {
+		if other, ok := bm[name]; !ok || other != sum {
+			return false
+		}
+	}
+	return true
+}
+
+// storedPath is where a stored file lies in the backup folder.
+func storedPath(id string, flat bool) string {
+	if flat {
+		return id
+	}
+	return id[:2] + "/" + id
+}
+
+// openRecords opens the folder's manifest, decrypted under key where that is
+// not nil. done must be called after use.
+func openRecords(ctx context.Context, root *os.Root, key *ios.Key, flat bool) (recs recordSeq, done func(), err error) {
+	f, err := root.Open(manifestName(flat))
+	if err != nil {
+		return nil, nil, err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		f.Close()
+		return nil, nil, err
+	}
+	var r io.ReaderAt = f
+	size := info.Size()
+	if key != nil {
+		d, err := ios.NewDecrypterAt(f, size, *key)
+		if err != nil {
+			f.Close()
+			return nil, nil, fmt.Errorf("decrypt manifest: %w", err)
+		}
+		r, size = d, d.Size()
+	}
+	recs, closeRecords, err := manifestRecords(ctx, r, size, flat)
+	if err != nil {
+		f.Close()
+		return nil, nil, err
+	}
+	return recs, func() { closeRecords(); f.Close() }, nil
+}
+
+// recordSeq is the records of a manifest of either kind.
+type recordSeq = iter.Seq2[ios.Record, error]
+
+func manifestName(flat bool) string {
+	if flat {
+		return ios.MBDBName
+	}
+	return ios.DatabaseName
+}
+
+// maxMBDB bounds a Manifest.mbdb, which is read whole: some 500 bytes a file.
+const maxMBDB = 512 << 20
+
+// manifestRecords reads the records of a manifest that is no longer encrypted.
+func manifestRecords(ctx context.Context, r io.ReaderAt, size int64, flat bool) (recs recordSeq, done func(), err error) {
+	if !flat {
+		m, err := ios.OpenManifest(r, size)
+		if err != nil {
+			return nil, nil, err
+		}
+		return m.Records(ctx), func() { m.Close() }, nil
+	}
+	if size > maxMBDB {
+		return nil, nil, fmt.Errorf("read manifest: %d bytes: %w", size, ios.ErrUnreadable)
+	}
+	data := make([]byte, size)
+	if _, err := r.ReadAt(data, 0); err != nil && err != io.EOF {
+		return nil, nil, fmt.Errorf("read manifest: %w", err)
+	}
+	return ios.ParseMBDB(data), func() {}, nil
+}

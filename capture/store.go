@@ -1,0 +1,344 @@
+package capture
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"russet/chunk"
+	"russet/index"
+	"russet/ios"
+	"russet/repo"
+)
+
+// store writes the snapshot of what the survey found.
+func (c *run) store(ctx context.Context) (*Result, error) {
+	c.w = c.r.NewWriter(ctx)
+	defer c.w.Close()
+	if err := c.reuse(ctx); err != nil {
+		return nil, err
+	}
+	sealed := c.sealedFiles()
+	if err := c.reuseSealed(ctx, sealed); err != nil {
+		return nil, err
+	}
+	sealed, err := c.read(ctx, sealed)
+	if err != nil {
+		return nil, err
+	}
+	c.setPhase("writing the snapshot")
+	tree, meta, err := c.storeTrees(ctx, sealed)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.w.Flush(ctx); err != nil {
+		return nil, fmt.Errorf("capture folder: %w", err)
+	}
+	again, err := readTop(c.root)
+	if err != nil {
+		return nil, fmt.Errorf("capture folder: %w", err)
+	}
+	if !sameState(c.top, again) {
+		return nil, errMoved
+	}
+	return c.commit(ctx, tree, meta)
+}
+
+// commit saves the snapshot, unless an earlier one is the very same.
+func (c *run) commit(ctx context.Context, tree chunk.ID, meta *Metadata) (*Result, error) {
+	s := c.snapshot(tree)
+	c.sum.finish(c.w.Stats(), c.records.bad, meta)
+	res := &Result{UDID: c.udid, DeviceName: c.b.DeviceName(), Summary: c.sum}
+	for _, v := range c.versions {
+		if *v.Snapshot.Tree == tree && v.Snapshot.Time.Equal(s.Time) && slices.Equal(v.Snapshot.Tags, s.Tags) {
+			res.Snapshot, res.Kept = v.Snapshot, true
+			return res, nil
+		}
+	}
+	if _, err := c.r.SaveSnapshot(ctx, s); err != nil {
+		return nil, err
+	}
+	res.Snapshot = s
+	return res, nil
+}
+
+func (c *run) snapshot(tree chunk.ID) *repo.Snapshot {
+	s := &repo.Snapshot{
+		Time: c.date(), Tree: &tree, Paths: []string{"/" + c.udid},
+		Hostname: safeName(c.b.DeviceName(), c.udid), Username: c.opt.Username,
+		Tags: c.tags(), ProgramVersion: c.opt.ProgramVersion,
+	}
+	if c.parent != nil {
+		id := c.parent.Snapshot.ID()
+		s.Parent = &id
+	}
+	if c.opt.Now != nil {
+		s.Summary = c.sum.snapshotSummary(c.w.Stats(), c.start, c.opt.Now())
+	}
+	return s
+}
+
+// date is the backup's own time, as far as it tells one.
+func (c *run) date() time.Time {
+	t := c.b.Date()
+	for _, top := range c.top {
+		if t.IsZero() && strings.HasPrefix(top.name, "Manifest.") {
+			t = top.modTime
+		}
+	}
+	return clampTime(t)
+}
+
+// tags describe the version to people and to restic.
+func (c *run) tags() []string {
+	var tags []string
+	if v := c.b.ProductVersion(); v != "" {
+		tags = append(tags, safeTag("ios-"+v))
+	}
+	if t := c.b.ProductType(); t != "" {
+		tags = append(tags, safeTag(t))
+	}
+	kind := TagPlain
+	if c.b.Encrypted() {
+		kind = TagEncrypted
+	}
+	tags = append(tags, kind)
+	if !c.b.Finished() {
+		tags = append(tags, TagIncomplete)
+	}
+	if c.sealed {
+		tags = append(tags, TagSealed)
+	}
+	if c.unreadable {
+		tags = append(tags, TagUnreadable)
+	}
+	return tags
+}
+
+// safeTag keeps a tag whole for restic, which splits tags at commas.
+func safeTag(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == ',':
+			return '.'
+		case r < ' ' || r == 0x7f:
+			return '_'
+		}
+		return r
+	}, s)
+}
+
+// safeName makes s a name that is one path component, or fallback.
+func safeName(s, fallback string) string {
+	s = safeText(s)
+	if s == "" || s == "." || s == ".." {
+		return fallback
+	}
+	for len(s) > maxName {
+		s = s[:maxName]
+	}
+	return strings.ToValidUTF8(s, "_")
+}
+
+// safeText replaces what a terminal or a path would take for something else.
+func safeText(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == '/' || 0x7f <= r && r < 0xa0 {
+			return '_'
+		}
+		return r
+	}, s)
+}
+
+// clampTime keeps t within the years that a snapshot can hold.
+func clampTime(t time.Time) time.Time {
+	lo, hi := time.Unix(-62135596800, 0), time.Unix(253402300799, 0) // years 1 and 9999
+	switch {
+	case t.Before(lo):
+		t = lo
+	case t.After(hi):
+		t = hi
+	}
+	return t.UTC()
+}
+
+// reuse gives unchanged files the parent's content, without opening them, and
+// counts new and changed ones.
+func (c *run) reuse(ctx context.Context) error {
+	c.sum.WhyAll = c.whyAll()
+	var hashes map[fileID]uint64
+	var tree *chunk.ID
+	if c.parent != nil && !c.sealed {
+		tree = c.parent.subtree(nameFiles)
+	}
+	if c.sum.WhyAll == "" && tree != nil {
+		c.setPhase("comparing with the last version")
+		var err error
+		if hashes, err = c.parent.recordHashes(ctx, c.hash); err != nil {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			c.sum.WhyAll = "the last version's manifest cannot be read"
+		}
+	}
+	return c.reuseDir(ctx, c.dir, tree, hashes)
+}
+
+// whyAll says why every file must be read, or nothing.
+func (c *run) whyAll() string {
+	switch {
+	case c.opt.Force:
+		return "it was asked for"
+	case c.parent == nil && len(c.versions) > 0:
+		return "no earlier version of this device is complete and unedited"
+	case c.parent == nil:
+		return "this is the first version of this device"
+	case c.sealed:
+		return "" // decided file by file
+	case c.parent.Snapshot.HasTag(TagSealed):
+		return "the last version is sealed"
+	case c.parent.Snapshot.HasTag(TagEncrypted) != c.b.Encrypted():
+		return "encryption was switched on or off, so the phone made a new full backup"
+	case c.b.Encrypted() && (c.parent.Metadata.Keybag == nil || c.parent.Metadata.Keybag.UUID != c.keybag):
+		return "the phone made a new full backup with new keys"
+	}
+	return ""
+}
+
+func (c *run) reuseDir(ctx context.Context, d *dir, parent *chunk.ID, hashes map[fileID]uint64) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	t := new(repo.Tree)
+	if parent != nil {
+		d.was = parent
+		old, err := c.r.LoadTree(ctx, *parent)
+		if err == nil {
+			t = old
+		} else if ctx.Err() != nil {
+			return ctx.Err()
+		} // a damaged parent costs reading the files, no more
+	}
+	for _, e := range d.files {
+		if e.flag != flagFile || !e.found {
+			continue
+		}
+		n := t.Find(e.name())
+		switch {
+		case n == nil || n.Type != repo.TypeFile:
+			c.sum.FilesNew++
+		case c.unchanged(e, n, hashes):
+			e.reused = true
+			e.content = content{n.Content, int64(n.Size)}
+			c.sum.FilesUnmodified++
+		default:
+			c.sum.FilesChanged++
+		}
+	}
+	for _, sub := range d.dirs {
+		var old *chunk.ID
+		if n := t.Find(sub.name); n != nil && n.Type == repo.TypeDir {
+			old = n.Subtree
+		}
+		if err := c.reuseDir(ctx, sub, old, hashes); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unchanged: the manifest's record, the stored size and the stored file's own
+// time are the parent's, and the repository has the content. The record alone
+// is not enough: it describes the live file, while the phone sends a compacted
+// copy of a database.
+func (c *run) unchanged(e *entry, n *repo.Node, hashes map[fileID]uint64) bool {
+	hash, ok := hashes[e.id]
+	return ok && hash == e.hash && n.AccessTime.Equal(e.stored.modTime) &&
+		c.storedSize(e, int64(n.Size)) == e.stored.size && c.hasAll(n.Content)
+}
+
+// storedSize is the length in the folder of a file of size bytes.
+func (c *run) storedSize(e *entry, size int64) int64 {
+	if c.decrypts(e) {
+		return ios.EncryptedSize(size)
+	}
+	return size
+}
+
+// decrypts tells whether the stored form of e is encrypted.
+func (c *run) decrypts(e *entry) bool { return c.b.Encrypted() && len(e.key) > 0 }
+
+func (c *run) hasAll(ids []chunk.ID) bool {
+	for _, id := range ids {
+		if !c.r.Index().Has(index.Handle{ID: id, Type: index.Data}) {
+			return false
+		}
+	}
+	return true
+}
+
+// sealedFile is a stored file that is kept as received.
+type sealedFile struct {
+	id      fileID
+	stored  storedFile
+	reused  bool
+	content content
+}
+
+// sealedFiles are all stored files that no entry under Files stands for, in
+// order of their ids.
+func (c *run) sealedFiles() []*sealedFile {
+	placed := map[fileID]bool{}
+	c.dir.each(func(e *entry) {
+		if e.flag == flagFile {
+			placed[e.id] = true
+		}
+	})
+	var sealed []*sealedFile
+	for id, st := range c.folder.stored {
+		if !placed[id] {
+			sealed = append(sealed, &sealedFile{id: id, stored: st})
+		}
+	}
+	slices.SortFunc(sealed, func(a, b *sealedFile) int { return slices.Compare(a.id[:], b.id[:]) })
+	return sealed
+}
+
+// reuseSealed gives sealed files whose name, size and time are the parent's
+// the parent's content.
+func (c *run) reuseSealed(ctx context.Context, sealed []*sealedFile) error {
+	var tree *chunk.ID
+	if c.parent != nil && !c.opt.Force {
+		tree = c.parent.subtree(nameSealed)
+	}
+	old := map[string]*repo.Node{}
+	if tree != nil {
+		err := c.r.Walk(ctx, *tree, func(path string, n *repo.Node, err error) error {
+			if err == nil && n.Type == repo.TypeFile {
+				old[path] = n
+			}
+			return nil
+		})
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			clear(old) // a damaged parent costs reading the files, no more
+		}
+	}
+	for _, s := range sealed {
+		n := old[storedPath(s.id.String(), false)]
+		switch {
+		case n == nil:
+			c.sum.FilesNew++
+		case int64(n.Size) == s.stored.size && n.ModTime.Equal(s.stored.modTime) && c.hasAll(n.Content):
+			s.reused, s.content = true, content{n.Content, int64(n.Size)}
+			c.sum.FilesUnmodified++
+		default:
+			c.sum.FilesChanged++
+		}
+	}
+	return nil
+}
