@@ -128,11 +128,17 @@ func (h recordHasher) sum(rec *ios.Record) uint64 {
 	return m.Sum64()
 }
 
+// skippable tells the error of one row from that of the manifest.
+func skippable(err error) bool {
+	_, row := errors.AsType[*ios.RowError](err)
+	return row && !errors.Is(err, ios.ErrUnreadable)
+}
+
 // readRecords reads the whole manifest.
 func readRecords(ctx context.Context, seq recordSeq, h recordHasher) (*records, error) {
 	recs := new(records)
 	for rec, err := range seq {
-		if _, ok := errors.AsType[*ios.RowError](err); ok {
+		if skippable(err) {
 			recs.bad++
 			continue
 		}

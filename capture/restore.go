@@ -110,7 +110,7 @@ func (v *Version) fileKeys(ctx context.Context) (map[string]*ios.Key, error) {
 	defer done()
 	keys := map[string]*ios.Key{}
 	for rec, err := range recs {
-		if _, ok := errors.AsType[*ios.RowError](err); ok {
+		if skippable(err) {
 			continue
 		}
 		if err != nil {

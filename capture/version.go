@@ -226,7 +226,7 @@ func (v *Version) recordHashes(ctx context.Context, h recordHasher) (map[fileID]
 	defer done()
 	hashes := map[fileID]uint64{}
 	for rec, err := range recs {
-		if _, ok := errors.AsType[*ios.RowError](err); ok {
+		if skippable(err) {
 			continue
 		}
 		if err != nil {

@@ -111,7 +111,8 @@ func IsBackup(fsys fs.FS) bool {
 // isFlat reports whether the folder has the manifest of iOS 9 and before, and with it all files beside each other.
 func isFlat(fsys fs.FS) (bool, error) {
 	for _, name := range []string{DatabaseName, MBDBName} {
-		switch _, err := fs.Stat(fsys, name); {
+		switch info, err := fs.Stat(fsys, name); {
+		case err == nil && info.Size() == 0: // left behind by a tool that tried to open what was not there
 		case err == nil:
 			return name == MBDBName, nil
 		case !errors.Is(err, fs.ErrNotExist):
