@@ -26,12 +26,11 @@ const (
 
 // check reports why a cost is out of bounds.
 func (c Cost) check() error {
-	const most = 1 << 30 // keeps the products below within 64 bits
-	if c.N < 2 || c.R < 1 || c.P < 1 || c.N > most || c.R > most || c.P > most {
+	if c.N < 2 || c.R < 1 || c.P < 1 {
 		return fmt.Errorf("scrypt parameters N=%d, r=%d, p=%d are out of range", c.N, c.R, c.P)
 	}
 	n, r, p := int64(c.N), int64(c.R), int64(c.P)
-	if max(n, p) > maxMemory/128/r || n*r > maxWork/128/p {
+	if max(n, p) > maxMemory/128/r || n*r > maxWork/128/p { // divisions, as products of such numbers may overflow
 		return fmt.Errorf("scrypt parameters N=%d, r=%d, p=%d ask for too much memory or time", c.N, c.R, c.P)
 	}
 	return nil

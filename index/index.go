@@ -39,10 +39,9 @@ type entry struct {
 }
 
 type packEntry struct {
-	id    chunk.ID
-	size  int64
-	sum   uint64 // of the fingerprints of its blobs: the same in any order
-	count uint32
+	id   chunk.ID
+	size int64
+	sum  uint64 // of the fingerprints of its blobs: the same in any order
 }
 
 // maxEntries is how many entries, and half as many packs, the numbers in
@@ -83,7 +82,7 @@ func (x *Index) Add(p Pack) {
 		}
 		return
 	}
-	if e := x.packs[number]; e.sum == sum && e.count == uint32(len(p.Blobs)) {
+	if x.packs[number].sum == sum {
 		return
 	}
 	x.conflicts[number] = struct{}{}
@@ -96,8 +95,8 @@ func (x *Index) Add(p Pack) {
 
 func (x *Index) hash(id chunk.ID) uint64 { return maphash.Bytes(x.seed, id[:]) }
 
-// fingerprint mixes the place of a blob into the hash of its id. Nobody who
-// does not know the seed can find two blobs with the same one.
+// fingerprint mixes the place of a blob into the hash of its id. Which blobs
+// have the same one, nobody can tell who does not know the seed.
 func fingerprint(hash uint64, b Blob) uint64 {
 	const odd = 0x9e3779b97f4a7c15 // 2^64 divided by the golden ratio
 	hash = (hash ^ uint64(b.Offset)<<32 ^ uint64(b.Length)) * odd
@@ -128,7 +127,6 @@ func (x *Index) insert(pack uint32, b Blob) {
 	}
 	x.count++
 	x.link(e, x.count)
-	x.packs[pack].count++
 	x.packs[pack].size += b.packedSize()
 }
 

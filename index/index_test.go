@@ -253,6 +253,9 @@ func TestMemory(t *testing.T) {
 	if each := float64(after.HeapAlloc-before.HeapAlloc) / n; each > 64 {
 		t.Errorf("%.1f bytes a blob", each)
 	}
+	if 2*len(x.buckets) < x.Len() {
+		t.Errorf("%d buckets for %d blobs", len(x.buckets), x.Len())
+	}
 	h := p.Blobs[3].Handle
 	if allocs := testing.AllocsPerRun(100, func() {
 		if loc, ok := x.Lookup(h); !ok || !x.Has(h) || loc.ID != h.ID {

@@ -35,7 +35,7 @@ type object struct {
 	bytes []byte // data, text in its encoding, or references; of a dictionary the keys, then the values
 }
 
-// parseArchive reads a record of the usual form.
+// parseArchive reads a record of the usual form into f, which is zero but for the path that is expected.
 func parseArchive(data []byte, f *File) bool {
 	var a archive
 	top, ok := a.open(data)
@@ -47,11 +47,16 @@ func parseArchive(data []byte, f *File) bool {
 		return false
 	}
 	half := len(root.bytes) / 2
+	named := false
 	for i := 0; i < half; i += a.refs {
 		key, ok := a.at(root.bytes[i:])
 		if !ok || key.kind != kindASCII || !a.field(f, key.bytes, root.bytes[half+i:]) {
 			return false
 		}
+		named = named || string(key.bytes) == "RelativePath"
+	}
+	if !named {
+		f.RelativePath = "" // the caller's guess
 	}
 	return true
 }

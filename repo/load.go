@@ -101,18 +101,30 @@ func (r *Repository) openBlob(s *scratch, b index.Blob, sealed []byte) ([]byte, 
 	if s.opened, err = r.key.Open(s.opened[:0], sealed); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
-	plain := s.opened
+	return r.unpackBlob(s, b, s.opened)
+}
+
+// unpackBlob decompresses and checks an opened blob. The result lies in s or is
+// opened.
+func (r *Repository) unpackBlob(s *scratch, b index.Blob, opened []byte) ([]byte, error) {
+	plain := opened
 	if b.RawLength > 0 {
 		if b.RawLength > maxBlob {
 			return nil, fmt.Errorf("%w: blob of %d bytes", ErrDamaged, b.RawLength)
 		}
-		if s.plain, err = r.codec.decompress(s.plain[:0], s.opened, int(b.RawLength)); err != nil {
+		var err error
+		if s.plain, err = r.codec.decompress(s.plain[:0], opened, int(b.RawLength)); err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
 		}
 		plain = s.plain
 	}
 	if chunk.Sum(plain) != b.ID {
 		return nil, fmt.Errorf("%w: the bytes of a blob do not match its name", ErrDamaged)
+	}
+	// Readers place blobs by the lengths of the index: a wrong one would leave
+	// foreign bytes between them.
+	if int64(len(plain)) != b.Size() {
+		return nil, fmt.Errorf("%w: a blob of %d bytes has %d by the index", ErrDamaged, len(plain), b.Size())
 	}
 	return plain, nil
 }

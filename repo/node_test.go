@@ -110,7 +110,7 @@ func manyNodes() []*Node {
 		{Name: "generic", Type: TypeSocket, GenericAttributes: map[string]json.RawMessage{
 			"windows.file_attributes": json.RawMessage(`32`), "b": json.RawMessage(`"<é\u0008\/` + "\u2028" + `>"`), "a": json.RawMessage("null"), "": json.RawMessage(`{"z":[1,{}],"y":1e5}`), "<": nil,
 		}},
-		{Name: "dev", Type: TypeCharDevice, Device: math.MaxUint64},
+		{Name: "dev", Type: TypeCharDevice, Device: math.MaxUint64, ModTime: at(5, east), AccessTime: at(5, east).In(west)},
 	}
 }
 

@@ -23,6 +23,8 @@ const (
 	entryCompressedSize = entrySize + 4
 	// packTarget is the size at which a pack is closed: restic's default.
 	packTarget = 16 << 20
+	// packRoom is what a pack's buffer is made for: few packs overshoot by more.
+	packRoom = packTarget + 2<<20
 	// maxHeader is restic's limit of a header, and maxEntries what fits below it.
 	maxHeader  = 16 << 20
 	maxEntries = (maxHeader - crypto.Overhead) / entryCompressedSize

@@ -169,6 +169,8 @@ func TestTreeRefuses(t *testing.T) {
 		{`2024-05-06T07:08:09.5`, `2024-13-01T07:08:09.5`},
 		{`2024-05-06T07:08:09.5`, `10000-01-01T07:08:09.5`},
 		{`2024-05-06T07:08:09.5`, `secret`},
+		{`2024-05-06T07:08:09.5+02:00`, ``},
+		{`2024-05-06T07:08:09Z","atime`, `","atime`},
 		{`+02:00`, `+0200`},
 		{`+02:00`, ``},
 		{`+02:00`, `z`},
@@ -299,6 +301,10 @@ func TestTreeAllocations(t *testing.T) {
 	data := AppendTree(nil, benchmarkTree()[:10000])
 	var tree *Tree
 	decode := testing.AllocsPerRun(1, func() { tree, _ = DecodeTree(data) })
+	_ = append(tree.Nodes[0].Content, chunk.ID{}) // must not reach the next node's
+	if tree.Lossy || string(tree.Append(nil)) != string(data) {
+		t.Error("10000 nodes are not the same again")
+	}
 	if decode > 11000 { // the names, and little else
 		t.Errorf("%v allocations decode 10000 nodes", decode)
 	}

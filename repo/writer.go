@@ -206,7 +206,7 @@ func (w *Writer) emptyPack() *pack {
 		p.buf, p.blobs = p.buf[:0], nil
 		return p
 	default:
-		return new(pack)
+		return &pack{buf: make([]byte, 0, packRoom)}
 	}
 }
 

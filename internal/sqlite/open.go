@@ -131,7 +131,7 @@ func (db *DB) Check(ctx context.Context) error {
 		return fmt.Errorf("check database: %w", db.cause(err))
 	}
 	if found != "ok" {
-		return fmt.Errorf("check database: %s", found)
+		return fmt.Errorf("check database: %w", db.cause(errors.New(found)))
 	}
 	return nil
 }

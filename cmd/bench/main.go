@@ -1,0 +1,72 @@
+//go:build unix
+
+// Command bench times Russet beside the installed restic on the same work, and
+// prints medians and ratios. It is no part of the product.
+//
+//	bench -russet bin/russet -mkbackup bin/mkbackup [-rounds 3] [-preset bench] [-dir DIR]
+//
+// The work is a generated backup folder, once plain and once encrypted: a
+// first backup, one of its next generation, check --read-data and restore. The
+// programs take turns, in fresh repositories, on the same drive.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+)
+
+// settings are the flags.
+type settings struct {
+	russet, mkbackup, preset, dir string
+	rounds, iterations            int
+}
+
+func main() {
+	var s settings
+	flag.StringVar(&s.russet, "russet", "bin/russet", "the russet program")
+	flag.StringVar(&s.mkbackup, "mkbackup", "bin/mkbackup", "the mkbackup program")
+	flag.StringVar(&s.preset, "preset", "bench", "what mkbackup generates: bench or demo")
+	flag.StringVar(&s.dir, "dir", "", "where to work (some 12 GB); default a temporary folder")
+	flag.IntVar(&s.rounds, "rounds", 3, "how often everything is done")
+	flag.IntVar(&s.iterations, "iterations", 10_000_000, "rounds of the backup password's key derivation; phones have 10,000,000")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, s); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, s settings) error {
+	var err error
+	for _, p := range []*string{&s.russet, &s.mkbackup} {
+		if *p, err = filepath.Abs(*p); err != nil {
+			return err
+		}
+	}
+	dir, err := os.MkdirTemp(s.dir, "russet-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	for _, encrypted := range []bool{false, true} {
+		w := &work{settings: s, dir: filepath.Join(dir, fmt.Sprint("encrypted-", encrypted)), encrypted: encrypted}
+		if err := w.generate(ctx); err != nil {
+			return err
+		}
+		results, err := w.measure(ctx)
+		if err != nil {
+			return err
+		}
+		printResults(os.Stdout, encrypted, results)
+		if err := os.RemoveAll(w.dir); err != nil {
+			return err
+		}
+	}
+	return nil
+}
