@@ -1,10 +1,10 @@
 // Package capture keeps phones' backup folders in a repository: a folder in, a
 // snapshot out, and back again byte for byte.
 //
-//	res, err := capture.Folder(ctx, r, root, name, capture.Options{…})
+//	res, err := capture.Folder(ctx, r, root, name, capture.Options{...})
 //	v, err := capture.Open(ctx, r, res.Snapshot)
 //	err = v.RestoreFolder(ctx, target, nil)   // the exact MobileSync folder
-//	err = v.RestoreFiles(ctx, target, …)      // the phone's files, readable
+//	err = v.RestoreFiles(ctx, target, ...)      // the phone's files, readable
 //
 // A snapshot shows the phone's own folders with their plaintext, since only
 // plaintext deduplicates: an encrypted backup gives every changed file a new

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -328,22 +327,4 @@ func makeFolders(root *os.Root, files []stored, empty []pathText) error {
 		}
 	}
 	return nil
-}
-
-// WriteFile writes the content of one file of the snapshot to w; p is its path
-// below the snapshot's root.
-func WriteFile(ctx context.Context, r *repo.Repository, s *repo.Snapshot, p string, w io.Writer) error {
-	n, err := r.Find(ctx, *s.Tree, p)
-	if err != nil {
-		return err
-	}
-	if n.Type != repo.TypeFile {
-		return fmt.Errorf("read %q: it is a %s", p, n.Type)
-	}
-	f, err := r.NewFileReader(ctx, n.Content)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(w, io.NewSectionReader(f, 0, f.Size()))
-	return err
 }

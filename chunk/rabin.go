@@ -41,7 +41,7 @@ func newRabin(p Pol) rabin {
 	return t
 }
 
-// mulX returns v·xⁿ modulo p.
+// mulX returns v*x^n modulo p.
 func mulX(v uint64, n int, p Pol) uint64 {
 	for range n {
 		v <<= 1

@@ -11,7 +11,7 @@ import (
 const SaltSize = 64
 
 // Cost is how much work a password takes: the parameters of scrypt (RFC 7914, where they are N, r and p). Memory is
-// 128·N·R bytes, time grows with N·R·P.
+// 128*N*R bytes, time grows with N*R*P.
 type Cost struct{ N, R, P int }
 
 // DefaultCost is the least that new keys should cost: 32 MiB, a tenth of a second on a computer of 2020.
@@ -20,8 +20,8 @@ func DefaultCost() Cost { return Cost{N: 32768, R: 8, P: 1} }
 // Whoever can put a key file into a repository chooses what opening it costs. These bounds are far above what any
 // calibration yields: a minute's work at most.
 const (
-	maxMemory = 1 << 30  // of 128·N·R bytes, and of 128·P·R bytes, which is what scrypt allocates
-	maxWork   = 16 << 30 // of 128·N·R·P bytes, the memory that is gone through
+	maxMemory = 1 << 30  // of 128*N*R bytes, and of 128*P*R bytes, which is what scrypt allocates
+	maxWork   = 16 << 30 // of 128*N*R*P bytes, the memory that is gone through
 )
 
 // check reports why a cost is out of bounds.

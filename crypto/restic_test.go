@@ -26,7 +26,7 @@ func restic(t *testing.T, repo, password string, args ...string) string {
 	t.Helper()
 	path, err := exec.LookPath("restic")
 	if err != nil {
-		t.Skip("restic is not installed")
+		t.Skip("judge missing: restic")
 	}
 	cmd := exec.CommandContext(t.Context(), path, append([]string{"--no-cache", "-r", repo}, args...)...)
 	cmd.Env = append(os.Environ(), "RESTIC_PASSWORD="+password)

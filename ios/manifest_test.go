@@ -284,7 +284,7 @@ func TestRecordsCancelled(t *testing.T) {
 	if n >= 2*pollRows || !errors.Is(err, context.Canceled) || errors.Is(err, ErrUnreadable) {
 		t.Errorf("%d records, %v", n, err)
 	}
-	if err := m.Check(ctx); !errors.Is(err, context.Canceled) {
+	if err := m.Check(ctx); !errors.Is(err, context.Canceled) || errors.Is(err, ErrUnreadable) {
 		t.Errorf("Check: %v", err)
 	}
 }

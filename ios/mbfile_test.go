@@ -119,6 +119,7 @@ func TestForms(t *testing.T) {
 		},
 		"numbers as objects": {encode(t, plist.UID(2), 7, fields{"Mode": plist.UID(1), "Size": plist.UID(1)}), File{Mode: 7, Size: 7}, true},
 		"nil":                {encode(t, plist.UID(1), fields{"Target": plist.UID(0), "Size": plist.UID(0), "Digest": plist.UID(0), "Mode": 1}), File{Mode: 1}, false},
+		"no target":          {encode(t, plist.UID(1), fields{"Target": plist.UID(0), "Mode": 1}), File{Mode: 1}, false},
 		"nowhere":            {encode(t, plist.UID(1), fields{"Target": plist.UID(99), "Mode": 1}), File{Mode: 1}, false},
 		"real":               {encode(t, plist.UID(1), fields{"LastModified": 1.5e9}), File{LastModified: 1.5e9}, false},
 		"mutable string":     {encode(t, plist.UID(1), fields{"RelativePath": plist.UID(2)}, fields{"NS.string": "x"}), File{RelativePath: "x"}, false},
@@ -152,6 +153,7 @@ func TestParseFileRefuses(t *testing.T) {
 		"wide mode":    encode(t, plist.UID(1), fields{"Mode": 1 << 40}),
 		"low user":     encode(t, plist.UID(1), fields{"UserID": -1 << 40}),
 		"real mode":    encode(t, plist.UID(1), fields{"Mode": 1e300}),
+		"real size":    encode(t, plist.UID(1), fields{"Size": 1e300}),
 		"number path":  encode(t, plist.UID(1), fields{"RelativePath": 7}),
 		"text key":     encode(t, plist.UID(1), fields{"EncryptionKey": "x"}),
 		"no data":      encode(t, plist.UID(1), fields{"Digest": fields{"NS.other": []byte{1}}}),
@@ -161,6 +163,11 @@ func TestParseFileRefuses(t *testing.T) {
 		if err := ParseFile(data, &f); err == nil {
 			t.Errorf("%s: read as %+v", name, f)
 		}
+	}
+	wrapped := bytes.Clone(good)
+	copy(wrapped[bytes.Index(good, []byte("Library/SMS"))-3:], "\x6f\x13\x80\x00\x00\x00\x00\x00\x00\x00")
+	if err := ParseFile(wrapped, new(File)); err == nil {
+		t.Error("read a path of 2^63 characters")
 	}
 	for n := range len(good) {
 		var f File
@@ -177,6 +184,24 @@ func encodePlain(t testing.TB, v any) []byte {
 		t.Fatal(err)
 	}
 	return data
+}
+
+// TestReadersAgreeOnDamage changes every byte of records, and compares the two readers where both still read them.
+func TestReadersAgreeOnDamage(t *testing.T) {
+	t.Parallel()
+	for _, file := range files()[1:4] {
+		good := MarshalFile(&file)
+		for i := range good {
+			for _, b := range []byte{0, 1, 0x13, 0x14, 0x4f, 0x5f, 0x6f, 0x82, 0xa1, 0xd1, 0xdf, 0xff, good[i] ^ 1, good[i] ^ 0x80} {
+				data := bytes.Clone(good)
+				data[i] = b
+				var fast, generic File
+				if parseArchive(data, &fast) && parseGeneric(data, &generic) == nil && !reflect.DeepEqual(fast, generic) {
+					t.Errorf("byte %d is %#x: got %+v, want %+v", i, b, fast, generic)
+				}
+			}
+		}
+	}
 }
 
 // TestParseFileAllocates makes sure that a manifest is read without an allocation for each of its records.

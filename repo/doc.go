@@ -2,13 +2,13 @@
 // and 2: encrypted, deduplicated, and usable by stock restic at any time.
 //
 //	r, err := repo.Open(ctx, be, password)     // or repo.Init
-//	lock, err := r.Lock(ctx, false, repo.LockOptions{…})
+//	lock, err := r.Lock(ctx, false, repo.LockOptions{...})
 //	defer lock.Unlock(ctx)
 //	err = r.LoadIndex(lock.Context())
-//	w := r.NewWriter(lock.Context())           // packs, then index, …
+//	w := r.NewWriter(lock.Context())           // packs, then index, ...
 //	id, err := w.Save(ctx, index.Data, bytes)
 //	err = w.Flush(ctx)
-//	snapID, err := r.SaveSnapshot(ctx, snap)   // … then the snapshot, last
+//	snapID, err := r.SaveSnapshot(ctx, snap)   // ... then the snapshot, last
 //
 // The order of writes is the promise: packs are durable before an index names
 // them, and an index before a snapshot needs it. Whatever dies in between

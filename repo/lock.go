@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"sync"
 	"time"
 
@@ -60,6 +61,7 @@ type Lock struct {
 	mu   sync.Mutex
 	file lockFile
 	id   chunk.ID
+	left []chunk.ID // replaced files that may still be there
 }
 
 // LockedError names the process that holds a conflicting lock. It is an
@@ -116,6 +118,8 @@ func (r *Repository) tryLock(ctx context.Context, exclusive bool, opt LockOption
 		Hostname: opt.Owner.Hostname, Username: opt.Owner.Username, PID: opt.PID,
 	}}
 	if l.id, err = r.saveLock(ctx, l.file); err != nil {
+		// It may be there all the same, and would block others for half an hour.
+		_ = l.remove(ctx)
 		return nil, err
 	}
 	seen[l.id] = true
@@ -211,7 +215,10 @@ func (l *Lock) refresh() {
 		if age < lockRefresh {
 			continue
 		}
-		err := l.replace()
+		// A backend that hangs must not keep us from seeing that the lock is lost.
+		ctx, cancel := context.WithTimeout(l.ctx, max(lockLost-age, lockRefresh/10))
+		err := l.replace(ctx)
+		cancel()
 		if err == nil {
 			l.mu.Lock()
 			last = l.file.Time
@@ -230,11 +237,10 @@ var errLockGone = errors.New("the lock file is gone")
 
 // replace writes a new lock file and removes the old one. It is an error when
 // the old one is no longer there: others took the lock for stale.
-func (l *Lock) replace() error {
+func (l *Lock) replace(ctx context.Context) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	old := l.id
-	if _, err := l.r.loadLock(l.ctx, old); err != nil {
+	if _, err := l.r.loadLock(ctx, l.id); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			return errLockGone
 		}
@@ -242,12 +248,30 @@ func (l *Lock) replace() error {
 	}
 	f := l.file
 	f.Time = time.Now()
-	id, err := l.r.saveLock(l.ctx, f)
+	id, err := l.r.saveLock(ctx, f)
 	if err != nil {
+		l.left = append(l.left, id) // perhaps it is there
 		return err
 	}
+	l.left = append(l.left, l.id)
 	l.file, l.id = f, id
-	return l.r.be.Remove(l.ctx, backend.File{Kind: backend.Lock, Name: old.String()})
+	_ = l.sweep(ctx) // what stays is tried again, at the latest by Unlock
+	return nil
+}
+
+// sweep removes the files in l.left, and keeps there those that it cannot
+// remove. l.mu is held.
+func (l *Lock) sweep(ctx context.Context) error {
+	var errs []error
+	l.left = slices.DeleteFunc(l.left, func(id chunk.ID) bool {
+		err := l.r.be.Remove(ctx, backend.File{Kind: backend.Lock, Name: id.String()})
+		if err == nil || errors.Is(err, fs.ErrNotExist) {
+			return true
+		}
+		errs = append(errs, err)
+		return false
+	})
+	return errors.Join(errs...)
 }
 
 // Unlock stops refreshing and removes the lock, also when ctx is cancelled.
@@ -262,8 +286,10 @@ func (l *Lock) remove(ctx context.Context) error {
 	defer cancel()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	err := l.r.be.Remove(ctx, backend.File{Kind: backend.Lock, Name: l.id.String()})
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if !slices.Contains(l.left, l.id) {
+		l.left = append(l.left, l.id)
+	}
+	if err := l.sweep(ctx); err != nil {
 		return fmt.Errorf("remove lock: %w", err)
 	}
 	return nil
@@ -286,8 +312,8 @@ func (r *Repository) Unlock(ctx context.Context, opt UnlockOptions) (int, error)
 			return removed, fmt.Errorf("list locks: %w", err)
 		}
 		id, err := chunk.ParseID(info.Name)
-		if err != nil {
-			continue
+		if err != nil || info.Size == 0 && !opt.All {
+			continue // an empty one blocks nobody
 		}
 		f, err := r.loadLock(ctx, id)
 		if errors.Is(err, fs.ErrNotExist) {

@@ -370,7 +370,7 @@ func appendTime(dst []byte, key string, t time.Time) []byte {
 	before := len(dst)
 	dst = append(dst, key...)
 	dst = t.AppendFormat(dst, time.RFC3339Nano)
-	// The offset, ±hh:mm where it is not Z, ends the text.
+	// The offset, +-hh:mm where it is not Z, ends the text.
 	if n := len(dst); dst[n-1] != 'Z' && (dst[n-6] >= '0' || string(dst[n-5:n-3]) >= "24") {
 		return appendTime(dst[:before], key, t.UTC())
 	}

@@ -42,6 +42,10 @@ type Output struct {
 	ModTime, AccessTime time.Time
 	Mode                fs.FileMode   // permissions
 	Filter              func() Filter // nil: as it is
+	// Finish, if not nil, is called with the file once its content is written
+	// and before its times are set: for owners, modes and attributes. It runs
+	// beside those of other files. An error from it fails the file.
+	Finish func(*os.File) error
 }
 
 // OutputOptions: Failed is told of each file that could not be had; it is not
@@ -299,6 +303,9 @@ func (w *outputWorker) file(f *sized, fill func(*os.File, Filter) error) error {
 		filter = f.Filter()
 	}
 	err = fill(out, filter)
+	if err == nil && f.Finish != nil {
+		err = f.Finish(out)
+	}
 	if cerr := out.Close(); err == nil {
 		err = cerr
 	}

@@ -12,7 +12,7 @@ import (
 
 // A pack file (restic design document, "Pack Format"):
 //
-//	sealed blob … | sealed header | header length, uint32 little endian
+//	sealed blob ... | sealed header | header length, uint32 little endian
 //
 // The header holds an entry a blob, in order and without gaps:
 //

@@ -235,7 +235,7 @@ func TestLocks(t *testing.T) {
 	if n, err := r.Unlock(ctx, UnlockOptions{All: true, Now: time.Now()}); n != 1 || err != nil {
 		t.Errorf("unlock all removed %d locks, %v", n, err)
 	}
-	if err := excl.replace(); !errors.Is(err, errLockGone) {
+	if err := excl.replace(ctx); !errors.Is(err, errLockGone) {
 		t.Errorf("refresh of a removed lock: %v, want errLockGone", err)
 	}
 	if err := excl.Unlock(ctx); err != nil {

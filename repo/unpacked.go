@@ -40,7 +40,8 @@ func loadAll(ctx context.Context, be backend.Backend, f backend.File, limit int)
 }
 
 // saveUnpacked seals an index, snapshot or lock and saves it under the hash of
-// its stored bytes, after it has been opened again and compared.
+// its stored bytes, after it has been opened again and compared. When the
+// backend fails the name is returned too: the file may be there.
 func (r *Repository) saveUnpacked(ctx context.Context, kind backend.Kind, plain []byte) (chunk.ID, error) {
 	packed := plain
 	if r.config.Version >= 2 {
@@ -57,7 +58,7 @@ func (r *Repository) saveUnpacked(ctx context.Context, kind backend.Kind, plain 
 	id := chunk.Sum(sealed)
 	f := backend.File{Kind: kind, Name: id.String()}
 	if err := r.be.Save(ctx, f, sealed); err != nil {
-		return chunk.ID{}, fmt.Errorf("save %v: %w", f, err)
+		return id, fmt.Errorf("save %v: %w", f, err)
 	}
 	return id, nil
 }

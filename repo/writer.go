@@ -44,6 +44,7 @@ type Stats struct {
 type Writer struct {
 	r       *Repository
 	ctx     context.Context
+	cancel  context.CancelCauseFunc // of ctx
 	group   *errgroup.Group
 	queue   chan *pack
 	free    chan *pack // empty packs to fill again
@@ -65,9 +66,10 @@ type scratch struct{ packed, sealed, opened, plain []byte }
 // NewWriter starts a session. ctx, which a lost lock should cancel, bounds all
 // of it.
 func (r *Repository) NewWriter(ctx context.Context) *Writer {
+	ctx, cancel := context.WithCancelCause(ctx)
 	group, ctx := errgroup.WithContext(ctx)
 	w := &Writer{
-		r: r, ctx: ctx, group: group,
+		r: r, ctx: ctx, cancel: cancel, group: group,
 		queue:   make(chan *pack),
 		free:    make(chan *pack, dataPacks+uploads+2),
 		pending: map[index.Handle]struct{}{},
@@ -121,7 +123,10 @@ func (w *Writer) Save(ctx context.Context, t index.BlobType, plain []byte) (Save
 	defer w.scratch.Put(s)
 	rawLength, err := w.r.seal(s, t, plain)
 	if err != nil {
-		return Saved{}, fmt.Errorf("save blob: %w", err)
+		// Others have been told that the blob is on its way: it ends the session.
+		err = fmt.Errorf("save blob: %w", err)
+		w.cancel(err)
+		return Saved{}, err
 	}
 	if err := w.append(h, s.sealed, rawLength, len(plain)); err != nil {
 		return Saved{}, err
@@ -285,6 +290,9 @@ func (w *Writer) saveIndex(packs []index.Pack) error {
 
 // Flush makes everything saved durable and indexed, and ends the session.
 func (w *Writer) Flush(ctx context.Context) error {
+	if err := context.Cause(w.ctx); err != nil {
+		return errors.Join(err, w.Close())
+	}
 	if err := w.finishPacks(); err != nil {
 		return errors.Join(err, w.Close())
 	}
@@ -351,7 +359,9 @@ func (w *Writer) Close() error {
 	if !closed {
 		close(w.queue)
 	}
-	return w.group.Wait()
+	err := w.group.Wait()
+	w.cancel(nil)
+	return err
 }
 
 // Stats is what was added so far.

@@ -38,7 +38,7 @@ dav:
 vdir:
 device:
 --
-repo: github.com/klauspost/compress golang.org/x/sync
+repo: github.com/klauspost/compress golang.org/x/sync golang.org/x/sys
 device/mb2:
 backend/backendtest:
 --

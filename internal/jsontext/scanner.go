@@ -218,7 +218,7 @@ func (s *Scanner) Uint(limit uint64) uint64 {
 	return n
 }
 
-// Hex reads a string of exactly 2·len(dst) lower-case hexadecimal digits into
+// Hex reads a string of exactly 2*len(dst) lower-case hexadecimal digits into
 // dst.
 func (s *Scanner) Hex(dst []byte) {
 	c := s.next()

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"io"
+
+	"github.com/urfave/cli/v2"
+
+	"russet/crypto"
+)
+
+// The groups in which help shows the verbs, in this order.
+const (
+	groupKeep = "Keep backups"
+	groupLook = "Look inside and get back"
+	groupCare = "Look after the repository"
+	groupSelf = "This program"
+)
+
+// program is one run of russet: the outside world, and what the global flags
+// say about it. Its fields are set before a verb's action starts and then only
+// read; console guards itself.
+type program struct {
+	env     environ
+	stdin   io.Reader
+	stdout  io.Writer
+	console *console           // stderr
+	cost    func() crypto.Cost // of new keys; tests want it cheap
+	json    bool               // --json
+	quiet   bool               // --quiet
+}
+
+func newProgram(env environ, stdin io.Reader, stdout, stderr io.Writer) *program {
+	p := &program{env: env, stdin: stdin, stdout: stdout, console: newConsole(stderr), cost: keyCost}
+	if env("TERM") == "dumb" {
+		p.console.terminal = false // it cannot go back to the beginning of a line
+	}
+	return p
+}
+
+// app makes the commands. It is made anew for each run, as urfave/cli writes
+// into what it is given.
+func (p *program) app() *cli.App {
+	app := &cli.App{
+		Name:  "russet",
+		Usage: "every version of an iPhone or iPad, kept in a restic repository",
+		Description: "Russet takes the backup folders that Finder, iTunes, Apple Devices, iMazing and\n" +
+			"idevicebackup2 leave on a computer, plain or encrypted, into a repository that holds\n" +
+			"all of them as snapshots, and gives any of them back byte for byte. The repository is\n" +
+			"restic's: stock restic can open, check, mount, restore and prune it.",
+		UsageText: "russet init -r /media/drive/repo        # make a repository\n" +
+			"russet backup -r /media/drive/repo      # keep every backup found on this computer\n" +
+			"russet snapshots -r /media/drive/repo   # list what is kept\n" +
+			"russet restore -r /media/drive/repo latest --target DIR",
+		Flags:                     p.globalFlags(),
+		Commands:                  p.verbs(),
+		Reader:                    p.stdin,
+		Writer:                    p.stdout,
+		ErrWriter:                 p.console,
+		HideHelp:                  true, // ours: help.go
+		HideVersion:               true, // ours: version.go
+		DisableSliceFlagSeparator: true, // a file name may hold a comma
+		ExitErrHandler:            func(*cli.Context, error) {},
+		InvalidFlagAccessHandler: func(_ *cli.Context, name string) {
+			if name != "help" && name != "h" { // urfave asks for these itself
+				panic("russet: action asks for the undefined flag " + name)
+			}
+		},
+	}
+	onUsageError := func(_ *cli.Context, err error, _ bool) error { return usageError{err.Error()} }
+	app.OnUsageError = onUsageError
+	for _, c := range app.Commands {
+		c.HideHelp, c.OnUsageError = true, onUsageError
+	}
+	return app
+}
+
+// verbs lists the commands in the order in which help shows them.
+func (p *program) verbs() []*cli.Command {
+	return []*cli.Command{
+		p.initVerb(),
+		p.backupVerb(),
+		p.snapshotsVerb(),
+		p.lsVerb(),
+		p.catVerb(),
+		p.restoreVerb(),
+		p.checkVerb(),
+		p.unlockVerb(),
+		p.versionVerb(),
+		p.completionVerb(),
+		p.helpVerb(),
+	}
+}
+
+// dispatch runs the verb that the arguments name; without one, that is help.
+func (p *program) dispatch(ctx context.Context, args []string) error {
+	app := p.app()
+	if words, ok := completionRequest(args); ok {
+		return p.complete(app, words)
+	}
+	line, err := arrange(app, args[1:])
+	p.json, p.quiet = line.json, line.quiet
+	if err != nil {
+		return err
+	}
+	ctx, stop := p.watchSignals(ctx)
+	defer stop()
+	return app.RunContext(ctx, append([]string{app.Name}, line.arranged...))
+}

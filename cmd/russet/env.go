@@ -1,0 +1,103 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+)
+
+// environ looks up an environment variable; one that is not set is empty.
+type environ func(name string) string
+
+// The two families of variables. RUSSET_ is asked first. Where it says where a
+// thing is found in any way, RESTIC_ is not asked about that thing, so that a
+// RESTIC_PASSWORD_COMMAND does not contradict a RUSSET_PASSWORD_FILE.
+const (
+	ourPrefix    = "RUSSET_"
+	resticPrefix = "RESTIC_"
+)
+
+// variable is one row of the manual's table.
+type variable struct {
+	name    string // without prefix
+	restic  bool   // RESTIC_name is understood too
+	flag    string // that says the same; empty where there is none
+	meaning string
+}
+
+// variables is all that Russet takes from the environment.
+var variables = []variable{
+	{"REPOSITORY", true, "repo", "the repository"},
+	{"REPOSITORY_FILE", true, "repository-file", "a file that holds the place of the repository"},
+	{"PASSWORD", true, "", "the repository's password"},
+	{"PASSWORD_FILE", true, "password-file", "a file that holds the repository's password"},
+	{"PASSWORD_COMMAND", true, "password-command", "a command that prints the repository's password"},
+	{"BACKUP_PASSWORD", false, "", "the phone's backup password"},
+	{"BACKUP_PASSWORD_FILE", false, "backup-password-file", "a file that holds the phone's backup password"},
+	{"BACKUP_PASSWORD_COMMAND", false, "backup-password-command", "a command that prints the phone's backup password"},
+}
+
+// names lists the environment's names of a variable, ours first.
+func (v variable) names() []string {
+	if v.restic {
+		return []string{ourPrefix + v.name, resticPrefix + v.name}
+	}
+	return []string{ourPrefix + v.name}
+}
+
+// variablesOf lists the environment's names for what a flag says.
+func variablesOf(flag string) []string {
+	for _, v := range variables {
+		if v.flag == flag {
+			return v.names()
+		}
+	}
+	return nil
+}
+
+// family reads variables of one family: the first of the prefixes under which
+// any of names is set. The values come in the order of names; empty is not
+// set.
+func (env environ) family(prefixes []string, names ...string) (values []string, prefix string) {
+	for _, prefix = range prefixes {
+		values = values[:0]
+		set := false
+		for _, n := range names {
+			v := env(prefix + n)
+			values = append(values, v)
+			set = set || v != ""
+		}
+		if set {
+			break
+		}
+	}
+	return values, prefix
+}
+
+// repository says where the repository is: flags first, then the environment.
+func (p *program) repository(c *cli.Context) (string, error) {
+	place, file := c.String("repo"), c.String("repository-file")
+	placeName, fileName := "--repo", "--repository-file"
+	if place == "" && file == "" {
+		values, prefix := p.env.family([]string{ourPrefix, resticPrefix}, "REPOSITORY", "REPOSITORY_FILE")
+		place, file = values[0], values[1]
+		placeName, fileName = prefix+"REPOSITORY", prefix+"REPOSITORY_FILE"
+	}
+	switch {
+	case place != "" && file != "":
+		return "", usageError{fmt.Sprintf("%s and %s are both given; which one is meant?", placeName, fileName)}
+	case place != "":
+		return place, nil
+	case file == "":
+		return "", errNoRepositoryGiven
+	}
+	text, err := readText(file)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", fileName, err)
+	}
+	if place = strings.TrimSpace(text); place == "" {
+		return "", usageError{fmt.Sprintf("%s: the file is empty", fileName)}
+	}
+	return place, nil
+}

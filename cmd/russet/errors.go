@@ -1,0 +1,175 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"syscall"
+
+	"russet/backend"
+	"russet/capture"
+	"russet/ios"
+	"russet/repo"
+)
+
+// The exit codes. Up to 130 they are restic's; from 20 on they are ours. 2 is
+// that of a Go program that crashed.
+const (
+	codeError        = 1
+	codeIncomplete   = 3
+	codeNoRepository = 10
+	codeLocked       = 11
+	codePassword     = 12
+	codeUnfinished   = 20
+	codeBackupLocked = 21
+	codeDamaged      = 22
+	codeFull         = 23
+	codeCancelled    = 130
+)
+
+// exitCode is one row of the manual's table.
+type exitCode struct {
+	code    int
+	meaning string
+}
+
+// exitCodes is every code with which russet ends.
+var exitCodes = []exitCode{
+	{0, "all is well"},
+	{codeError, "an error, or wrong usage"},
+	{codeIncomplete, "done in part: something could not be read"},
+	{codeNoRepository, "there is no repository"},
+	{codeLocked, "somebody else has locked the repository"},
+	{codePassword, "the repository's password is wrong"},
+	{codeUnfinished, "a phone backup was refused: it is unfinished, or another program is writing it"},
+	{codeBackupLocked, "the phone's backup password is wrong; the backup is kept sealed"},
+	{codeDamaged, "the repository is damaged"},
+	{codeFull, "the drive is full"},
+	{codeCancelled, "stopped by Ctrl-C or SIGTERM; the repository is valid"},
+}
+
+// Errors that are found here, before any package is asked.
+var (
+	errInterrupted       = errors.New("interrupted")
+	errNoRepositoryGiven = errors.New("no repository given")
+	errNoPassword        = errors.New("no password given")
+	errEmptyPassword     = errors.New("the password is empty")
+	errPasswordsDiffer   = errors.New("the two passwords differ")
+	errRepositoryExists  = errors.New("there is a repository already")
+	errProblems          = errors.New("repository is damaged")
+	errNoBackup          = errors.New("no phone backup found")
+	errIncomplete        = errors.New("not complete")
+	errNoSuchPath        = errors.New("no such file or folder")
+)
+
+// usageError is a mistake in the arguments.
+type usageError struct{ text string }
+
+func (e usageError) Error() string { return e.text }
+
+// advice says what a person can do about an error, and how the program ends.
+// Packages give sentinels and no advice: it is added here, where the user is.
+type advice struct {
+	is   error
+	code int // 0: codeError
+	hint string
+}
+
+// advices are tried in this order.
+var advices = []advice{
+	{errInterrupted, codeCancelled, ""},
+	{context.Canceled, codeCancelled, ""},
+	{errNoRepositoryGiven, 0, "name it with -r, or set RUSSET_REPOSITORY"},
+	{backend.ErrNoRepository, codeNoRepository, "is the drive connected? russet init makes a new repository"},
+	{repo.ErrLocked, codeLocked, "wait for it, or with --retry-lock; russet unlock removes the locks of programs that no longer run"},
+	{repo.ErrWrongPassword, codePassword, ""},
+	{repo.ErrNotFound, 0, "russet snapshots lists the ids; latest, or latest:UDID for one device, is the newest"},
+	{errProblems, codeDamaged, "what is not named above is whole; run russet backup --force while the computer still has the backups"},
+	{repo.ErrDamaged, codeDamaged, "russet check tells what is damaged"},
+	{capture.ErrUnfinished, codeUnfinished, "let the phone finish its backup, or keep it as it is with --incomplete"},
+	{capture.ErrMoving, codeUnfinished, "run the same command again when the phone's backup is done"},
+	{ios.ErrWrongPassword, codeBackupLocked, "run the same command again with the right --backup-password-file, or on a terminal"},
+	{errIncomplete, codeIncomplete, ""},
+	{errNoBackup, 0, "name the folder that holds it; on macOS the terminal needs Full Disk Access to see Finder's"},
+	{fs.ErrExist, 0, "what is there is not overwritten: choose another --target"},
+	{errNoSuchPath, 0, "russet ls SNAPSHOT shows what there is"},
+	{errNoPassword, 0, "give it with --password-file or --password-command, set RUSSET_PASSWORD, or run on a terminal"},
+}
+
+// exitMessage is an error as JSON on stderr, as restic has it.
+type exitMessage struct {
+	MessageType string `json:"message_type" doc:"\"exit_error\""`
+	Code        int    `json:"code" doc:"the exit code"`
+	Message     string `json:"message" doc:"what went wrong, in words; not to be parsed"`
+}
+
+// report tells the user about an error and returns the exit code.
+func (p *program) report(err error) int {
+	if err == nil {
+		return 0
+	}
+	if errors.Is(err, syscall.EPIPE) {
+		return codeError // whoever read our output has had enough, and knows
+	}
+	a := adviceFor(err)
+	code := cmp.Or(a.code, codeError)
+	text := err.Error()
+	if code == codeCancelled {
+		text = errInterrupted.Error() // "read tree 4f2a: context canceled" tells nobody more
+	}
+	if p.json {
+		line, _ := json.Marshal(exitMessage{"exit_error", code, text}) // strings and numbers cannot fail
+		p.console.print(string(line))
+		return code
+	}
+	for line := range strings.Lines(text) {
+		p.console.print("russet: " + visible(strings.TrimSuffix(line, "\n")))
+	}
+	if a.hint != "" {
+		p.console.print("  " + a.hint)
+	}
+	return code
+}
+
+func adviceFor(err error) advice {
+	for _, a := range advices {
+		if errors.Is(err, a.is) {
+			return a
+		}
+	}
+	if backend.IsFull(err) {
+		return advice{code: codeFull, hint: "free some space there and run the same command again; nothing that was kept is lost"}
+	}
+	if _, ok := errors.AsType[usageError](err); ok {
+		return advice{hint: "russet help shows the verbs, russet help VERB the flags"}
+	}
+	return advice{}
+}
+
+// warningMessage is something to know as JSON on stderr.
+type warningMessage struct {
+	MessageType string `json:"message_type" doc:"\"warning\""`
+	Message     string `json:"message" doc:"what to know, in words; not to be parsed"`
+}
+
+// warn tells of something that is wrong or has to be done, but ends nothing.
+func (p *program) warn(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	if p.json {
+		line, _ := json.Marshal(warningMessage{"warning", text}) // strings cannot fail
+		p.console.print(string(line))
+		return
+	}
+	p.console.print("russet: " + visible(text))
+}
+
+// note tells people what is going on. Programs do not want it.
+func (p *program) note(format string, args ...any) {
+	if !p.json && !p.quiet {
+		p.console.print("russet: " + visible(fmt.Sprintf(format, args...)))
+	}
+}

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestExitCodesAreDocumented compares the advices with the manual's table.
+func TestExitCodesAreDocumented(t *testing.T) {
+	t.Parallel()
+	var documented []int
+	for _, e := range exitCodes {
+		documented = append(documented, e.code)
+	}
+	if !slices.IsSorted(documented) || len(slices.Compact(slices.Clone(documented))) != len(documented) {
+		t.Errorf("the codes are not in order, or twice: %d", documented)
+	}
+	if slices.Contains(documented, 2) {
+		t.Error("2 is what a Go program says that crashed")
+	}
+	for _, a := range advices {
+		if code := cmp.Or(a.code, codeError); !slices.Contains(documented, code) {
+			t.Errorf("%v gives exit code %d, which the manual does not tell of", a.is, code)
+		}
+	}
+}
+
+func TestReport(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		err  error
+		json bool
+		code int
+		want string
+	}{
+		{nil, false, 0, ""},
+		{errors.New("read a\x1bb: gone"), false, 1, `russet: read a\x1bb: gone` + "\n"},
+		{errors.Join(errors.New("one"), errors.New("two")), false, 1, "russet: one\nrusset: two\n"},
+		{fmt.Errorf("store: %w", context.Canceled), false, 130, "russet: interrupted\n"},
+		{errInterrupted, true, 130, `{"message_type":"exit_error","code":130,"message":"interrupted"}` + "\n"},
+		{errNoRepositoryGiven, false, 1, "russet: no repository given\n  name it with -r, or set RUSSET_REPOSITORY\n"},
+	} {
+		var stderr bytes.Buffer
+		p := newProgram(noEnv, nil, nil, &stderr)
+		p.json = c.json
+		code := p.report(c.err)
+		if code != c.code || stderr.String() != c.want {
+			t.Errorf("%v: got %d, %q, want %d, %q", c.err, code, stderr.String(), c.code, c.want)
+		}
+	}
+}
+
+// TestRunKnowsNoProcess runs the whole program on buffers.
+func TestRunKnowsNoProcess(t *testing.T) {
+	t.Parallel()
+	var stdout, stderr bytes.Buffer
+	code := run(t.Context(), []string{"russet", "version"}, noEnv, strings.NewReader(""), &stdout, &stderr)
+	if code != 0 || !strings.HasPrefix(stdout.String(), "russet ") || stderr.Len() > 0 {
+		t.Errorf("got %d, %q, %q", code, stdout.String(), stderr.String())
+	}
+}

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"russet/backend"
+	"russet/repo"
+)
+
+// initMessage tells of a new repository, under restic's names.
+type initMessage struct {
+	MessageType string `json:"message_type" doc:"\"initialized\""`
+	ID          string `json:"id" doc:"the repository's"`
+	Repository  string `json:"repository" doc:"its place"`
+}
+
+func (p *program) initVerb() *cli.Command {
+	return &cli.Command{
+		Name:     "init",
+		Category: groupKeep,
+		Usage:    "make a repository",
+		UsageText: "russet init -r /media/drive/repo\n" +
+			"russet init -r D:\\repo --password-file C:\\Users\\jo\\russet.txt",
+		Description: "Makes an empty repository in a folder that is new or holds no repository, in restic's\n" +
+			"format, version 2. The password is asked for twice on the terminal, unless it is given\n" +
+			"otherwise. All that is kept is sealed with it: without the password nobody, you included,\n" +
+			"can read the repository. Write it down somewhere else.",
+		Action: func(c *cli.Context) error {
+			if err := noArguments(c); err != nil {
+				return err
+			}
+			return p.initRepository(c)
+		},
+	}
+}
+
+func (p *program) initRepository(c *cli.Context) error {
+	place, err := p.repository(c)
+	if err != nil {
+		return err
+	}
+	source, err := p.repositoryPassword(c)
+	if err != nil {
+		return err
+	}
+	be, err := backend.Create(c.Context, place)
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("make repository %s: %w", place, errRepositoryExists)
+	}
+	if err != nil {
+		return fmt.Errorf("make repository %s: %w", place, err)
+	}
+	defer closeBackend(be)
+	password, err := source.choose(c.Context, p, "password of the repository "+visible(place))
+	if err != nil {
+		return err
+	}
+	r, err := repo.Init(c.Context, be, password, repo.InitOptions{Cost: p.cost(), Owner: owner(time.Now())})
+	if err != nil {
+		return fmt.Errorf("make repository %s: %w", place, err)
+	}
+	id := r.ID().String()
+	switch {
+	case p.json:
+		return p.emit(initMessage{"initialized", id, place})
+	case p.quiet:
+		return nil
+	}
+	_, err = fmt.Fprintf(p.stdout, "made repository %.8s in %s\n"+
+		"Keep its password somewhere else too: without it, nothing in there can be read.\n", id, visible(place))
+	return err
+}

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/user"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"russet/backend"
+	"russet/capture"
+	"russet/crypto"
+	"russet/repo"
+)
+
+// keyCost is what deriving a key from the repository's password costs: half a
+// second of an attacker's time for each guess, and 60 MB, as restic has it.
+func keyCost() crypto.Cost { return crypto.Calibrate(500*time.Millisecond, 60<<20) }
+
+// locking says which lock a verb holds while it works.
+type locking int
+
+const (
+	lockNone      locking = iota
+	lockRead              // shared, and --no-lock does without
+	lockShared            // for those who add
+	lockExclusive         // for those who change what is there
+	lockCheck             // exclusive, and --no-lock does without
+)
+
+// withRepository opens the repository, takes the lock, works, and gives the
+// lock back. The work's context ends when the lock is lost.
+func (p *program) withRepository(c *cli.Context, kind locking, work func(ctx context.Context, r *repo.Repository) error) error {
+	ctx := c.Context
+	r, done, err := p.openRepository(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer done()
+	if kind == lockNone || (kind == lockRead || kind == lockCheck) && c.Bool("no-lock") {
+		return work(ctx, r)
+	}
+	lock, err := r.Lock(ctx, kind >= lockExclusive, p.lockOptions(c.Duration("retry-lock")))
+	if err != nil {
+		return fmt.Errorf("lock repository: %w", err)
+	}
+	err = work(lock.Context(), r)
+	if lost := context.Cause(lock.Context()); err != nil && lost != nil {
+		err = lost // "context canceled" hides why
+	}
+	return errors.Join(err, lock.Unlock(ctx))
+}
+
+// openRepository finds the repository and its password, and asks for the
+// latter where it has to.
+func (p *program) openRepository(ctx context.Context, c *cli.Context) (r *repo.Repository, done func(), err error) {
+	place, err := p.repository(c)
+	if err != nil {
+		return nil, nil, err
+	}
+	password, err := p.repositoryPassword(c)
+	if err != nil {
+		return nil, nil, err
+	}
+	be, err := backend.Open(ctx, place)
+	if err != nil {
+		return nil, nil, fmt.Errorf("open repository %s: %w", place, err)
+	}
+	err = password.unlock(ctx, p, "password of the repository "+visible(place), repo.ErrWrongPassword, func(password string) error {
+		r, err = repo.Open(ctx, be, password)
+		return err
+	})
+	if err != nil {
+		closeBackend(be)
+		return nil, nil, err
+	}
+	return r, func() { closeBackend(be) }, nil
+}
+
+// closeBackend ends what a backend holds open. What it saved is durable
+// without.
+func closeBackend(be backend.Backend) {
+	if closer, ok := be.(io.Closer); ok {
+		_ = closer.Close()
+	}
+}
+
+// lockOptions say who we are, to others who find our lock.
+func (p *program) lockOptions(retry time.Duration) repo.LockOptions {
+	return repo.LockOptions{
+		Owner: owner(time.Now()), PID: os.Getpid(), Retry: retry,
+		Waiting: func(holder string) { p.warn("waiting: %s", holder) },
+	}
+}
+
+// owner names this computer and its user as they stand in keys and locks.
+func owner(now time.Time) repo.Owner {
+	o := repo.Owner{Time: now}
+	o.Hostname, _ = os.Hostname() // without a name we are nobody's holder
+	if u, err := user.Current(); err == nil {
+		o.Username = u.Username
+	}
+	return o
+}
+
+// latestName asks for the newest snapshot; "latest:PREFIX" for that of a
+// device.
+const latestName = "latest"
+
+// loadSnapshot finds the snapshot that a person names, and loads the index, in
+// this order: then all of the snapshot is in the index.
+func (p *program) loadSnapshot(ctx context.Context, r *repo.Repository, name string) (*repo.Snapshot, error) {
+	accept := func(s *repo.Snapshot) bool { return !isState(s) }
+	if prefix, ok := strings.CutPrefix(name, latestName+":"); ok {
+		name = latestName
+		accept = func(s *repo.Snapshot) bool {
+			udid, ok := capture.UDID(s)
+			return ok && strings.HasPrefix(strings.ToLower(udid), strings.ToLower(prefix))
+		}
+	}
+	s, err := r.FindSnapshot(ctx, name, accept)
+	if err != nil {
+		return nil, err
+	}
+	return s, r.LoadIndex(ctx)
+}
+
+// isState tells snapshots that hold Russet's own state.
+func isState(s *repo.Snapshot) bool {
+	return len(s.Paths) == 1 && strings.HasPrefix(s.Paths[0], "/russet-")
+}
+
+// findNode looks up a path in a snapshot as people write it: from the root, or
+// from the device's folder, or from its Files, where the domains are. It
+// returns the full path, without a leading slash.
+func findNode(ctx context.Context, r *repo.Repository, s *repo.Snapshot, path string) (string, *repo.Node, error) {
+	tries := []string{path}
+	if udid, ok := capture.UDID(s); ok && !strings.HasPrefix(path, "/") {
+		tries = []string{udid + "/" + path, udid + "/Files/" + path, path}
+	}
+	for _, try := range tries {
+		try = strings.Trim(try, "/")
+		n, err := r.Find(ctx, *s.Tree, try)
+		if err == nil || !errors.Is(err, repo.ErrNotFound) {
+			return try, n, err
+		}
+	}
+	return "", nil, fmt.Errorf("look for %q in snapshot %s: %w", path, shortID(s), errNoSuchPath)
+}
+
+// shortID is how people name a snapshot.
+func shortID(s *repo.Snapshot) string { return s.ID().String()[:8] }

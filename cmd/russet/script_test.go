@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"russet/crypto"
+	"russet/device/sim"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"russet": cheapMain, "phone": phoneMain})
+}
+
+// cheapMain is main with keys that cost next to nothing: scripts derive one
+// for each command.
+func cheapMain() {
+	p := newProgram(os.Getenv, os.Stdin, os.Stdout, os.Stderr)
+	p.cost = func() crypto.Cost { return crypto.Cost{N: 16, R: 1, P: 1} }
+	os.Exit(p.report(p.dispatch(context.Background(), os.Args)))
+}
+
+// phoneMain is the command of scripts that writes the backup of a simulated
+// phone, as Finder would:
+//
+//	phone FOLDER DAY [PASSWORD]
+//
+// The same folder given again for a later day gets an incremental backup.
+func phoneMain() {
+	if err := writePhone(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "phone:", err)
+		os.Exit(1)
+	}
+}
+
+func writePhone(args []string) error {
+	if len(args) < 2 || len(args) > 3 {
+		return errors.New("usage: phone FOLDER DAY [PASSWORD]")
+	}
+	day, err := strconv.Atoi(args[1])
+	if err != nil {
+		return err
+	}
+	scratch, err := os.MkdirTemp("", "phone")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(scratch)
+	ctx := context.Background()
+	d, err := sim.New(ctx, sim.Tiny(), scratch)
+	for range day {
+		if err == nil {
+			err = d.Next(ctx)
+		}
+	}
+	if err == nil {
+		err = os.MkdirAll(args[0], 0o755)
+	}
+	if err != nil {
+		return err
+	}
+	_, err = d.WriteBackup(ctx, args[0], sim.Options{Password: strings.Join(args[2:], ""), Iterations: 10})
+	return err
+}
+
+// sampleFolder holds real backups, which are no part of the project. Scripts
+// that want them ask for [samples].
+const sampleFolder = "../../../shared/samples/backups"
+
+// TestScript runs the scenarios in testdata/script, one a file, each named
+// verb_case.txtar. Beside testscript's own commands they have
+//
+//	exits CODE COMMAND ARGS...   run a command that must end with that exit code
+//	exec phone FOLDER DAY [PASSWORD]   see phoneMain
+//
+// and the variables SAMPLES, ESC (the byte), SECRET (what stands in the
+// simulated phone's content and nowhere else) and UDID (that phone's).
+func TestScript(t *testing.T) {
+	t.Parallel()
+	samples, err := filepath.Abs(sampleFolder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
+		Condition: func(name string) (bool, error) {
+			switch name {
+			case "samples":
+				_, err := os.Stat(samples)
+				return err == nil, nil
+			case "tty":
+				return runtime.GOOS == "linux" || runtime.GOOS == "darwin", nil
+			}
+			return false, errors.New("unknown condition " + name)
+		},
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("SAMPLES", samples)
+			env.Setenv("ESC", "\x1b")
+			env.Setenv("SECRET", sim.Secret)
+			env.Setenv("UDID", sim.Tiny().UDID)
+			return nil
+		},
+	})
+}
+
+// exits is the command of that name.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE COMMAND ARGS…")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		exit, ok := errors.AsType[*exec.ExitError](err)
+		if !ok {
+			ts.Fatalf("%v", err)
+		}
+		got = exit.ExitCode()
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}

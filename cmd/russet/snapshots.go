@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"russet/capture"
+	"russet/repo"
+)
+
+// snapshotMessage is a snapshot, under restic's names.
+type snapshotMessage struct {
+	MessageType    string                `json:"message_type" doc:"\"snapshot\""`
+	ID             string                `json:"id" doc:"its name; it changes when a program changes the snapshot's tags"`
+	ShortID        string                `json:"short_id" doc:"enough of it to type"`
+	Time           time.Time             `json:"time" doc:"when the phone was backed up"`
+	Tree           string                `json:"tree" doc:"the id of its root folder"`
+	Parent         string                `json:"parent,omitempty" doc:"the id of the snapshot it was built upon"`
+	Device         string                `json:"udid,omitempty" doc:"of the phone; absent for what is no phone's backup"`
+	Hostname       string                `json:"hostname" doc:"the phone's name"`
+	Username       string                `json:"username,omitempty" doc:"who ran the program"`
+	Paths          []string              `json:"paths" doc:"what it holds: a folder named by the UDID"`
+	Tags           []string              `json:"tags,omitempty" doc:"iOS version, model, kind of backup; docs/format.md lists them"`
+	ProgramVersion string                `json:"program_version,omitempty" doc:"what made it"`
+	Summary        *repo.SnapshotSummary `json:"summary,omitempty" doc:"what the run that made it did, in restic's fields"`
+}
+
+func (p *program) snapshotsVerb() *cli.Command {
+	return &cli.Command{
+		Name:     "snapshots",
+		Category: groupLook,
+		Usage:    "list what is kept",
+		UsageText: "russet snapshots -r /media/drive/repo\n" +
+			"russet snapshots -r /media/drive/repo --json",
+		Description: "Lists all snapshots, oldest first: the id that names each in other verbs, when the phone\n" +
+			"was backed up (in this computer's time zone), the phone's name and UDID, the size of the\n" +
+			"backup, and tags: the iOS version, the model, and whether it is encrypted, incomplete or\n" +
+			"sealed (kept unread, as its password was not known).",
+		Flags: readFlags(),
+		Action: func(c *cli.Context) error {
+			if err := noArguments(c); err != nil {
+				return err
+			}
+			return p.withRepository(c, lockRead, p.listSnapshots)
+		},
+	}
+}
+
+func (p *program) listSnapshots(ctx context.Context, r *repo.Repository) error {
+	all, damaged := r.AllSnapshots(ctx) // what loads is shown beside what does not
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	t := table{head: []string{"id", "time", "name", "device", " size", "tags"}}
+	for _, s := range all {
+		if p.json {
+			if err := p.emit(describeSnapshot(s)); err != nil {
+				return err
+			}
+			continue
+		}
+		what, ok := capture.UDID(s)
+		if !ok {
+			what = strings.Join(s.Paths, " ")
+		}
+		bytes := ""
+		if s.Summary != nil {
+			bytes = size(int64(s.Summary.TotalBytesProcessed))
+		}
+		t.add(shortID(s), moment(s.Time, time.Local), s.Hostname, what, bytes, strings.Join(s.Tags, " "))
+	}
+	if !p.json {
+		text := t.String()
+		if !p.quiet {
+			text += plural(len(all), "snapshot") + "\n"
+		}
+		if _, err := fmt.Fprint(p.stdout, text); err != nil {
+			return err
+		}
+	}
+	return damaged
+}
+
+func describeSnapshot(s *repo.Snapshot) snapshotMessage {
+	m := snapshotMessage{
+		MessageType: "snapshot", ID: s.ID().String(), ShortID: shortID(s), Time: s.Time, Tree: s.Tree.String(),
+		Hostname: s.Hostname, Username: s.Username, Paths: s.Paths, Tags: s.Tags,
+		ProgramVersion: s.ProgramVersion, Summary: s.Summary,
+	}
+	m.Device, _ = capture.UDID(s)
+	if s.Parent != nil {
+		m.Parent = s.Parent.String()
+	}
+	return m
+}

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// rawTTY is the program's end of a pseudo terminal. It is never closed: a
+// question that was cancelled leaves a reader, which must not meet another
+// file under the same number.
+type rawTTY int
+
+func (r rawTTY) Fd() uintptr                 { return uintptr(r) }
+func (r rawTTY) Read(b []byte) (int, error)  { return unix.Read(int(r), b) }
+func (r rawTTY) Write(b []byte) (int, error) { return unix.Write(int(r), b) }
+
+// openPTY returns both ends of a new pseudo terminal.
+func openPTY(t *testing.T) (person *os.File, program rawTTY) {
+	t.Helper()
+	person, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	if err != nil {
+		t.Skip("not here: pseudo terminals: ", err)
+	}
+	t.Cleanup(func() { person.Close() })
+	fd := int(person.Fd())
+	if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
+		t.Skip("not here: pseudo terminals: ", err)
+	}
+	n, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tty, err := unix.Open(fmt.Sprintf("/dev/pts/%d", n), unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Skip("not here: pseudo terminals: ", err)
+	}
+	return person, rawTTY(tty)
+}
+
+// echoes reports whether the terminal shows what is typed.
+func echoes(t *testing.T, tty rawTTY) bool {
+	t.Helper()
+	state, err := unix.IoctlGetTermios(int(tty), unix.TCGETS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return state.Lflag&unix.ECHO != 0
+}
+
+// waitFor waits until a terminal echoes, or does not.
+func waitFor(t *testing.T, tty rawTTY, echo bool) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); echoes(t, tty) != echo; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("echo is not %t after 10 s", echo)
+		}
+	}
+}
+
+// TestAskHidesTheAnswer types a password and looks at what the screen shows.
+func TestAskHidesTheAnswer(t *testing.T) {
+	t.Parallel()
+	person, tty := openPTY(t)
+	p := newProgram(noEnv, tty, io.Discard, tty)
+	type answer struct {
+		text string
+		err  error
+	}
+	answers := make(chan answer, 1)
+	go func() {
+		text, err := p.ask(t.Context(), "password of the test")
+		answers <- answer{text, err}
+	}()
+	waitFor(t, tty, false)
+	if _, err := person.WriteString("secret \n"); err != nil {
+		t.Fatal(err)
+	}
+	if a := <-answers; a.text != "secret " || a.err != nil {
+		t.Errorf("got %q, %v", a.text, a.err)
+	}
+	if !echoes(t, tty) {
+		t.Error("the terminal stays silent afterwards")
+	}
+	screen, err := bufio.NewReader(person).ReadString('\n')
+	if err != nil || strings.TrimSpace(screen) != "password of the test:" {
+		t.Errorf("the screen shows %q, %v", screen, err)
+	}
+}
+
+// TestAskIsCancelled interrupts the question: the shell that comes back must
+// show what is typed.
+func TestAskIsCancelled(t *testing.T) {
+	t.Parallel()
+	_, tty := openPTY(t)
+	p := newProgram(noEnv, tty, io.Discard, &bytes.Buffer{})
+	ctx, cancel := context.WithCancelCause(t.Context())
+	errs := make(chan error, 1)
+	go func() {
+		_, err := p.ask(ctx, "password of the test")
+		errs <- err
+	}()
+	waitFor(t, tty, false)
+	cancel(errInterrupted)
+	if err := <-errs; !errors.Is(err, errInterrupted) {
+		t.Errorf("got %v, want %v", err, errInterrupted)
+	}
+	if !echoes(t, tty) {
+		t.Error("the terminal stays silent afterwards")
+	}
+}

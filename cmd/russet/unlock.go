@@ -1,0 +1,52 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"russet/repo"
+)
+
+// unlockMessage tells how many locks were removed.
+type unlockMessage struct {
+	MessageType string `json:"message_type" doc:"\"unlocked\""`
+	Removed     int    `json:"removed" doc:"locks"`
+}
+
+func (p *program) unlockVerb() *cli.Command {
+	return &cli.Command{
+		Name:     "unlock",
+		Category: groupCare,
+		Usage:    "remove the locks that killed programs left behind",
+		UsageText: "russet unlock -r /media/drive/repo\n" +
+			"russet unlock -r /media/drive/repo --remove-all   # when you know that nobody uses it",
+		Description: "Removes locks that are stale: older than 30 minutes, or of a program on this computer\n" +
+			"that no longer runs. The locks are restic's, so this frees restic as well.",
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "remove-all", Usage: "remove every lock, those of running programs and unreadable ones too"},
+		},
+		Action: func(c *cli.Context) error {
+			if err := noArguments(c); err != nil {
+				return err
+			}
+			return p.withRepository(c, lockNone, func(ctx context.Context, r *repo.Repository) error {
+				now := time.Now()
+				n, err := r.Unlock(ctx, repo.UnlockOptions{All: c.Bool("remove-all"), Hostname: owner(now).Hostname, Now: now})
+				if err != nil {
+					return err
+				}
+				switch {
+				case p.json:
+					return p.emit(unlockMessage{"unlocked", n})
+				case p.quiet:
+					return nil
+				}
+				_, err = fmt.Fprintf(p.stdout, "removed %s\n", plural(n, "lock"))
+				return err
+			})
+		},
+	}
+}

@@ -1,0 +1,105 @@
+package repo
+
+import (
+	"context"
+	"fmt"
+
+	"russet/backend"
+	"russet/chunk"
+	"russet/index"
+)
+
+// indexes loads every index file into c.r.index.
+func (c *checker) indexes(ctx context.Context) error {
+	ids, err := c.list(ctx, backend.Index)
+	if err != nil {
+		return err
+	}
+	c.res.IndexFiles = len(ids)
+	err = c.each(ctx, backend.Index, BadIndex, ids, func(ctx context.Context, id chunk.ID) error {
+		plain, err := c.r.loadUnpacked(ctx, backend.Index, id)
+		if err != nil {
+			return err
+		}
+		// What stands before a fault is taken: the more is known, the less
+		// looks lost.
+		if err := index.Decode(plain, c.addPack); err != nil {
+			return fmt.Errorf("decode index: %w: %w", ErrDamaged, err)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, id := range c.r.index.Conflicts() {
+		err := fmt.Errorf("%w: index files describe it in different ways", ErrDamaged)
+		c.report(Problem{Kind: IndexConflict, File: packName(id), Err: err})
+	}
+	return nil
+}
+
+func packName(id chunk.ID) backend.File {
+	return backend.File{Kind: backend.Data, Name: id.String()}
+}
+
+// addPack takes what an index file says of a pack.
+func (c *checker) addPack(p index.Pack) error {
+	if c.r.index.HasPack(p.ID) {
+		c.report(Problem{Kind: NoteDuplicate, File: packName(p.ID)})
+	} else if c.r.config.Version >= 2 && mixed(p.Blobs) {
+		c.report(Problem{Kind: NoteMixed, File: packName(p.ID)})
+	}
+	c.r.index.Add(p)
+	return nil
+}
+
+func mixed(blobs []index.Blob) bool {
+	for _, b := range blobs {
+		if b.Type != blobs[0].Type {
+			return true
+		}
+	}
+	return false
+}
+
+// packs compares the packs that are there with those of the index.
+func (c *checker) packs(ctx context.Context) error {
+	want := map[chunk.ID]int64{}
+	for id, size := range c.r.index.Packs() {
+		want[id] = size
+	}
+	c.res.Packs = len(want)
+	c.phase("checking packs", len(want), 0)
+	for info, err := range c.r.be.List(ctx, backend.Data) {
+		if err != nil {
+			return fmt.Errorf("list packs: %w", err)
+		}
+		id, err := chunk.ParseID(info.Name)
+		if err != nil {
+			continue // List yields ids only
+		}
+		size, ok := want[id]
+		if !ok {
+			c.res.Unreferenced++
+			c.res.UnreferencedBytes += info.Size
+			c.report(Problem{Kind: NoteUnreferenced, File: packName(id)})
+			continue
+		}
+		delete(want, id)
+		c.done(1, 0)
+		c.res.PackBytes += info.Size
+		if info.Size != size {
+			err := fmt.Errorf("%w: it has %d bytes, and %d by the index", ErrDamaged, info.Size, size)
+			c.report(Problem{Kind: PackSize, File: packName(id), Err: err})
+			c.broken[id] = brokenPack{resized, size, err}
+			continue
+		}
+		c.present = append(c.present, packFile{id, size})
+	}
+	for id, size := range want {
+		err := fmt.Errorf("%w: the file is gone", ErrDamaged)
+		c.report(Problem{Kind: PackMissing, File: packName(id), Err: err})
+		c.broken[id] = brokenPack{gone, size, err}
+	}
+	return nil
+}
