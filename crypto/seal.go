@@ -1,6 +1,7 @@
 package crypto
 
 import (
+	"bytes"
 	"crypto/cipher"
 	"crypto/rand"
 	"errors"
@@ -21,6 +22,9 @@ const (
 // ErrUnauthenticated says that the bytes were sealed with another key, or are damaged.
 var ErrUnauthenticated = errors.New("wrong key or damaged ciphertext")
 
+// ErrDiffers says that sealed bytes hold another plaintext than they should.
+var ErrDiffers = errors.New("another plaintext")
+
 // errZeroNonce is the sign of bytes that were never written; no nonce that was drawn is zero.
 var errZeroNonce = errors.New("open: nonce is all zero")
 
@@ -34,6 +38,7 @@ type scratch struct {
 	tag    [poly1305.TagSize]byte
 	nonces [nonceBatch]byte
 	left   int // nonces[:left] have not been used
+	piece  [verifyPiece]byte
 }
 
 func (k *Key) newScratch() *scratch {
@@ -118,4 +123,37 @@ func (k *Key) Open(dst, sealed []byte) ([]byte, error) {
 	}
 	stream.XORKeyStream(dst[at:], ciphertext)
 	return dst, nil
+}
+
+// verifyPiece is how much Verify decrypts at once: it stays in the processor's cache.
+const verifyPiece = 16 << 10
+
+// Verify returns nil when sealed opens and holds plaintext, without room for a second copy of it. The error is
+// ErrUnauthenticated when it does not open, ErrDiffers when it holds something else.
+func (k *Key) Verify(sealed, plaintext []byte) error {
+	s := k.newScratch()
+	defer k.scratch.Put(s)
+	if len(sealed) < Overhead || len(sealed)-Overhead != len(plaintext) {
+		return fmt.Errorf("verify: %d bytes cannot hold %d: %w", len(sealed), len(plaintext), ErrDiffers)
+	}
+	nonce := sealed[:NonceSize]
+	ciphertext := sealed[NonceSize : len(sealed)-poly1305.TagSize]
+	if isZero(nonce) {
+		return errZeroNonce
+	}
+	s.oneTime(k, nonce)
+	copy(s.tag[:], sealed[len(sealed)-poly1305.TagSize:])
+	if !poly1305.Verify(&s.tag, ciphertext, &s.once) {
+		return ErrUnauthenticated
+	}
+	stream := cipher.NewCTR(k.stream, nonce)
+	for len(plaintext) > 0 {
+		n := min(len(plaintext), verifyPiece)
+		stream.XORKeyStream(s.piece[:n], ciphertext[:n])
+		if !bytes.Equal(s.piece[:n], plaintext[:n]) {
+			return ErrDiffers
+		}
+		plaintext, ciphertext = plaintext[n:], ciphertext[n:]
+	}
+	return nil
 }

@@ -310,3 +310,38 @@ func BenchmarkOpen(b *testing.B) {
 		})
 	}
 }
+
+func TestVerify(t *testing.T) {
+	t.Parallel()
+	k := NewKey()
+	for _, size := range []int{0, 1, verifyPiece - 1, verifyPiece, 3*verifyPiece + 7} {
+		plain := make([]byte, size)
+		for i := range plain {
+			plain[i] = byte(i * 7 >> 3)
+		}
+		sealed := k.Seal(nil, plain)
+		if err := k.Verify(sealed, plain); err != nil {
+			t.Errorf("%d bytes: %v", size, err)
+		}
+		for _, i := range []int{0, size / 2, size - 1} {
+			if i < 0 || i >= size {
+				continue
+			}
+			plain[i] ^= 1
+			if err := k.Verify(sealed, plain); !errors.Is(err, ErrDiffers) {
+				t.Errorf("%d bytes, byte %d differs: %v, want ErrDiffers", size, i, err)
+			}
+			plain[i] ^= 1
+		}
+		for i := 0; i < len(sealed); i += max(1, len(sealed)/50) {
+			sealed[i] ^= 4
+			if err := k.Verify(sealed, plain); !errors.Is(err, ErrUnauthenticated) {
+				t.Errorf("%d bytes, sealed byte %d flipped: %v, want ErrUnauthenticated", size, i, err)
+			}
+			sealed[i] ^= 4
+		}
+		if err := k.Verify(sealed, append(plain, 0)); !errors.Is(err, ErrDiffers) {
+			t.Errorf("%d bytes against one more: %v, want ErrDiffers", size, err)
+		}
+	}
+}

@@ -172,7 +172,7 @@ func (c *checker) list(ctx context.Context, kind backend.Kind) ([]chunk.ID, erro
 	var ids []chunk.ID
 	for info, err := range c.r.be.List(ctx, kind) {
 		if err != nil {
-			return nil, fmt.Errorf("list %v: %w", kind, err)
+			return nil, err // which says what was listed
 		}
 		// An empty lock is what a full drive leaves; everybody ignores it.
 		if id, err := chunk.ParseID(info.Name); err == nil && (kind != backend.Lock || info.Size > 0) {

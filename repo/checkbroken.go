@@ -90,6 +90,9 @@ func (c *checker) examine(ctx context.Context, p *packReader, id chunk.ID, blobs
 		return bad
 	}
 	sum, size, whole := p.sum(ctx, id)
+	if whole != nil {
+		size = b.size // what can still be read is
+	}
 	for _, blob := range blobs {
 		if err := p.blob(ctx, id, size, blob); err != nil {
 			bad[blob.Handle] = err

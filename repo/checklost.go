@@ -25,7 +25,7 @@ func (c *checker) locate(ctx context.Context, snaps []*Snapshot) error {
 
 // maxAffected bounds how many files and folders a check names: a hostile
 // repository can hold one damaged file under more paths than there are atoms.
-const maxAffected = 1_000_000
+const maxAffected = 100_000
 
 // locator walks all snapshots at once, path by path, through folders that hold
 // damage.

@@ -21,7 +21,7 @@ func newCodec() (*codec, error) {
 	enc, err := zstd.NewWriter(nil,
 		zstd.WithEncoderCRC(false),
 		zstd.WithWindowSize(512<<10),
-		zstd.WithEncoderLevel(zstd.SpeedDefault),
+		zstd.WithEncoderLevel(zstd.SpeedFastest),
 		zstd.WithEncoderConcurrency(runtime.GOMAXPROCS(0)))
 	if err != nil {
 		return nil, fmt.Errorf("make compressor: %w", err)
@@ -55,8 +55,9 @@ func (c *codec) decompress(dst, frame []byte, limit int) ([]byte, error) {
 }
 
 const (
-	// sampleSize is how much of a blob is looked at before it is compressed.
-	sampleSize = 64 << 10
+	// sampleSize is how much is looked at, a quarter and three quarters into a
+	// blob, before it is compressed: the head of a photo says little about it.
+	sampleSize = 8 << 10
 	// minGain is the share, 1/32, that compression must save to be kept:
 	// below it every later read would pay for next to nothing.
 	minGain = 32
@@ -65,8 +66,11 @@ const (
 // worthwhile tells whether compression of plain is likely to save anything.
 // Photos and videos are most of a phone and save nothing.
 func worthwhile(plain []byte) bool {
-	if len(plain) < 2<<10 {
-		return true // too short to judge, and cheap
+	if len(plain) <= 2*sampleSize {
+		return len(plain) < sampleSize/4 || compressible(plain) // very short ones are cheap to try
 	}
-	return compress.Estimate(plain[:min(len(plain), sampleSize)]) > 0.02
+	quarter := len(plain) / 4
+	return compressible(plain[quarter:quarter+sampleSize]) || compressible(plain[3*quarter-sampleSize:3*quarter])
 }
+
+func compressible(sample []byte) bool { return compress.Estimate(sample) > 0.02 }

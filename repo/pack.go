@@ -21,10 +21,12 @@ import (
 const (
 	entrySize           = 1 + 4 + len(chunk.ID{})
 	entryCompressedSize = entrySize + 4
-	// packTarget is the size at which a pack is closed: restic's default.
+	// packTarget is restic's default size of a pack. Packs end just below it,
+	// so that their buffers need not grow.
 	packTarget = 16 << 20
-	// packRoom is what a pack's buffer is made for: few packs overshoot by more.
-	packRoom = packTarget + 2<<20
+	// packRoom is what a pack's buffer is made for: blobs and the header of
+	// small ones.
+	packRoom = packTarget + 1<<20
 	// maxHeader is restic's limit of a header, and maxEntries what fits below it.
 	maxHeader  = 16 << 20
 	maxEntries = (maxHeader - crypto.Overhead) / entryCompressedSize
@@ -55,8 +57,10 @@ func (p *pack) add(h index.Handle, sealed []byte, rawLength int) {
 	p.buf = append(p.buf, sealed...)
 }
 
-func (p *pack) full() bool {
-	return len(p.buf) >= packTarget || len(p.blobs) >= maxEntries
+// takes tells whether a blob of n sealed bytes still fits. One that is larger
+// than any pack gets a pack for itself.
+func (p *pack) takes(n int) bool {
+	return len(p.blobs) == 0 || len(p.buf)+n <= packTarget && len(p.blobs) < maxEntries
 }
 
 // finish seals the header, reads it back and names the pack. The bytes are

@@ -163,17 +163,16 @@ func (r *Repository) seal(s *scratch, t index.BlobType, plain []byte) (rawLength
 		}
 	}
 	s.sealed = r.key.Seal(s.sealed[:0], packed)
-	if s.opened, err = r.key.Open(s.opened[:0], s.sealed); err != nil {
-		return 0, fmt.Errorf("verify: %w", errMemory)
+	if err := r.key.Verify(s.sealed, packed); err != nil {
+		return 0, fmt.Errorf("verify: %w: %w", errMemory, err)
 	}
-	again := s.opened
-	if rawLength > 0 {
-		if s.plain, err = r.codec.decompress(s.plain[:0], s.opened, len(plain)); err != nil {
-			return 0, fmt.Errorf("verify: %w", errMemory)
-		}
-		again = s.plain
+	if rawLength == 0 {
+		return 0, nil
 	}
-	if !bytes.Equal(again, plain) {
+	if s.plain, err = r.codec.decompress(s.plain[:0], packed, len(plain)); err != nil {
+		return 0, fmt.Errorf("verify: %w: %w", errMemory, err)
+	}
+	if !bytes.Equal(s.plain, plain) {
 		return 0, fmt.Errorf("verify: %w", errMemory)
 	}
 	return rawLength, nil
@@ -184,6 +183,10 @@ func (w *Writer) append(h index.Handle, sealed []byte, rawLength, size int) erro
 	w.mu.Lock()
 	open := w.open[h.Type]
 	i := rand.IntN(len(open))
+	var full *pack
+	if p := open[i]; p != nil && !p.takes(len(sealed)) {
+		full, open[i] = p, nil
+	}
 	if open[i] == nil {
 		open[i] = w.emptyPack()
 	}
@@ -196,13 +199,11 @@ func (w *Writer) append(h index.Handle, sealed []byte, rawLength, size int) erro
 	} else {
 		w.stats.DataBlobs++
 	}
-	if !p.full() {
-		w.mu.Unlock()
+	w.mu.Unlock()
+	if full == nil {
 		return nil
 	}
-	open[i] = nil
-	w.mu.Unlock()
-	return w.enqueue(p)
+	return w.enqueue(full)
 }
 
 func (w *Writer) emptyPack() *pack {

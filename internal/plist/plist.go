@@ -20,7 +20,7 @@ const (
 	maxDepth = 256
 	// maxValues bounds the values of a list once shared ones are counted as
 	// often as they are used.
-	maxValues = 4 << 20
+	maxValues = 1 << 20
 )
 
 var errUnknown = errors.New("neither XML nor binary")
