@@ -17,7 +17,7 @@ import (
 	"russet/index"
 )
 
-// CheckOptions: the zero value checks everything but the contents of packs.
+// CheckOptions say how far a check goes: the zero value checks everything but the contents of packs.
 type CheckOptions struct {
 	// Read is which packs are read and opened as a whole.
 	Read     Subset

@@ -3,6 +3,7 @@ package repo
 import (
 	"context"
 	"fmt"
+	"maps"
 
 	"russet/backend"
 	"russet/chunk"
@@ -64,10 +65,7 @@ func mixed(blobs []index.Blob) bool {
 
 // packs compares the packs that are there with those of the index.
 func (c *checker) packs(ctx context.Context) error {
-	want := map[chunk.ID]int64{}
-	for id, size := range c.r.index.Packs() {
-		want[id] = size
-	}
+	want := maps.Collect(c.r.index.Packs())
 	c.res.Packs = len(want)
 	c.phase("checking packs", len(want), 0)
 	for info, err := range c.r.be.List(ctx, backend.Data) {

@@ -12,7 +12,7 @@ import (
 	"russet/chunk"
 )
 
-// ExtractOptions: the zero value restores everything, and stops at the first
+// ExtractOptions say what to restore: the zero value everything, until the first
 // thing that cannot be.
 type ExtractOptions struct {
 	// Select, if not nil, tells whether to restore a node; path is

@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -143,22 +144,25 @@ func TestLockCannotBeRefreshed(t *testing.T) {
 	for _, hangs := range []bool{false, true} {
 		for _, down := range []time.Duration{20 * time.Minute, 10 * time.Hour} {
 			synctest.Test(t, func(t *testing.T) {
-				var until time.Time
+				var until atomic.Pointer[time.Time]
+				until.Store(new(time.Time))
 				r, be, _ := lockRepo(t, backendtest.Faults{Before: func(ctx context.Context, _ backendtest.Op) error {
-					if !time.Now().Before(until) {
+					up := *until.Load()
+					if !time.Now().Before(up) {
 						return nil
 					}
 					if hangs {
 						select {
 						case <-ctx.Done():
-						case <-time.After(time.Until(until)):
+						case <-time.After(time.Until(up)):
 						}
 					}
 					return errors.New("down")
 				}})
 				start := time.Now()
 				l := take(t, r, false)
-				until = start.Add(down)
+				up := start.Add(down)
+				until.Store(&up)
 				time.Sleep(lockLost - time.Second)
 				if err := context.Cause(l.Context()); err != nil {
 					t.Fatalf("stopped after %v: %v", time.Since(start), err)
@@ -167,7 +171,7 @@ func TestLockCannotBeRefreshed(t *testing.T) {
 				if lost := context.Cause(l.Context()) != nil; lost != (down > lockStale) {
 					t.Errorf("down for %v, hangs %v: lost %v", down, hangs, lost)
 				}
-				until = time.Now()
+				until.Store(&start)
 				if err := l.Unlock(t.Context()); err != nil || len(locks(t, r, be)) != 0 {
 					t.Errorf("unlock: %v, leaves %d", err, len(locks(t, r, be)))
 				}
@@ -179,26 +183,29 @@ func TestLockCannotBeRefreshed(t *testing.T) {
 func TestLockLostInTime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		down := false
+		var down atomic.Bool
 		r, _, _ := lockRepo(t, backendtest.Faults{Before: func(ctx context.Context, _ backendtest.Op) error {
-			if down {
+			if down.Load() {
 				<-ctx.Done()
 			}
 			return nil
 		}})
 		start := time.Now()
 		l := take(t, r, true)
-		down = true
+		down.Store(true)
 		<-l.Context().Done()
 		if took := time.Since(start); took < lockLost || took > lockStale-time.Minute {
 			t.Errorf("stopped after %v", took)
 		}
-		down = false
+		down.Store(false)
 		if err := l.Unlock(t.Context()); err != nil {
 			t.Error(err)
 		}
 	})
 }
+
+// unlocking marks what Unlock does.
+type unlocking struct{}
 
 // A refresh that is cut off, wherever, leaves no lock file behind that would
 // block others.
@@ -207,14 +214,15 @@ func TestLockLeavesNothing(t *testing.T) {
 	for n := 1; n <= 3; n++ { // load, save, remove
 		for _, late := range []bool{false, true} {
 			synctest.Test(t, func(t *testing.T) {
-				var l *Lock
+				var held atomic.Pointer[Lock]
 				count, unlocked := 0, make(chan error, 1)
 				r, be, _ := lockRepo(t, backendtest.Faults{Before: func(ctx context.Context, op backendtest.Op) error {
-					if l == nil {
+					l := held.Load()
+					if l == nil || ctx.Value(unlocking{}) != nil {
 						return nil
 					}
 					if count++; count == n {
-						go func(l *Lock) { unlocked <- l.Unlock(context.Background()) }(l)
+						go func() { unlocked <- l.Unlock(context.WithValue(context.Background(), unlocking{}, true)) }()
 						<-ctx.Done()
 						if !late {
 							return ctx.Err()
@@ -222,7 +230,7 @@ func TestLockLeavesNothing(t *testing.T) {
 					}
 					return nil
 				}})
-				l = take(t, r, true)
+				held.Store(take(t, r, true))
 				if err := <-unlocked; err != nil {
 					t.Errorf("unlock: %v", err)
 				}

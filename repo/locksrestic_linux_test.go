@@ -13,76 +13,99 @@ import (
 	"russet/backend"
 )
 
-// Our locks keep restic out, and restic's keep us out, where they must and
-// nowhere else.
-func TestLocksWithRestic(t *testing.T) {
-	t.Parallel()
-	j := judge{dir: filepath.Join(t.TempDir(), "repo"), cwd: t.TempDir()}
-	be, err := backend.Create(t.Context(), j.dir)
+// lockPair is a repository that restic and we work on at the same time.
+type lockPair struct {
+	t   *testing.T
+	j   judge
+	r   *Repository
+	opt LockOptions
+}
+
+func newLockPair(t *testing.T) *lockPair {
+	t.Helper()
+	p := &lockPair{t: t, j: judge{dir: filepath.Join(t.TempDir(), "repo"), cwd: t.TempDir()}}
+	be, err := backend.Create(t.Context(), p.j.dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := initRepo(t, be, 2)
-	if err := os.WriteFile(filepath.Join(j.cwd, "f"), []byte("x"), 0o600); err != nil {
+	p.r = initRepo(t, be, 2)
+	if err := os.WriteFile(filepath.Join(p.j.cwd, "f"), []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	// Another computer's name: restic sends a signal to processes of its own.
-	opt := LockOptions{Owner: Owner{Hostname: "elsewhere", Username: "u"}, PID: 4711}
-	held := func(exclusive bool, do func()) {
-		t.Helper()
-		l, err := r.Lock(t.Context(), exclusive, opt)
-		if err != nil {
-			t.Fatal(err)
-		}
-		do()
-		if err := l.Unlock(t.Context()); err != nil {
-			t.Error(err)
-		}
-	}
-	refused := func(args ...string) {
-		t.Helper()
-		if out := j.fail(t, args...); !strings.Contains(out, "locked") || !strings.Contains(out, "4711") || !strings.Contains(out, "elsewhere") {
-			t.Errorf("restic %v: %s", args, out)
-		}
-	}
-	held(true, func() {
-		refused("backup", ".")
-		refused("snapshots")
-		j.run(t, "unlock") // leaves a lock that is alive
-		refused("check")
-	})
-	held(false, func() {
-		j.run(t, "backup", ".")
-		j.run(t, "snapshots")
-		refused("check")
-		refused("forget", "--keep-last", "1", "--prune")
-	})
-	j.run(t, "check")
+	p.opt = LockOptions{Owner: Owner{Hostname: "elsewhere", Username: "u"}, PID: 4711}
+	return p
+}
 
-	// restic's unlock removes what is stale by our clock too.
-	if _, err := r.saveLock(t.Context(), lockFile{Time: time.Now().Add(-lockStale - time.Minute), Exclusive: true, Hostname: "elsewhere", PID: 4711}); err != nil {
+// held calls do while we hold a lock.
+func (p *lockPair) held(exclusive bool, do func()) {
+	p.t.Helper()
+	l, err := p.r.Lock(p.t.Context(), exclusive, p.opt)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	do()
+	if err := l.Unlock(p.t.Context()); err != nil {
+		p.t.Error(err)
+	}
+}
+
+// refused wants a command of restic to fail because of us.
+func (p *lockPair) refused(args ...string) {
+	p.t.Helper()
+	if out := p.j.fail(p.t, args...); !strings.Contains(out, "locked") || !strings.Contains(out, "4711") || !strings.Contains(out, "elsewhere") {
+		p.t.Errorf("restic %v: %s", args, out)
+	}
+}
+
+// Our locks keep restic out where they must, and nowhere else.
+func TestLocksAgainstRestic(t *testing.T) {
+	t.Parallel()
+	p := newLockPair(t)
+	p.held(true, func() {
+		p.refused("backup", ".")
+		p.refused("snapshots")
+		p.j.run(t, "unlock") // leaves a lock that is alive
+		p.refused("check")
+	})
+	p.held(false, func() {
+		p.j.run(t, "backup", ".")
+		p.j.run(t, "snapshots")
+		p.refused("check")
+		p.refused("forget", "--keep-last", "1", "--prune")
+	})
+	p.j.run(t, "check")
+
+	// restic's unlock removes what is stale by our clock.
+	stale := lockFile{Time: time.Now().Add(-lockStale - time.Minute), Exclusive: true, Hostname: "elsewhere", PID: 4711}
+	if _, err := p.r.saveLock(t.Context(), stale); err != nil {
 		t.Fatal(err)
 	}
-	refused("backup", ".")
-	j.run(t, "unlock")
-	j.run(t, "backup", ".")
+	p.refused("backup", ".")
+	p.j.run(t, "unlock")
+	p.j.run(t, "backup", ".")
+}
 
+// And restic's keep us out.
+func TestLocksOfRestic(t *testing.T) {
+	t.Parallel()
+	p := newLockPair(t)
 	// A backup that waits for its input holds a shared lock.
-	cmd := j.command(t, "backup", "--stdin")
-	holdRestic(t, j, cmd, func() {
-		if _, err := r.Lock(t.Context(), true, opt); !lockedBy(err, cmd, false) {
+	cmd := p.j.command(t, "backup", "--stdin")
+	holdRestic(t, p.j, cmd, func() {
+		if _, err := p.r.Lock(t.Context(), true, p.opt); !lockedBy(err, cmd, false) {
 			t.Errorf("exclusive beside a backup: %v", err)
 		}
-		held(false, func() {})
+		p.held(false, func() {})
 	})
 	// A check holds an exclusive one.
-	cmd = j.command(t, "check")
-	holdRestic(t, j, cmd, func() {
+	cmd = p.j.command(t, "check")
+	holdRestic(t, p.j, cmd, func() {
 		if err := cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 			t.Fatal(err)
 		}
 		for _, exclusive := range []bool{false, true} {
-			if _, err := r.Lock(t.Context(), exclusive, opt); !lockedBy(err, cmd, true) {
+			if _, err := p.r.Lock(t.Context(), exclusive, p.opt); !lockedBy(err, cmd, true) {
 				t.Errorf("beside a check: %v", err)
 			}
 		}
@@ -90,11 +113,11 @@ func TestLocksWithRestic(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
-	held(true, func() {})
+	p.held(true, func() {})
 
-	// Locks of a restic that was killed are stale at once, on its computer.
-	cmd = j.command(t, "backup", "--stdin")
-	holdRestic(t, j, cmd, func() {
+	// The lock of a restic that was killed is stale at once, on its computer.
+	cmd = p.j.command(t, "backup", "--stdin")
+	holdRestic(t, p.j, cmd, func() {
 		if err := cmd.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}
@@ -103,11 +126,11 @@ func TestLocksWithRestic(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n, err := r.Unlock(t.Context(), UnlockOptions{Hostname: host, Now: time.Now()}); n != 1 || err != nil {
+	if n, err := p.r.Unlock(t.Context(), UnlockOptions{Hostname: host, Now: time.Now()}); n != 1 || err != nil {
 		t.Errorf("unlock removed %d, %v, want the dead restic's", n, err)
 	}
-	held(true, func() {})
-	checkClean(t, be)
+	p.held(true, func() {})
+	checkClean(t, p.r.be)
 }
 
 func lockedBy(err error, cmd *exec.Cmd, exclusive bool) bool {

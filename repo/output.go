@@ -48,9 +48,9 @@ type Output struct {
 	Finish func(*os.File) error
 }
 
-// OutputOptions: Failed is told of each file that could not be had; it is not
-// left behind. A nil Failed, or an error from it, ends the work. Failed is not
-// called concurrently.
+// OutputOptions say whom to tell. Failed is told of each file that could not be
+// had; it is not left behind. A nil Failed, or an error from it, ends the work.
+// Failed is not called concurrently.
 type OutputOptions struct {
 	Progress *Progress
 	Failed   func(path string, err error) error

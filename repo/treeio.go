@@ -45,7 +45,7 @@ func (w *Writer) SaveTree(ctx context.Context, t *Tree) (Saved, error) {
 	return w.Save(ctx, index.Tree, t.Append(nil))
 }
 
-// ErrSkipDir, returned by the function given to Walk, leaves out what lies
+// ErrSkipDir is what the function given to Walk returns to leave out what lies
 // below the folder it was called with.
 var ErrSkipDir = errors.New("skip this directory")
 
