@@ -62,7 +62,7 @@ bench: build
 	bin/bench $(BENCH)
 
 soak:
-	scripts/race.sh -shuffle=on -count=10 -timeout=2h ./...
+	RUSSET_SOAK=1 scripts/race.sh -shuffle=on -count=10 -timeout=2h ./...
 	scripts/fuzz.sh $(SOAK)
 
 release: check race fuzz

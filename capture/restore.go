@@ -15,7 +15,7 @@ import (
 	"russet/repo"
 )
 
-// ErrUnknownVersion: a snapshot was written by a later Russet, and gives its
+// ErrUnknownVersion says that a snapshot was written by a later Russet, and gives its
 // files only.
 var ErrUnknownVersion = errors.New("the snapshot's layout is of a later version")
 

@@ -52,7 +52,7 @@ type Version struct {
 	tree *repo.Tree // of /<UDID>
 }
 
-// ErrNotDevice: a snapshot is not a version of a device.
+// ErrNotDevice says that a snapshot is not a version of a device.
 var ErrNotDevice = errors.New("not a snapshot of a device's backup")
 
 // Open reads the top of a device's snapshot. Snapshots of anything else give
