@@ -182,7 +182,7 @@ func nodeOf(t *testing.T, path string) *Node {
 	}
 	switch n.Type {
 	case TypeFile:
-		n.Size, n.Links = uint64(st.Size), st.Nlink
+		n.Size, n.Links = uint64(st.Size), uint64(st.Nlink)
 	case TypeDevice, TypeCharDevice:
 		n.Device = st.Rdev
 	}
