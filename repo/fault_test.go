@@ -203,7 +203,7 @@ func TestBackupFullDrive(t *testing.T) {
 	t.Parallel()
 	step := int64(997)
 	if os.Getenv("RUSSET_SOAK") == "1" {
-		step = 13
+		step = 61
 	}
 	synctest.Test(t, func(t *testing.T) { fullDrive(t, step) })
 }
