@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"os"
+	"sync"
 	"time"
 
 	"russet/chunk"
@@ -79,14 +80,34 @@ func folderOnce(ctx context.Context, r *repo.Repository, root *os.Root, name str
 	if kept, err := c.alreadyKept(ctx); err != nil || kept != nil {
 		return kept, err
 	}
-	if err := c.unlock(ctx); err != nil {
+	defer func() { c.folder.close() }()
+	if err := c.unlockAndList(ctx); err != nil {
 		return nil, err
 	}
 	if err := c.survey(ctx); err != nil {
 		return nil, err
 	}
-	defer c.folder.close()
 	return c.store(ctx)
+}
+
+// unlockAndList lists the folder while keys are derived: that takes a core's
+// seconds, and no more than one core.
+func (c *run) unlockAndList(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	listed := make(chan error, 1)
+	go func() {
+		var err error
+		c.folder, err = listFolder(ctx, c.root, c.b.Flat())
+		listed <- err
+	}()
+	if err := c.unlock(ctx); err != nil {
+		cancel()
+		<-listed
+		return err
+	}
+	c.setPhase("listing the folder")
+	return <-listed
 }
 
 // run is one capture of one folder.
@@ -109,11 +130,15 @@ type run struct {
 	sealed      bool     // encrypted, and the password is not known
 	unreadable  bool     // the manifest cannot be read
 
-	folder  *folder
-	records *records
-	dir     *dir
-	w       *repo.Writer
-	sum     Summary
+	folder   *folder
+	records  *records
+	dir      *dir
+	w        *repo.Writer
+	meta     *Metadata
+	topNodes []*repo.Node
+
+	mu  sync.Mutex // guards sum while several goroutines run
+	sum Summary
 }
 
 // open reads the plists and finds earlier versions.
@@ -226,7 +251,7 @@ func (c *run) ask(ctx context.Context, kb *ios.Keybag) (ios.ClassKeys, error) {
 	}
 }
 
-// survey reads the manifest and lists the folder.
+// survey reads the manifest and joins it with the folder.
 func (c *run) survey(ctx context.Context) error {
 	c.setPhase("reading the backup's manifest")
 	c.records = new(records)
@@ -235,12 +260,6 @@ func (c *run) survey(ctx context.Context) error {
 			return err
 		}
 	}
-	c.setPhase("listing the folder")
-	f, err := listFolder(ctx, c.root, c.b.Flat())
-	if err != nil {
-		return err
-	}
-	c.folder = f
 	var clashes []*entry
 	c.dir, clashes = plan(c.records.entries)
 	c.records.sealed = append(c.records.sealed, clashes...)

@@ -9,7 +9,6 @@ import (
 	"io"
 	"runtime"
 	"slices"
-	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -49,6 +48,10 @@ func (c *run) read(ctx context.Context, sealed []*sealedFile) ([]*sealedFile, er
 	c.setPhase("reading files")
 	queue := make(chan job)
 	group, gctx := errgroup.WithContext(ctx)
+	group.Go(func() (err error) { // the manifest is one large file
+		c.topNodes, err = c.storeTop(gctx, c.meta)
+		return err
+	})
 	group.Go(func() error {
 		defer close(queue)
 		for _, j := range jobs {
@@ -60,7 +63,6 @@ func (c *run) read(ctx context.Context, sealed []*sealedFile) ([]*sealedFile, er
 		}
 		return nil
 	})
-	var mu sync.Mutex // guards sealed and c.sum
 	for range runtime.GOMAXPROCS(0) {
 		group.Go(func() error {
 			w := c.newReader()
@@ -69,7 +71,7 @@ func (c *run) read(ctx context.Context, sealed []*sealedFile) ([]*sealedFile, er
 				if err != nil {
 					return err
 				}
-				mu.Lock()
+				c.mu.Lock() // which guards sealed, too
 				if s != nil && s != j.s {
 					sealed = append(sealed, s)
 					c.sum.NotReproducible++
@@ -79,7 +81,7 @@ func (c *run) read(ctx context.Context, sealed []*sealedFile) ([]*sealedFile, er
 				}
 				c.sum.FilesRead++
 				c.sum.BytesRead += j.size()
-				mu.Unlock()
+				c.mu.Unlock()
 			}
 			return nil
 		})

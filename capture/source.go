@@ -44,7 +44,7 @@ func topNames() []string {
 	return []string{ios.InfoName, ios.DatabaseName, ios.MBDBName, ios.ManifestName, ios.StatusName}
 }
 
-// listFolder lists a backup folder. progress is called for each file.
+// listFolder lists a backup folder.
 func listFolder(ctx context.Context, root *os.Root, flat bool) (*folder, error) {
 	f := &folder{root: root, flat: flat, shards: map[string]*os.Root{}, stored: map[fileID]storedFile{}}
 	names, err := readNames(root)
@@ -168,7 +168,11 @@ func (f *folder) listOther(ctx context.Context, p string, info fs.FileInfo, dept
 	return nil
 }
 
+// close may be called on nil.
 func (f *folder) close() {
+	if f == nil {
+		return
+	}
 	for _, s := range f.shards {
 		s.Close()
 	}

@@ -24,6 +24,7 @@ func (c *run) store(ctx context.Context) (*Result, error) {
 	if err := c.reuseSealed(ctx, sealed); err != nil {
 		return nil, err
 	}
+	c.meta = c.newMetadata()
 	sealed, err := c.read(ctx, sealed)
 	if err != nil {
 		return nil, err

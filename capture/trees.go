@@ -6,9 +6,12 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"russet/chunk"
 	"russet/index"
@@ -23,14 +26,16 @@ const (
 	modeDir  = fs.ModeDir | 0o700
 )
 
-// storeTrees writes the top files and all trees, the root last.
-func (c *run) storeTrees(ctx context.Context, sealed []*sealedFile) (chunk.ID, *Metadata, error) {
+// newMetadata is what the survey says of the folder.
+func (c *run) newMetadata() *Metadata {
 	meta := &Metadata{Version: metadataVersion, Source: "folder", Flat: c.b.Flat(), EmptyFolders: c.folder.empty}
 	slices.Sort(meta.EmptyFolders)
-	top := new(repo.Tree)
-	if err := c.storeTop(ctx, top, meta); err != nil {
-		return chunk.ID{}, nil, err
-	}
+	return meta
+}
+
+// storeTrees writes all trees, the root last. The top files are stored.
+func (c *run) storeTrees(ctx context.Context, sealed []*sealedFile) (chunk.ID, *Metadata, error) {
+	meta, top := c.meta, &repo.Tree{Nodes: c.topNodes}
 	var err error
 	if meta.Trees.Files, err = c.storeFiles(ctx); err != nil {
 		return chunk.ID{}, nil, err
@@ -88,21 +93,22 @@ func fileNode(name string, c content, t time.Time) *repo.Node {
 	}
 }
 
-// storeTop stores the plists and the manifest.
-func (c *run) storeTop(ctx context.Context, top *repo.Tree, meta *Metadata) error {
+// storeTop stores the plists and the manifest, and notes them in meta.
+func (c *run) storeTop(ctx context.Context, meta *Metadata) ([]*repo.Node, error) {
 	w := c.newReader()
+	var nodes []*repo.Node
 	for _, t := range c.top {
 		got, form, err := c.topContent(ctx, w, t.name)
 		if err != nil {
-			return fmt.Errorf("read %s: %w", t.name, err)
+			return nil, fmt.Errorf("read %s: %w", t.name, err)
 		}
 		if form != "" {
 			meta.Manifest = form
 		}
 		meta.Top = append(meta.Top, TopFile{t.name, t.size, t.sum, t.modTime.UTC(), got.ids})
-		top.Nodes = append(top.Nodes, fileNode(t.name, got, t.modTime))
+		nodes = append(nodes, fileNode(t.name, got, t.modTime))
 	}
-	return nil
+	return nodes, nil
 }
 
 func (c *run) topContent(ctx context.Context, w *reader, name string) (content, ManifestForm, error) {
@@ -147,10 +153,36 @@ func (c *run) storeFiles(ctx context.Context) (*chunk.ID, error) {
 	if len(c.dir.dirs) == 0 && len(c.dir.files) == 0 {
 		return nil, nil
 	}
-	return c.storeDir(ctx, c.dir)
+	group, gctx := errgroup.WithContext(ctx)
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	domains := make([]*chunk.ID, len(c.dir.dirs))
+	for i, sub := range c.dir.dirs {
+		group.Go(func() (err error) {
+			domains[i], err = c.storeDir(gctx, sub)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	return c.storeDirOf(ctx, c.dir, domains)
 }
 
+// storeDir writes the trees of d and what is below it. It is safe for
+// concurrent use.
 func (c *run) storeDir(ctx context.Context, d *dir) (*chunk.ID, error) {
+	trees := make([]*chunk.ID, len(d.dirs))
+	for i, sub := range d.dirs {
+		var err error
+		if trees[i], err = c.storeDir(ctx, sub); err != nil {
+			return nil, err
+		}
+	}
+	return c.storeDirOf(ctx, d, trees)
+}
+
+// storeDirOf writes the tree of d alone, whose folders have the given trees.
+func (c *run) storeDirOf(ctx context.Context, d *dir, trees []*chunk.ID) (*chunk.ID, error) {
 	t := new(repo.Tree)
 	for _, e := range d.files {
 		switch {
@@ -160,17 +192,15 @@ func (c *run) storeDir(ctx context.Context, d *dir) (*chunk.ID, error) {
 			t.Nodes = append(t.Nodes, e.file())
 		}
 	}
-	for _, sub := range d.dirs {
-		id, err := c.storeDir(ctx, sub)
-		if err != nil {
-			return nil, err
-		}
-		t.Nodes = append(t.Nodes, sub.node(id))
+	for i, sub := range d.dirs {
+		t.Nodes = append(t.Nodes, sub.node(trees[i]))
 	}
 	id, err := c.saveTree(ctx, t)
 	if err != nil {
 		return nil, err
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	switch {
 	case d.was == nil:
 		c.sum.dirsNew++
