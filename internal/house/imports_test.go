@@ -40,13 +40,15 @@ device:
 --
 repo: github.com/klauspost/compress golang.org/x/sync golang.org/x/sys
 device/mb2:
+device/sim:
 backend/backendtest:
 --
 capture: golang.org/x/sync
 reconcile:
-device/sim:
+device/sim/agent:
 --
 web:
+device/sim/phone:
 --
 cmd/russet: github.com/urfave/cli/v2 golang.org/x/term golang.org/x/sys
 cmd/mkbackup:
