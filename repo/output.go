@@ -25,8 +25,9 @@ const (
 	batchSize = 8 << 20
 	// batchFiles bounds the files of a batch, which share buffers.
 	batchFiles = 1024
-	// openDirs is how many folders one worker keeps open.
-	openDirs = 64
+	// openDirs is how many folders the workers keep open together: a backup has
+	// 256, and the files of one pack lie in all of them.
+	openDirs = 600
 )
 
 // Filter turns a file's plaintext into what is written. It sees the pieces in
@@ -74,9 +75,13 @@ func (r *Repository) WriteFiles(ctx context.Context, root *os.Root, files []Outp
 		return nil
 	})
 	var failed sync.Mutex
-	for range runtime.GOMAXPROCS(0) {
+	workers := runtime.GOMAXPROCS(0)
+	for range workers {
 		group.Go(func() error {
-			w := &outputWorker{root: root, l: r.NewLoader(), opt: opt, failed: &failed, dirs: map[string]*os.Root{}}
+			w := &outputWorker{
+				root: root, l: r.NewLoader(), opt: opt, failed: &failed,
+				dirs: map[string]*os.Root{}, openDirs: openDirs/workers + 1,
+			}
 			defer w.close()
 			for b := range queue {
 				if err := w.write(ctx, b); err != nil {
@@ -144,6 +149,8 @@ type outputWorker struct {
 	opt    OutputOptions
 	failed *sync.Mutex // held while opt.Failed runs
 	dirs   map[string]*os.Root
+
+	openDirs int // how many dirs may hold
 
 	plain   []byte // of a batch, or of a piece of a large file
 	out     []byte // filtered
@@ -330,7 +337,7 @@ func (w *outputWorker) dir(name string) (*os.Root, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(w.dirs) >= openDirs {
+	if len(w.dirs) >= w.openDirs {
 		for k, old := range w.dirs {
 			old.Close()
 			delete(w.dirs, k)
