@@ -2,6 +2,7 @@ package device
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 
@@ -12,6 +13,10 @@ import (
 // does, in bytes. The largest ones seen are lists of installed applications,
 // of some megabytes.
 const MaxFrame = 32 << 20
+
+// errMessage is all that is said of a message that cannot be read: the parser's
+// own words quote it, and pair records travel in messages.
+var errMessage = errors.New("read a message: its property list is damaged")
 
 // ReadPlist reads one message: an unsigned 32-bit length, big endian, and a
 // property list of either form, into v. At a clean end it returns io.EOF.
@@ -28,8 +33,8 @@ func ReadPlist(r io.Reader, v any) error {
 	if err != nil {
 		return fmt.Errorf("read a message: %w", err)
 	}
-	if err := plist.Unmarshal(data, v); err != nil {
-		return fmt.Errorf("read a message: %w", err)
+	if plist.Unmarshal(data, v) != nil {
+		return errMessage
 	}
 	return nil
 }

@@ -51,8 +51,8 @@ func ReadMux(r io.Reader, v any) (tag uint32, err error) {
 	if err != nil {
 		return tag, fmt.Errorf("read a muxer's message: %w", err)
 	}
-	if err := plist.Unmarshal(data, v); err != nil {
-		return tag, fmt.Errorf("read a muxer's message: %w", err)
+	if plist.Unmarshal(data, v) != nil {
+		return tag, errMessage
 	}
 	return tag, nil
 }
