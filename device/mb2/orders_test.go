@@ -206,8 +206,17 @@ func TestArguments(t *testing.T) {
 		arg  any
 		want float64
 	}{
-		{12.5, 12.5}, {float32(2), 2}, {uint64(7), 7}, {int64(-7), 0}, {-1.5, 0}, {1e9, 100},
-		{math.Inf(1), 100}, {math.Inf(-1), 0}, {math.NaN(), 0}, {"50", 0}, {nil, 0},
+		{12.5, 12.5},
+		{float32(2), 2},
+		{uint64(7), 7},
+		{int64(-7), 0},
+		{-1.5, 0},
+		{1e9, 100},
+		{math.Inf(1), 100},
+		{math.Inf(-1), 0},
+		{math.NaN(), 0},
+		{"50", 0},
+		{nil, 0},
 	} {
 		if got := (arguments{c.arg}).percent(0); got != c.want {
 			t.Errorf("%v: got %v %%, want %v", c.arg, got, c.want)

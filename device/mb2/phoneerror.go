@@ -65,7 +65,7 @@ var phoneErrors = []struct {
 	{105, 105, false, "there is too little space for its backup"},
 	{106, 106, false, "there is too little space on it"},
 	{200, 200, false, "something went wrong that it does not name"},
-	{201, 201, false, "something on it went wrong that it does not name"},
+	{201, 201, false, "its system reported a fault that it does not name"},
 	{202, 202, false, "it was cancelled on the phone"},
 	{203, 203, false, "the backup is of a version that it does not take"},
 	{204, 204, false, "there is nothing to restore"},
