@@ -14,7 +14,7 @@ func (w *writer) writeStatus(state string) error {
 	return w.storePlist("Status.plist", plist.Binary, map[string]any{
 		"BackupState":   "new",
 		"Date":          w.d.Date(),
-		"IsFullBackup":  w.report.Full,
+		"IsFullBackup":  w.report.Full && state != "finished", // as phones do
 		"SnapshotState": state,
 		"UUID":          newRandom(w.d.config.Seed, "status", w.bagUUID[:]).uuid(),
 		"Version":       "3.3",
