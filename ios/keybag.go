@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"maps"
 	"slices"
 )
 
@@ -322,40 +323,54 @@ func appendWrapped(dst []byte, block cipher.Block, k Key) []byte {
 // that equal random bytes give an equal keybag. Unlocking it costs the given number of rounds (and at most 10,000
 // more): phones use 10 million.
 func NewKeybag(rand io.Reader, password string, iterations int) ([]byte, ClassKeys, error) {
+	keys := make(ClassKeys)
+	bag, err := makeKeybag(rand, password, iterations, keys)
+	return bag, keys, err
+}
+
+// RewrapKeybag makes a keybag of class keys that exist, as a phone does when its backup password is changed: what is
+// wrapped under them stays as it is. Keys of classes that are missing in keys are made up.
+func RewrapKeybag(rand io.Reader, keys ClassKeys, password string, iterations int) ([]byte, error) {
+	return makeKeybag(rand, password, iterations, maps.Clone(keys))
+}
+
+// makeKeybag makes a keybag, and adds the keys that are missing in keys to them.
+func makeKeybag(rand io.Reader, password string, iterations int, keys ClassKeys) ([]byte, error) {
 	kb := Keybag{
 		salt: make([]byte, saltSize), preSalt: make([]byte, saltSize),
 		rounds: min(iterations, 10_000), preRounds: iterations,
 	}
 	if iterations < 1 || iterations > maxIterations {
-		return nil, nil, fmt.Errorf("make keybag: %d iterations", iterations)
+		return nil, fmt.Errorf("make keybag: %d iterations", iterations)
 	}
 	var hmck [wrappedSize]byte
 	for _, b := range [][]byte{kb.UUID[:], kb.salt, kb.preSalt, hmck[:]} {
 		if _, err := io.ReadFull(rand, b); err != nil {
-			return nil, nil, fmt.Errorf("make keybag: %w", err)
+			return nil, fmt.Errorf("make keybag: %w", err)
 		}
 	}
 	kek, err := kb.derive(context.Background(), password)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	block, err := aes.NewCipher(kek)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	dst := kb.appendHeader(nil, hmck[:])
-	keys := make(ClassKeys)
 	for _, class := range []uint32{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11} {
 		var id [16]byte
 		var k Key
 		for _, b := range [][]byte{id[:], k[:]} {
 			if _, err := io.ReadFull(rand, b); err != nil {
-				return nil, nil, fmt.Errorf("make keybag: %w", err)
+				return nil, fmt.Errorf("make keybag: %w", err)
 			}
 		}
 		wrap := uint32(wrapPassword)
 		if class == 5 || class >= 9 {
 			wrap = wrapDevicePassword
+		} else if have, ok := keys[class]; ok {
+			k = have
 		} else {
 			keys[class] = k
 		}
@@ -365,7 +380,7 @@ func NewKeybag(rand io.Reader, password string, iterations int) ([]byte, ClassKe
 		dst = appendNumber(dst, "KTYP", 0) // AES
 		dst = appendTag(dst, "WPKY", appendWrapped(nil, block, k))
 	}
-	return dst, keys, nil
+	return dst, nil
 }
 
 // appendHeader appends the part of a keybag that stands before its classes.

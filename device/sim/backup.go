@@ -95,20 +95,20 @@ func (w *writer) run(ctx context.Context) error {
 	if err := w.writeStatus("uploading"); err != nil {
 		return err
 	}
-	m, err := openManifest(ctx, w.manifestPath(), !resumed)
+	m, err := OpenManifest(ctx, w.manifestPath(), !resumed)
 	if err != nil {
 		return err
 	}
-	defer m.close()
+	defer m.Close()
 	if err := w.writeFiles(ctx, m); err != nil {
 		return err
 	}
 	if w.encrypted() && !resumed {
-		if err := m.setPassword(ctx, w.options.Password, newRandom(w.d.config.Seed, "salt", w.bagUUID).bytes(20)); err != nil {
+		if err := m.SetPassword(ctx, w.options.Password, newRandom(w.d.config.Seed, "salt", w.bagUUID).bytes(20)); err != nil {
 			return err
 		}
 	}
-	if err := m.commit(); err != nil {
+	if err := m.Commit(); err != nil {
 		return err
 	}
 	manifestKey := ios.Key(derive(w.d.config.Seed, "manifest key", w.bagUUID[:], w.d.generation))
@@ -207,8 +207,8 @@ func (w *writer) startOver() error {
 }
 
 // writeFiles brings the folder's files and the manifest to the present generation.
-func (w *writer) writeFiles(ctx context.Context, m *manifest) error {
-	old, err := m.times(ctx)
+func (w *writer) writeFiles(ctx context.Context, m *Manifest) error {
+	old, err := m.Times(ctx)
 	if err != nil {
 		return err
 	}
@@ -231,11 +231,11 @@ func (w *writer) writeFiles(ctx context.Context, m *manifest) error {
 				return fmt.Errorf("send %s: %w", id, err)
 			}
 		}
-		if err := m.put(ctx, known, id, f, ios.MarshalFile(&record)); err != nil {
+		if err := m.Put(ctx, known, id, f, ios.MarshalFile(&record)); err != nil {
 			return err
 		}
 	}
-	removed, err := m.remove(ctx, old)
+	removed, err := m.Remove(ctx, old)
 	for _, id := range removed {
 		if err := w.root.Remove(blobPath(id)); err != nil {
 			return err
@@ -261,7 +261,7 @@ func (w *writer) sendFile(f *File, id string, record *ios.File) error {
 		key = &k
 	}
 	var digest hash.Hash
-	if hasDigest(f.Domain) {
+	if HasDigest(f.Domain) {
 		digest = sha1.New()
 	}
 	n, err := w.store(blobPath(id), src, f.length, key, digest)

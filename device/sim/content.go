@@ -17,6 +17,7 @@ const (
 	video                     // noise that begins as a MOV file does
 	literal                   // File.literal
 	messagesDB                // the messages database, which lies in the scratch folder
+	foreign                   // bytes that whoever made the File knows
 )
 
 // edit replaces a part of a file in place.

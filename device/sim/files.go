@@ -16,6 +16,7 @@ const (
 	modeFolder  = 0o040000
 	modeRegular = 0o100000
 	modeLink    = 0o120000
+	modeType    = 0o170000
 )
 
 // owner is who a domain's files belong to.
@@ -34,8 +35,8 @@ func ownerOf(domain string) owner {
 	return owner{501, 501}
 }
 
-// hasDigest says whether the manifest records of a domain's files carry the SHA-1 of the stored bytes.
-func hasDigest(domain string) bool {
+// HasDigest says whether the manifest records of a domain's files carry the SHA-1 of the stored bytes.
+func HasDigest(domain string) bool {
 	switch domain {
 	case "HomeDomain", "RootDomain", "HealthDomain", "WirelessDomain", "SystemPreferencesDomain", "DatabaseDomain",
 		"HomeKitDomain", "InstallDomain", "ManagedPreferencesDomain", "KeyboardDomain", "KeychainDomain":

@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/sha256"
 	"database/sql"
+	"errors"
+	"fmt"
 	"maps"
 	"slices"
 
@@ -19,35 +21,38 @@ var manifestSchema = []string{
 	`PRAGMA user_version = 2`,
 }
 
-// manifest is a Manifest.db that is being changed, in one transaction.
-type manifest struct {
+// Manifest is a Manifest.db in plain that is being changed, in one transaction. It is not safe for concurrent use.
+type Manifest struct {
 	db     *sql.DB
 	tx     *sql.Tx
 	insert *sql.Stmt
 	update *sql.Stmt
 }
 
-// openManifest opens the database at path, or makes a new one there.
-func openManifest(ctx context.Context, path string, create bool) (*manifest, error) {
+// OpenManifest opens the database at path, or makes a new one there. A database with another schema than a phone's is
+// an error: it may come from a stranger, and its triggers would run.
+func OpenManifest(ctx context.Context, path string, create bool) (*Manifest, error) {
 	db, tx, err := openDatabase(ctx, path, create)
 	if err != nil {
 		return nil, err
 	}
-	m := &manifest{db: db, tx: tx}
+	m := &Manifest{db: db, tx: tx}
 	if err := m.begin(ctx, create); err != nil {
-		m.close()
-		return nil, err
+		m.Close()
+		return nil, fmt.Errorf("open manifest: %w", err)
 	}
 	return m, nil
 }
 
-func (m *manifest) begin(ctx context.Context, create bool) (err error) {
+func (m *Manifest) begin(ctx context.Context, create bool) (err error) {
 	if create {
 		for _, statement := range manifestSchema {
 			if _, err := m.tx.ExecContext(ctx, statement); err != nil {
 				return err
 			}
 		}
+	} else if err := m.checkSchema(ctx); err != nil {
+		return err
 	}
 	m.insert, err = m.tx.PrepareContext(ctx, `INSERT INTO Files (domain, relativePath, flags, file, fileID) VALUES (?,?,?,?,?)`)
 	if err != nil {
@@ -57,8 +62,32 @@ func (m *manifest) begin(ctx context.Context, create bool) (err error) {
 	return err
 }
 
-// times returns the time of modification in every record, by file id.
-func (m *manifest) times(ctx context.Context) (map[string]int64, error) {
+// checkSchema wants the statements that made the database to be those of manifestSchema.
+func (m *Manifest) checkSchema(ctx context.Context) error {
+	rows, err := m.tx.QueryContext(ctx, `SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL`)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	n := 0
+	for rows.Next() {
+		var statement string
+		if err := rows.Scan(&statement); err != nil {
+			return err
+		}
+		if !slices.Contains(manifestSchema, statement) {
+			return errors.New("the schema is not a phone's")
+		}
+		n++
+	}
+	if n != len(manifestSchema)-1 {
+		return errors.New("the schema lacks a table or an index")
+	}
+	return rows.Err()
+}
+
+// Times returns the time of modification in every record, by file id.
+func (m *Manifest) Times(ctx context.Context) (map[string]int64, error) {
 	rows, err := m.tx.QueryContext(ctx, `SELECT fileID, file FROM Files`)
 	if err != nil {
 		return nil, err
@@ -80,8 +109,37 @@ func (m *manifest) times(ctx context.Context) (map[string]int64, error) {
 	return times, rows.Err()
 }
 
-// put adds the record of f, or replaces the one that is known.
-func (m *manifest) put(ctx context.Context, known bool, id string, f *File, record []byte) error {
+// Record returns the file column of a row, and nil where there is no such row.
+func (m *Manifest) Record(ctx context.Context, id string) ([]byte, error) {
+	var blob []byte
+	err := m.tx.QueryRowContext(ctx, `SELECT file FROM Files WHERE fileID = ?`, id).Scan(&blob)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	return blob, err
+}
+
+// Stored returns the ids of regular files that begin with prefix: what must lie in one folder of the backup.
+func (m *Manifest) Stored(ctx context.Context, prefix string) ([]string, error) {
+	rows, err := m.tx.QueryContext(ctx, `SELECT fileID FROM Files WHERE flags = ? AND fileID >= ? AND fileID < ? || 'g'`,
+		ios.RegularFile, prefix, prefix)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var ids []string
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		ids = append(ids, id)
+	}
+	return ids, rows.Err()
+}
+
+// Put adds the record of f, or replaces the one that is known.
+func (m *Manifest) Put(ctx context.Context, known bool, id string, f *File, record []byte) error {
 	if known {
 		_, err := m.update.ExecContext(ctx, record, id)
 		return err
@@ -97,8 +155,8 @@ func (m *manifest) put(ctx context.Context, known bool, id string, f *File, reco
 	return err
 }
 
-// remove deletes rows and returns the ids of those that were regular files.
-func (m *manifest) remove(ctx context.Context, ids map[string]int64) ([]string, error) {
+// Remove deletes the rows of the ids in a map, and returns the ids of those that were regular files.
+func (m *Manifest) Remove(ctx context.Context, ids map[string]int64) ([]string, error) {
 	var files []string
 	for _, id := range slices.Sorted(maps.Keys(ids)) {
 		var flags int
@@ -112,23 +170,23 @@ func (m *manifest) remove(ctx context.Context, ids map[string]int64) ([]string, 
 	return files, nil
 }
 
-// setPassword adds what the manifest of an encrypted backup knows about the password: one round of SHA-256.
-func (m *manifest) setPassword(ctx context.Context, password string, salt []byte) error {
+// SetPassword adds what the manifest of an encrypted backup knows about the password: one round of SHA-256.
+func (m *Manifest) SetPassword(ctx context.Context, password string, salt []byte) error {
 	hash := sha256.Sum256(append([]byte(password), salt...))
 	_, err := m.tx.ExecContext(ctx, `INSERT INTO Properties VALUES ('salt', ?), ('passwordHash', ?)`, salt, hash[:])
 	return err
 }
 
-// commit makes the changes and closes the database.
-func (m *manifest) commit() error {
+// Commit makes the changes and closes the database.
+func (m *Manifest) Commit() error {
 	if err := m.tx.Commit(); err != nil {
 		return err
 	}
 	return m.db.Close()
 }
 
-// close gives up what was not committed.
-func (m *manifest) close() {
+// Close gives up what was not committed.
+func (m *Manifest) Close() {
 	_ = m.tx.Rollback()
 	_ = m.db.Close()
 }

@@ -14,7 +14,7 @@ func (w *writer) writeStatus(state string) error {
 	return w.storePlist("Status.plist", plist.Binary, map[string]any{
 		"BackupState":   "new",
 		"Date":          w.d.Date(),
-		"IsFullBackup":  w.report.Full,
+		"IsFullBackup":  w.report.Full && state != "finished", // as phones do
 		"SnapshotState": state,
 		"UUID":          newRandom(w.d.config.Seed, "status", w.bagUUID[:]).uuid(),
 		"Version":       "3.3",
@@ -23,26 +23,8 @@ func (w *writer) writeStatus(state string) error {
 
 // writePlists writes Manifest.plist and Info.plist.
 func (w *writer) writePlists(manifestKey ios.Key) error {
-	c := w.d.config
-	properties := map[string]any{
-		"Version":              "10.0",
-		"Date":                 w.d.Date(),
-		"IsEncrypted":          w.encrypted(),
-		"WasPasscodeSet":       true,
-		"BackupKeyBag":         w.bag,
-		"SystemDomainsVersion": "24.0",
-		"Applications":         w.d.applications(),
-		"Lockdown": map[string]any{
-			"BuildVersion": c.Build, "DeviceName": c.Name, "ProductType": c.ProductType, "ProductVersion": c.Version,
-			"SerialNumber": c.Serial, "UniqueDeviceID": c.UDID,
-			"com.apple.Accessibility":             map[string]any{},
-			"com.apple.MobileDeviceCrashCopy":     map[string]any{},
-			"com.apple.TerminalFlashr":            map[string]any{},
-			"com.apple.mobile.data_sync":          map[string]any{},
-			"com.apple.mobile.iTunes.accessories": map[string]any{},
-			"com.apple.mobile.wireless_lockdown":  map[string]any{"EnableWifiConnections": true},
-		},
-	}
+	properties := Properties(w.d.config, w.d.Date(), w.d.domains())
+	properties["IsEncrypted"], properties["BackupKeyBag"] = w.encrypted(), w.bag
 	if w.encrypted() {
 		properties["ManifestKey"] = w.keys.Wrap(4, manifestKey)
 	}
@@ -63,12 +45,44 @@ func (w *writer) storePlist(name string, format plist.Format, v map[string]any) 
 	return w.root.Chtimes(name, w.d.Date(), w.d.Date())
 }
 
-// applications describes every container, as the phone does in Manifest.plist.
-func (d *Device) applications() map[string]any {
-	apps := make(map[string]any)
+// Properties is what the phone writes into Manifest.plist, without IsEncrypted, BackupKeyBag and ManifestKey.
+func Properties(c Config, date time.Time, domains []string) map[string]any {
+	return map[string]any{
+		"Version":              "10.0",
+		"Date":                 date.UTC(),
+		"WasPasscodeSet":       true,
+		"SystemDomainsVersion": "24.0",
+		"Applications":         applications(c.Seed, domains),
+		"Lockdown": map[string]any{
+			"BuildVersion": c.Build, "DeviceName": c.Name, "ProductType": c.ProductType, "ProductVersion": c.Version,
+			"SerialNumber": c.Serial, "UniqueDeviceID": c.UDID,
+			"com.apple.Accessibility":             map[string]any{},
+			"com.apple.MobileDeviceCrashCopy":     map[string]any{},
+			"com.apple.TerminalFlashr":            map[string]any{},
+			"com.apple.mobile.data_sync":          map[string]any{},
+			"com.apple.mobile.iTunes.accessories": map[string]any{},
+			"com.apple.mobile.wireless_lockdown":  map[string]any{"EnableWifiConnections": true},
+		},
+	}
+}
+
+// domains returns the domains that have a folder of their own.
+func (d *Device) domains() []string {
+	var domains []string
 	for f := range d.Files() {
-		kind, id, ok := strings.Cut(f.Domain, "-")
-		if !ok || f.RelativePath != "" {
+		if f.RelativePath == "" {
+			domains = append(domains, f.Domain)
+		}
+	}
+	return domains
+}
+
+// applications describes every container, as the phone does in Manifest.plist.
+func applications(seed uint64, domains []string) map[string]any {
+	apps := make(map[string]any)
+	for _, domain := range domains {
+		kind, id, ok := strings.Cut(domain, "-")
+		if !ok {
 			continue
 		}
 		app := map[string]any{"CFBundleIdentifier": id}
@@ -76,7 +90,7 @@ func (d *Device) applications() map[string]any {
 		case "AppDomain":
 			app["ContainerContentClass"] = "Data/Application"
 			app["CFBundleVersion"] = "7"
-			app["Path"] = "/var/containers/Bundle/Application/" + newRandom(d.config.Seed, "bundle", id).uuid() + "/App.app"
+			app["Path"] = "/var/containers/Bundle/Application/" + newRandom(seed, "bundle", id).uuid() + "/App.app"
 		case "AppDomainGroup":
 			app["ContainerContentClass"] = "Shared/AppGroup"
 		case "AppDomainPlugin":

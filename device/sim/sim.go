@@ -92,6 +92,16 @@ func (f *File) Length() int64 { return f.length }
 // Regular says whether f has bytes, which Open gives; the others are folders and links.
 func (f *File) Regular() bool { return f.content != noContent }
 
+// NewFile makes a File, whose bytes the caller knows, of a manifest record. Where the record is that of a regular file,
+// length is how many bytes it has as the phone sends it.
+func NewFile(domain string, record ios.File, length int64) *File {
+	f := &File{Domain: domain, File: record}
+	if record.Mode&modeType == modeRegular {
+		f.content, f.length = foreign, length
+	}
+	return f
+}
+
 // Device is a phone. Methods that change it (Next) exclude all others.
 type Device struct {
 	config     Config
@@ -137,6 +147,21 @@ func (d *Device) Files() iter.Seq[*File] {
 	return func(yield func(*File) bool) {
 		for _, f := range d.files {
 			if !yield(f) {
+				return
+			}
+		}
+	}
+}
+
+// Scan yields what Files yields, as [Folder.Scan] does.
+func (d *Device) Scan(ctx context.Context) iter.Seq2[*File, error] {
+	return func(yield func(*File, error) bool) {
+		for _, f := range d.files {
+			if err := ctx.Err(); err != nil {
+				yield(nil, err)
+				return
+			}
+			if !yield(f, nil) {
 				return
 			}
 		}
