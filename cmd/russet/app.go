@@ -11,7 +11,8 @@ import (
 
 // The groups in which help shows the verbs, in this order.
 const (
-	groupKeep = "Keep backups"
+	groupKeep  = "Keep backups"
+	groupPhone = "Phones at hand"
 	groupLook = "Look inside and get back"
 	groupCare = "Look after the repository"
 	groupSelf = "This program"
@@ -80,12 +81,17 @@ func (p *program) verbs() []*cli.Command {
 	return []*cli.Command{
 		p.initVerb(),
 		p.backupVerb(),
+		p.devicesVerb(),
+		p.pairVerb(),
+		p.unpairVerb(),
+		p.infoVerb(),
 		p.snapshotsVerb(),
 		p.lsVerb(),
 		p.catVerb(),
 		p.restoreVerb(),
 		p.checkVerb(),
 		p.unlockVerb(),
+		p.simulateVerb(),
 		p.versionVerb(),
 		p.completionVerb(),
 		p.helpVerb(),

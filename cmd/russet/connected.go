@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"russet/device"
+)
+
+// errNoPhone says that no phone is connected, or not the one that is meant.
+var errNoPhone = errors.New("no phone is connected")
+
+// How often a phone is asked again while its person has something to do, and
+// for how long.
+const (
+	askAgain = 1500 * time.Millisecond
+	askFor   = 5 * time.Minute
+)
+
+// muxFlag is that of verbs that speak to phones.
+func muxFlag() cli.Flag {
+	return &cli.StringFlag{Name: "usbmuxd", Usage: "the `ADDRESS` of usbmuxd, where it is not the usual one: HOST:PORT or UNIX:PATH"}
+}
+
+// mux is the muxer that a verb speaks to.
+func (p *program) mux(c *cli.Context) (*device.Mux, error) {
+	address := c.String("usbmuxd")
+	if address == "" {
+		address = p.env("USBMUXD_SOCKET_ADDRESS")
+	}
+	return device.OpenMux(address)
+}
+
+// onePhone finds the phone that a verb's only argument names; without one it
+// is the only one that is connected.
+func (p *program) onePhone(c *cli.Context) (*device.Phone, error) {
+	if c.NArg() > 1 {
+		return nil, usageError{c.Command.Name + " wants one UDID at most"}
+	}
+	m, err := p.mux(c)
+	if err != nil {
+		return nil, err
+	}
+	return findPhone(c.Context, m, c.Args().First())
+}
+
+// findPhone finds the phone with a UDID, or a prefix of one that is enough, or
+// the only phone.
+func findPhone(ctx context.Context, m *device.Mux, udid string) (*device.Phone, error) {
+	all, err := m.Devices(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var found []device.Device
+	var names []string
+	for _, d := range all {
+		if hasUDIDPrefix(d.UDID, udid) {
+			found, names = append(found, d), append(names, visible(d.UDID))
+		}
+	}
+	switch {
+	case len(found) == 0 && udid != "":
+		return nil, fmt.Errorf("look for phone %s: %w", udid, errNoPhone)
+	case len(found) == 0:
+		return nil, errNoPhone
+	case len(found) > 1:
+		return nil, usageError{"which phone? " + strings.Join(names, ", ") + " are connected"}
+	}
+	return m.Open(ctx, found[0].UDID)
+}
+
+// hasUDIDPrefix compares as people type: case and dashes do not matter.
+func hasUDIDPrefix(udid, prefix string) bool {
+	plain := func(s string) string { return strings.ToLower(strings.ReplaceAll(s, "-", "")) }
+	return strings.HasPrefix(plain(udid), plain(prefix))
+}
+
+// untilAnswered asks a phone again and again while its person has something to
+// do, and says what that is. It gives up after askFor.
+func (p *program) untilAnswered(ctx context.Context, ask func(context.Context) error) error {
+	tick := time.NewTicker(askAgain)
+	defer tick.Stop()
+	said := ""
+	for since := time.Now(); ; {
+		err := ask(ctx)
+		todo := whatToDo(err)
+		if todo == "" || time.Since(since) > askFor {
+			return err
+		}
+		if todo != said {
+			p.warn("%s", todo)
+			said = todo
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-tick.C:
+		}
+	}
+}
+
+// whatToDo says what a person has to do at the phone; it is empty for errors
+// that nobody there can mend.
+func whatToDo(err error) string {
+	switch {
+	case errors.Is(err, device.PasswordProtected), errors.Is(err, device.EscrowLocked):
+		return "the phone is locked: unlock it, and leave it unlocked"
+	case errors.Is(err, device.TrustPending):
+		return "the phone asks whether to trust this computer: tap Trust there, and enter its passcode"
+	}
+	return ""
+}
