@@ -40,6 +40,12 @@ func Create(ctx context.Context, address string) (Backend, error) {
 	}
 }
 
+// LocalFolder returns the folder that an address means, where it means one on a drive of this computer.
+func LocalFolder(address string) (folder string, ok bool) {
+	scheme, rest := splitAddress(address)
+	return rest, scheme == "local"
+}
+
 // unsupported names the scheme alone, since the rest of an address may hold a password.
 func unsupported(scheme string) error {
 	return fmt.Errorf("repository at %s: %w", scheme, errors.ErrUnsupported)

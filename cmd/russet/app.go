@@ -13,9 +13,9 @@ import (
 const (
 	groupKeep  = "Keep backups"
 	groupPhone = "Phones at hand"
-	groupLook = "Look inside and get back"
-	groupCare = "Look after the repository"
-	groupSelf = "This program"
+	groupLook  = "Look inside and get back"
+	groupCare  = "Look after the repository"
+	groupSelf  = "This program"
 )
 
 // program is one run of russet: the outside world, and what the global flags

@@ -12,7 +12,8 @@ type progress struct {
 	Phase                 string // what is being done: "store"
 	FilesDone, FilesTotal int64
 	BytesDone, BytesTotal int64
-	Current               string // the file or thing at hand, as it is named
+	Current               string  // the file or thing at hand, as it is named
+	Part                  float64 // of 1, where somebody else counts: a phone
 }
 
 // String is the whole state for people and tests, without rate and time.
@@ -21,6 +22,8 @@ func (g progress) String() string { return strings.Join(g.parts(), "  ") }
 // fraction says how much is done, of 1; ok is false while totals are unknown.
 func (g progress) fraction() (f float64, ok bool) {
 	switch {
+	case g.Part > 0:
+		f = g.Part
 	case g.BytesTotal > 0:
 		f = float64(g.BytesDone) / float64(g.BytesTotal)
 	case g.FilesTotal > 0:

@@ -12,7 +12,7 @@ import (
 // ours.
 type summaryMessage struct {
 	MessageType     string  `json:"message_type" doc:"\"summary\""`
-	Folder          string  `json:"folder" doc:"the backup folder"`
+	Folder          string  `json:"folder,omitempty" doc:"the backup folder; absent where the phone itself was backed up"`
 	Device          string  `json:"udid" doc:"of the phone"`
 	Hostname        string  `json:"hostname" doc:"the phone's name"`
 	SnapshotID      string  `json:"snapshot_id" doc:"the snapshot that holds the backup"`

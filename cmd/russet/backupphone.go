@@ -1,0 +1,373 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"russet/backend"
+	"russet/capture"
+	"russet/device"
+	"russet/device/mb2"
+	"russet/repo"
+)
+
+// How the conversation with a phone was ended from outside of it.
+var (
+	errUnplugged        = errors.New("the phone was disconnected")
+	errCancelledOnPhone = errors.New("the backup was cancelled on the phone")
+)
+
+// phoneBackup backs up phones, one after the other.
+type phoneBackup struct {
+	p         *program
+	m         *device.Mux
+	r         *repo.Repository
+	spool     *os.Root
+	passwords *phonePasswords
+	opt       capture.PhoneOptions
+	noLock    bool   // --no-sync-lock
+	record    string // --record
+}
+
+// phonesAtHand lists the phones that backup means: the one of --device, or all
+// that are connected. None, with a reason, where there are none.
+func (p *program) phonesAtHand(c *cli.Context) (m *device.Mux, phones []device.Device, why error, err error) {
+	if m, err = p.mux(c); err != nil {
+		return nil, nil, nil, err
+	}
+	name := c.String("device")
+	all, err := m.Devices(c.Context)
+	switch {
+	case c.Context.Err() != nil:
+		return nil, nil, nil, context.Cause(c.Context)
+	case err != nil:
+		return m, nil, err, nil
+	case name == "" && len(all) == 0:
+		return m, nil, errNoPhone, nil
+	}
+	for _, d := range all {
+		if hasUDIDPrefix(d.UDID, name) {
+			phones = append(phones, d)
+		}
+	}
+	switch {
+	case len(phones) == 0:
+		return m, nil, fmt.Errorf("look for phone %s: %w", name, errNoPhone), nil
+	case len(phones) > 1 && name != "":
+		return nil, nil, nil, usageError{fmt.Sprintf("--device %s: more than one phone's UDID begins so", name)}
+	}
+	return m, phones, nil, nil
+}
+
+// all keeps every phone. What is wrong with one does not keep the others from
+// being kept.
+func (b *phoneBackup) all(ctx context.Context, phones []device.Device) error {
+	var errs []error
+	for _, d := range phones {
+		err := b.one(ctx, d)
+		if err == nil {
+			continue
+		}
+		errs = append(errs, fmt.Errorf("backup of phone %s: %w", d.UDID, err))
+		if ctx.Err() != nil || backend.IsFull(err) || errors.Is(err, repo.ErrDamaged) {
+			break
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// one keeps one phone.
+func (b *phoneBackup) one(ctx context.Context, d device.Device) error {
+	ph, err := b.m.Open(ctx, d.UDID)
+	if err != nil {
+		return err
+	}
+	f, err := b.ready(ctx, ph)
+	if err != nil {
+		return err
+	}
+	b.p.note("backing up the phone %s, iOS %s, by %s", phoneName(f.Name, f.UDID), f.Version, f.Connection)
+	if !f.WillEncrypt {
+		b.p.note("the phone does not encrypt its backups: they hold no passwords, Health data or call history")
+	}
+	opt := b.opt
+	opt.Spool, opt.WillEncrypt, opt.Password = b.spool, &f.WillEncrypt, b.passwords.answerer()
+	counted := new(repo.Progress)
+	opt.Progress = counted
+	if opt.Info, err = b.info(ctx, ph); err != nil {
+		return err
+	}
+	start := time.Now()
+	run, err := capture.OpenPhone(ctx, b.r, f.UDID, opt)
+	if err != nil {
+		return err
+	}
+	b.tellBeginning(run)
+	talk := conversation{b: b, ph: ph, run: run}
+	answered, err := talk.hold(ctx, opt.Full)
+	if err != nil {
+		return errors.Join(err, run.Close())
+	}
+	b.p.note("the phone is done, and may be unplugged")
+	show := b.p.startProgress(func() progress { return progressOf(counted.State()) })
+	res, err := run.Commit(ctx, answered)
+	show.stop()
+	if res == nil {
+		return err
+	}
+	if err := errors.Join(err, b.p.showSummary("", res, time.Since(start))); err != nil {
+		return err
+	}
+	return b.outcome(res, talk.result)
+}
+
+// ready sees to it that the phone can be spoken to: paired and unlocked.
+func (b *phoneBackup) ready(ctx context.Context, ph *device.Phone) (*device.Facts, error) {
+	f, err := ph.Facts(ctx)
+	if err != nil || f.HasSession {
+		return f, err
+	}
+	if !f.Paired {
+		b.p.note("%s is not paired with this computer yet", phoneName(f.Name, f.UDID))
+	}
+	if err := b.p.pair(ctx, ph); err != nil {
+		return nil, err
+	}
+	return ph.Facts(ctx)
+}
+
+// info makes the computer's own part of the backup.
+func (b *phoneBackup) info(ctx context.Context, ph *device.Phone) (info []byte, err error) {
+	var guid [16]byte
+	_, _ = rand.Read(guid[:]) // never fails
+	err = b.p.untilAnswered(ctx, func(ctx context.Context) error {
+		info, err = ph.BackupInfo(ctx, time.Now(), fmt.Sprintf("%X", guid), true)
+		return err
+	})
+	return info, err
+}
+
+// tellBeginning says what the run begins with.
+func (b *phoneBackup) tellBeginning(run *capture.Phone) {
+	resumed, dropped := run.Resumed()
+	switch {
+	case resumed:
+		b.p.note("going on with the backup that was cut off")
+	case dropped != "":
+		b.p.note("the backup that was cut off cannot go on: %s", dropped)
+	}
+	if why := run.Why(); why != "" && !resumed {
+		b.p.note("the phone will send everything: %s", why)
+	}
+}
+
+// outcome makes an error of what the snapshot lacks.
+func (b *phoneBackup) outcome(res *capture.Result, talked mb2.Result) error {
+	switch {
+	case talked.Unread > 0:
+		return fmt.Errorf("%w: the phone could not read %s of its own", errIncomplete, plural(int(talked.Unread), "file"))
+	case res.Summary.Unreadable > 0:
+		return fmt.Errorf("%w: %s could not be read", errIncomplete, plural(res.Summary.Unreadable, "file"))
+	}
+	return nil
+}
+
+// drain finishes runs whose phones have answered and may be gone.
+func (b *phoneBackup) drain(ctx context.Context) error {
+	entries, err := fs.ReadDir(b.spool.FS(), ".")
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, e := range entries {
+		if !e.IsDir() {
+			continue
+		}
+		opt := b.opt
+		opt.Spool, opt.Password = b.spool, b.passwords.answerer()
+		start := time.Now()
+		res, err := capture.Drain(ctx, b.r, e.Name(), opt)
+		switch {
+		case err != nil:
+			errs = append(errs, fmt.Errorf("finish an earlier backup of phone %s: %w", e.Name(), err))
+		case res != nil:
+			b.p.note("an earlier backup was complete but not in the repository yet; now it is")
+			errs = append(errs, b.p.showSummary("", res, time.Since(start)))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// openSpool opens the folder in which a run is kept until it is complete: on
+// the repository's own drive, or where --spool says.
+func openSpool(place, chosen string) (*os.Root, error) {
+	dir := chosen
+	if dir == "" {
+		folder, ok := backend.LocalFolder(place)
+		if !ok {
+			cache, err := os.UserCacheDir()
+			if err != nil {
+				return nil, fmt.Errorf("find a place for the spool: %w", err)
+			}
+			folder = filepath.Join(cache, "russet")
+		}
+		dir = filepath.Join(folder, "spool")
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("open the spool: %w", err)
+	}
+	return os.OpenRoot(dir)
+}
+
+// conversation is what needs the phone.
+type conversation struct {
+	b      *phoneBackup
+	ph     *device.Phone
+	run    *capture.Phone
+	result mb2.Result
+
+	mu  sync.Mutex
+	now progress
+}
+
+// hold lets the phone make its backup, and returns when it answered that it is
+// complete.
+func (t *conversation) hold(ctx context.Context, full bool) (answered time.Time, err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer func() {
+		// "context canceled" hides why.
+		if cause := context.Cause(ctx); err != nil && cause != nil {
+			err = cause
+		}
+	}()
+	var watchers sync.WaitGroup
+	defer watchers.Wait()
+	defer cancel(nil)
+	if err := t.listen(ctx, cancel, &watchers); err != nil {
+		return answered, err
+	}
+	if !t.b.noLock {
+		lock, err := t.ph.SyncLock(ctx)
+		if err != nil {
+			return answered, err
+		}
+		defer lock.Close()
+	}
+	var conn io.ReadWriteCloser
+	err = t.b.p.untilAnswered(ctx, func(ctx context.Context) (err error) {
+		conn, err = t.ph.Service(ctx, "com.apple.mobilebackup2", true)
+		return err
+	})
+	if err != nil {
+		return answered, err
+	}
+	t.watchCable(ctx, cancel, &watchers)
+	return t.backup(ctx, conn, full)
+}
+
+// backup speaks to the phone's backup service.
+func (t *conversation) backup(ctx context.Context, conn io.ReadWriteCloser, full bool) (answered time.Time, err error) {
+	opt := mb2.Options{Progress: t.progress, FileError: t.fileError, Violation: t.violation}
+	if t.b.record != "" {
+		f, err := os.OpenFile(t.b.record, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		if err != nil {
+			return answered, errors.Join(fmt.Errorf("record the conversation: %w", err), conn.Close())
+		}
+		defer func() { err = cmp.Or(err, f.Close()) }()
+		opt.Record = f
+	}
+	s, err := mb2.Start(ctx, conn, opt)
+	if err != nil {
+		return answered, err
+	}
+	t.progress(mb2.Progress{})
+	show := t.b.p.startProgress(func() progress {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		return t.now
+	})
+	defer show.stop()
+	err = s.Backup(ctx, t.run, t.ph.UDID(), full)
+	answered, t.result = time.Now(), s.Result()
+	return answered, errors.Join(err, s.Close())
+}
+
+func (t *conversation) progress(g mb2.Progress) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.now = progress{Phase: g.Phase.String(), FilesDone: g.Files, BytesDone: g.Bytes, Part: g.Percent / 100}
+}
+
+func (t *conversation) fileError(e mb2.FileError) {
+	t.b.p.warn("the phone could not read one of its files (%v); it is not in the backup, or as it was", e)
+}
+
+func (t *conversation) violation(v mb2.Violation) { t.b.p.warn("refused an order of the phone: %v", v) }
+
+// listen tells the person what the phone shows on its screen. A phone that has
+// no notifications is backed up without.
+func (t *conversation) listen(ctx context.Context, cancel context.CancelCauseFunc, wg *sync.WaitGroup) error {
+	var n *device.Notifications
+	err := t.b.p.untilAnswered(ctx, func(ctx context.Context) (err error) {
+		n, err = t.ph.Notifications(ctx)
+		return err
+	})
+	if err == nil {
+		err = n.Observe(ctx, device.SyncCancelRequest, device.PasscodePresented, device.PasscodeDismissed)
+	}
+	if err != nil {
+		return err
+	}
+	wg.Go(func() {
+		defer n.Close()
+		for name, err := range n.Received(ctx) {
+			if err != nil {
+				return
+			}
+			switch name {
+			case device.SyncCancelRequest:
+				cancel(errCancelledOnPhone)
+			case device.PasscodePresented:
+				t.b.p.warn("enter the passcode on the phone: it asks for it before every backup")
+			case device.PasscodeDismissed:
+				t.b.p.note("the phone has its passcode")
+			}
+		}
+	})
+	return nil
+}
+
+// watchCable ends the conversation when the phone goes away: a connection
+// alone does not always tell. A phone on the network wants a heartbeat besides.
+func (t *conversation) watchCable(ctx context.Context, cancel context.CancelCauseFunc, wg *sync.WaitGroup) {
+	wg.Go(func() {
+		if t.ph.Detached(ctx) == nil {
+			cancel(errUnplugged)
+		}
+	})
+	if t.ph.Device().Connection == device.Network {
+		wg.Go(func() { _ = t.ph.Heartbeat(ctx) }) // a phone that wants none is backed up without
+	}
+}
+
+// phoneSource says where backup takes its backups from.
+func describePhones(phones []device.Device) string {
+	names := make([]string, len(phones))
+	for i, d := range phones {
+		names[i] = visible(d.UDID)
+	}
+	return strings.Join(names, " and ")
+}
