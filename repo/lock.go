@@ -85,6 +85,11 @@ func (e *LockedError) Error() string {
 // Is makes a LockedError an ErrLocked.
 func (e *LockedError) Is(target error) bool { return target == ErrLocked }
 
+// Gone tells whether the holder was a process of this computer, which has the
+// given hostname, that no longer runs. Another one may have got its number
+// since; then it is false.
+func (e *LockedError) Gone(hostname string) bool { return e.Hostname == hostname && !processRuns(e.PID) }
+
 // Lock takes a shared or an exclusive lock, and keeps it fresh until Unlock.
 // Every process that writes must hold one; Context is what its work must run
 // under.
@@ -226,10 +231,38 @@ func (l *Lock) refresh() {
 			continue
 		}
 		if errors.Is(err, errLockGone) || age > lockLost {
-			l.cancel(fmt.Errorf("the repository's lock was lost, so work on it has stopped: %w", err))
+			l.cancel(lostBy(err))
 			return
 		}
 	}
+}
+
+func lostBy(err error) error {
+	return fmt.Errorf("%w, so work on it has stopped: %w", ErrLockLost, err)
+}
+
+// Confirm makes sure that the lock is still held, and is called right before a
+// snapshot is saved: a computer that slept may have lost its lock and not know
+// it yet. A lock that is lost cancels Context, and the error is an ErrLockLost.
+func (l *Lock) Confirm(ctx context.Context) error {
+	l.mu.Lock()
+	id, age := l.id, time.Now().Round(0).Sub(l.file.Time.Round(0))
+	_, err := l.r.loadLock(ctx, id)
+	l.mu.Unlock()
+	if errors.Is(err, fs.ErrNotExist) {
+		err = errLockGone
+	} else if age >= lockRefresh {
+		err = l.replace(ctx)
+	}
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case errors.Is(err, errLockGone) || err != nil && age > lockLost:
+		err = lostBy(err)
+		l.cancel(err)
+		return err
+	}
+	return nil // one that cannot be read for the moment is not stale yet
 }
 
 // errLockGone: somebody removed our lock, so somebody may be pruning.

@@ -52,6 +52,7 @@ type Writer struct {
 
 	mu      sync.Mutex
 	pending map[index.Handle]struct{} // saved, but their pack is not durable yet
+	proven  map[index.Handle]struct{} // stored or loaded by this session; nil unless Distrust was called
 	open    [2][]*pack                // by blob type
 	packs   []index.Pack              // durable, but in no index file yet
 	blobs   int                       // in packs
@@ -116,7 +117,7 @@ func (w *Writer) Save(ctx context.Context, t index.BlobType, plain []byte) (Save
 		return Saved{}, err
 	}
 	h := index.Handle{ID: chunk.Sum(plain), Type: t}
-	if !w.claim(h) {
+	if !w.claim(ctx, h, len(plain)) {
 		return Saved{ID: h.ID}, nil
 	}
 	s := w.scratch.Get().(*scratch)
@@ -134,8 +135,12 @@ func (w *Writer) Save(ctx context.Context, t index.BlobType, plain []byte) (Save
 	return Saved{ID: h.ID, New: true, Stored: len(s.sealed)}, nil
 }
 
-// claim tells whether the caller has to store h, and marks it as on its way.
-func (w *Writer) claim(h index.Handle) bool {
+// claim tells whether the caller has to store h, of size bytes, and marks it as
+// on its way.
+func (w *Writer) claim(ctx context.Context, h index.Handle, size int) bool {
+	if w.proven != nil {
+		return w.claimUnproven(ctx, h, size)
+	}
 	if w.r.index.Has(h) {
 		return false
 	}
@@ -244,7 +249,7 @@ func (w *Writer) upload() error {
 		}
 		f := backend.File{Kind: backend.Data, Name: done.ID.String()}
 		if err := w.r.be.Save(w.ctx, f, p.buf); err != nil {
-			return fmt.Errorf("save %v: %w", f, err)
+			return err // which names the file
 		}
 		if err := w.packSaved(done); err != nil {
 			return err
@@ -291,11 +296,15 @@ func (w *Writer) saveIndex(packs []index.Pack) error {
 
 // Flush makes everything saved durable and indexed, and ends the session.
 func (w *Writer) Flush(ctx context.Context) error {
-	if err := context.Cause(w.ctx); err != nil {
-		return errors.Join(err, w.Close())
+	err := context.Cause(w.ctx)
+	if err == nil {
+		err = w.finishPacks()
 	}
-	if err := w.finishPacks(); err != nil {
-		return errors.Join(err, w.Close())
+	if err != nil {
+		if cerr := w.Close(); !errors.Is(err, cerr) {
+			err = errors.Join(err, cerr)
+		}
+		return err
 	}
 	if err := w.Close(); err != nil {
 		return err
@@ -309,7 +318,7 @@ func (w *Writer) Flush(ctx context.Context) error {
 	if len(due) == 0 {
 		return nil
 	}
-	_, err := w.r.saveUnpacked(ctx, backend.Index, index.Append(nil, due))
+	_, err = w.r.saveUnpacked(ctx, backend.Index, index.Append(nil, due))
 	return err
 }
 

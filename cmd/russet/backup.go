@@ -39,7 +39,7 @@ func (p *program) backupVerb() *cli.Command {
 			"restored to a phone, but not looked into, and it does not share space with others.",
 		Flags: append([]cli.Flag{
 			&cli.BoolFlag{Name: "incomplete", Usage: "keep backups that were cut off, too, with a tag that says so"},
-			&cli.BoolFlag{Name: "force", Usage: "read all files, also those that did not change"},
+			&cli.BoolFlag{Name: "force", Usage: "read all files, also those that did not change, and what is stored of them; store again what is damaged"},
 		}, phoneFlags()...),
 		Action: func(c *cli.Context) error {
 			passwords, err := p.newPhonePasswords(c)
@@ -50,18 +50,36 @@ func (p *program) backupVerb() *cli.Command {
 			if err != nil {
 				return err
 			}
-			return p.withRepository(c, lockShared, func(ctx context.Context, r *repo.Repository) error {
-				if err := r.LoadIndex(ctx); err != nil {
+			return p.withLock(c, lockShared, func(ctx context.Context, r *repo.Repository, lock *repo.Lock) error {
+				if err := p.loadIndexToAdd(ctx, r); err != nil {
 					return err
 				}
 				b := backupRun{p: p, r: r, passwords: passwords, opt: capture.Options{
 					Incomplete: c.Bool("incomplete"), Force: c.Bool("force"), Keys: map[string]ios.ClassKeys{},
 					Username: owner(time.Now()).Username, ProgramVersion: "russet " + thisVersion().Version, Now: time.Now,
+					Confirm: lock.Confirm,
 				}}
 				return b.all(ctx, found)
 			})
 		},
 	}
+}
+
+// loadIndexToAdd loads the index for a run that adds to the repository, which
+// must not rely on what the drive has lost.
+func (p *program) loadIndexToAdd(ctx context.Context, r *repo.Repository) error {
+	if err := loadIndex(ctx, r); err != nil {
+		return err
+	}
+	lost, err := r.DropLost(ctx)
+	if err != nil {
+		return err
+	}
+	if lost > 0 {
+		p.warn("%s of the repository are lost or damaged; what the folder still has of them is stored again, and russet check tells the rest",
+			plural(lost, "pack"))
+	}
+	return nil
 }
 
 // findBackups looks for backups in the folders, or else in the usual places.
@@ -122,7 +140,7 @@ func (b *backupRun) all(ctx context.Context, found []capture.Found) error {
 			continue
 		}
 		errs = append(errs, err)
-		if ctx.Err() != nil || backend.IsFull(err) || errors.Is(err, repo.ErrDamaged) {
+		if ctx.Err() != nil || backend.IsFull(err) || errors.Is(err, repo.ErrDamaged) || errors.Is(err, repo.ErrLockLost) {
 			break
 		}
 	}
