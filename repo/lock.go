@@ -88,7 +88,9 @@ func (e *LockedError) Is(target error) bool { return target == ErrLocked }
 // Gone tells whether the holder was a process of this computer, which has the
 // given hostname, that no longer runs. Another one may have got its number
 // since; then it is false.
-func (e *LockedError) Gone(hostname string) bool { return e.Hostname == hostname && !processRuns(e.PID) }
+func (e *LockedError) Gone(hostname string) bool {
+	return e.Hostname == hostname && !processRuns(e.PID)
+}
 
 // Lock takes a shared or an exclusive lock, and keeps it fresh until Unlock.
 // Every process that writes must hold one; Context is what its work must run

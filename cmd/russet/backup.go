@@ -76,8 +76,8 @@ func (p *program) loadIndexToAdd(ctx context.Context, r *repo.Repository) error 
 		return err
 	}
 	if lost > 0 {
-		p.warn("%s of the repository are lost or damaged; what the folder still has of them is stored again, and russet check tells the rest",
-			plural(lost, "pack"))
+		p.warn("%s of the repository %s lost or damaged; what the phone's backup still has is stored again, russet check tells the rest",
+			plural(lost, "pack"), isAre(lost))
 	}
 	return nil
 }
