@@ -41,7 +41,8 @@ type Options struct {
 	Password func(ctx context.Context, a Ask) (string, bool, error)
 	// Incomplete takes a backup that is not finished, too.
 	Incomplete bool
-	// Force reads every file, whatever the last version says.
+	// Force reads every file, whatever the last version says, and what is
+	// stored of it: what does not come back whole is stored again.
 	Force bool
 	// Keys caches class keys by keybag over several captures; may be nil.
 	Keys map[string]ios.ClassKeys
@@ -123,6 +124,8 @@ type run struct {
 	top      []received
 	versions []*Version // newest first
 	parent   *Version   // what is built upon, or nil
+	// snapshots are the device's, those that cannot be opened too, newest first.
+	snapshots []*repo.Snapshot
 
 	keybag      string // UUID in hex
 	keys        ios.ClassKeys
@@ -162,7 +165,7 @@ func (c *run) open(ctx context.Context, name string) error {
 	if c.top, err = readTop(c.root); err != nil {
 		return fmt.Errorf("open backup folder: %w", err)
 	}
-	c.versions, err = versions(ctx, c.r, c.udid)
+	c.versions, c.snapshots, err = versions(ctx, c.r, c.udid)
 	if err != nil {
 		return fmt.Errorf("look for earlier versions: %w", err)
 	}

@@ -10,7 +10,8 @@ import (
 type Result struct {
 	Snapshot         *repo.Snapshot
 	UDID, DeviceName string
-	// Kept: an earlier snapshot holds this very backup; nothing was written.
+	// Kept: an earlier snapshot holds this very backup. What the Summary says was
+	// stored had been lost from the repository.
 	Kept    bool
 	Summary Summary
 }

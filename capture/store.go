@@ -17,6 +17,9 @@ import (
 func (c *run) store(ctx context.Context) (*Result, error) {
 	c.w = c.r.NewWriter(ctx)
 	defer c.w.Close()
+	if c.opt.Force {
+		c.w.Distrust()
+	}
 	if err := c.reuse(ctx); err != nil {
 		return nil, err
 	}
@@ -52,9 +55,9 @@ func (c *run) commit(ctx context.Context, tree chunk.ID, meta *Metadata) (*Resul
 	s := c.snapshot(tree)
 	c.sum.finish(c.w.Stats(), c.records.bad, meta)
 	res := &Result{UDID: c.udid, DeviceName: c.b.DeviceName(), Summary: c.sum}
-	for _, v := range c.versions {
-		if *v.Snapshot.Tree == tree && v.Snapshot.Time.Equal(s.Time) && slices.Equal(v.Snapshot.Tags, s.Tags) {
-			res.Snapshot, res.Kept = v.Snapshot, true
+	for _, old := range c.snapshots { // also one that could not be opened: it can be now
+		if *old.Tree == tree && old.Time.Equal(s.Time) && slices.Equal(old.Tags, s.Tags) {
+			res.Snapshot, res.Kept = old, true
 			return res, nil
 		}
 	}
@@ -192,8 +195,8 @@ func (c *run) whyAll() string {
 	switch {
 	case c.opt.Force:
 		return "it was asked for"
-	case c.parent == nil && len(c.versions) > 0:
-		return "no earlier version of this device is complete and unedited"
+	case c.parent == nil && len(c.snapshots) > 0:
+		return "no earlier version of this device is complete, whole and unedited"
 	case c.parent == nil:
 		return "this is the first version of this device"
 	case c.sealed:

@@ -180,27 +180,27 @@ func (v *Version) received() []received {
 }
 
 // versions opens the snapshots of a device, newest first. One that cannot be
-// opened is left out: it cannot be built upon, and check tells why.
-func versions(ctx context.Context, r *repo.Repository, udid string) ([]*Version, error) {
-	all, err := r.AllSnapshots(ctx)
+// opened is only in all: it cannot be built upon, and check tells why.
+func versions(ctx context.Context, r *repo.Repository, udid string) (vs []*Version, all []*repo.Snapshot, err error) {
+	list, err := r.AllSnapshots(ctx)
 	if err != nil && ctx.Err() != nil {
-		return nil, ctx.Err()
+		return nil, nil, ctx.Err()
 	}
-	var vs []*Version
-	for _, s := range slices.Backward(all) {
+	for _, s := range slices.Backward(list) {
 		if name, ok := UDID(s); !ok || name != udid {
 			continue
 		}
+		all = append(all, s)
 		v, err := Open(ctx, r, s)
 		if err != nil {
 			if ctx.Err() != nil {
-				return nil, ctx.Err()
+				return nil, nil, ctx.Err()
 			}
 			continue
 		}
 		vs = append(vs, v)
 	}
-	return vs, nil
+	return vs, all, nil
 }
 
 // records opens the records of the version's manifest, which lies in plain.

@@ -20,6 +20,9 @@ var (
 	ErrWrongPassword = errors.New("wrong password or no key found")
 	// ErrDamaged: bytes in the repository are not what was written there.
 	ErrDamaged = errors.New("repository is damaged")
+	// ErrLockLost: the lock under which work was done is no longer held, so the
+	// work was stopped.
+	ErrLockLost = errors.New("the repository's lock was lost")
 	// ErrLocked: another process holds a lock that forbids what was asked.
 	ErrLocked = errors.New("repository is locked")
 	// ErrNotFound: no snapshot matches what was asked for.

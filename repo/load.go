@@ -100,10 +100,10 @@ func (r *Repository) loadRange(ctx context.Context, pack chunk.ID, offset int64,
 	f := backend.File{Kind: backend.Data, Name: pack.String()}
 	n, err := r.be.Load(ctx, f, offset, buf)
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("load %v: %w: %w", f, ErrDamaged, err)
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	if err != nil {
-		return fmt.Errorf("load %v: %w", f, err)
+		return err
 	}
 	if n < len(buf) {
 		return fmt.Errorf("load %v: %w: the file is cut short", f, ErrDamaged)

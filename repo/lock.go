@@ -87,6 +87,13 @@ func (e *LockedError) Error() string {
 // Is makes a LockedError an ErrLocked.
 func (e *LockedError) Is(target error) bool { return target == ErrLocked }
 
+// Gone tells whether the holder was a process of this computer, which has the
+// given hostname, that no longer runs. Another one may have got its number
+// since; then it is false.
+func (e *LockedError) Gone(hostname string) bool {
+	return e.Hostname == hostname && !processRuns(e.PID)
+}
+
 // Lock takes a shared or an exclusive lock, and keeps it fresh until Unlock.
 // Every process that writes must hold one; Context is what its work must run
 // under.
@@ -228,19 +235,20 @@ func (l *Lock) refresh() {
 			continue
 		}
 		if errors.Is(err, errLockGone) || age > lockLost {
-			l.lose(err)
+			_ = l.lose(err)
 			return
 		}
 	}
 }
 
 // lose stops the work that is done under the lock.
-func (l *Lock) lose(err error) {
-	err = fmt.Errorf("the repository's lock was lost, so work on it has stopped: %w", err)
+func (l *Lock) lose(err error) error {
+	err = fmt.Errorf("%w, so work on it has stopped: %w", ErrLockLost, err)
 	l.mu.Lock()
 	l.lost = err
 	l.mu.Unlock()
 	l.cancel(err)
+	return err
 }
 
 // lockKey is under which Lock.Context has the lock.
@@ -248,25 +256,35 @@ type lockKey struct{}
 
 // confirmLock is called before anything is written that refers to other files.
 // Where ctx is that of a lock, also a cancelled one, the error says that it is
-// lost. A lock that has not been refreshed in time, as after the computer slept,
-// is refreshed first: the refresher may not have noticed yet that others took it
-// for stale, and removed what is referred to.
+// lost. The refresher may not have noticed yet: while the computer slept, others
+// may have taken the lock for stale, and removed it and what is referred to.
 func confirmLock(ctx context.Context) error {
 	l, ok := ctx.Value(lockKey{}).(*Lock)
 	if !ok {
 		return nil
 	}
 	l.mu.Lock()
-	lost, since := l.lost, l.file.Time
+	lost, age := l.lost, time.Now().Round(0).Sub(l.file.Time.Round(0))
+	var err error
+	if lost == nil && ctx.Err() == nil {
+		_, err = l.r.loadLock(ctx, l.id)
+	}
 	l.mu.Unlock()
-	if lost != nil || time.Now().Round(0).Sub(since.Round(0)) <= lockLost {
+	switch {
+	case lost != nil:
 		return lost
+	case errors.Is(err, fs.ErrNotExist):
+		err = errLockGone
+	case age >= lockRefresh:
+		err = l.replace(ctx)
 	}
-	if err := l.replace(ctx); err != nil {
-		l.lose(err)
-		return err
+	switch {
+	case errors.Is(err, errLockGone) || err != nil && age > lockLost:
+		return l.lose(err)
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
 	}
-	return nil
+	return nil // one that cannot be read for the moment is not stale yet
 }
 
 // errLockGone: somebody removed our lock, so somebody may be pruning.

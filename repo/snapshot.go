@@ -87,10 +87,7 @@ func (r *Repository) SaveSnapshot(ctx context.Context, s *Snapshot) (chunk.ID, e
 // until a prune.
 func (r *Repository) RemoveSnapshot(ctx context.Context, id chunk.ID) error {
 	f := backend.File{Kind: backend.Snapshot, Name: id.String()}
-	if err := r.be.Remove(ctx, f); err != nil {
-		return fmt.Errorf("remove %v: %w", f, err)
-	}
-	return nil
+	return r.be.Remove(ctx, f)
 }
 
 // LoadSnapshot loads one snapshot.

@@ -27,7 +27,7 @@ func loadAll(ctx context.Context, be backend.Backend, f backend.File, limit int)
 	for {
 		m, err := be.Load(ctx, f, int64(n), buf[n:])
 		if err != nil {
-			return nil, fmt.Errorf("load %v: %w", f, err)
+			return nil, err
 		}
 		if n += m; n < len(buf) {
 			return buf[:n], nil
@@ -57,10 +57,7 @@ func (r *Repository) saveUnpacked(ctx context.Context, kind backend.Kind, plain 
 	}
 	id := chunk.Sum(sealed)
 	f := backend.File{Kind: kind, Name: id.String()}
-	if err := r.be.Save(ctx, f, sealed); err != nil {
-		return id, fmt.Errorf("save %v: %w", f, err)
-	}
-	return id, nil
+	return id, r.be.Save(ctx, f, sealed)
 }
 
 // errMemory: what was sealed does not open as what it was.

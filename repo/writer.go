@@ -51,6 +51,7 @@ type Writer struct {
 
 	mu      sync.Mutex
 	pending map[index.Handle]struct{} // saved, but in no index file yet
+	proven  map[index.Handle]struct{} // stored or loaded by this session; nil unless Distrust was called
 	open    [2][]*pack                // by blob type
 	packs   []index.Pack              // durable, but in no index file yet
 	blobs   int                       // in packs
@@ -115,7 +116,7 @@ func (w *Writer) Save(ctx context.Context, t index.BlobType, plain []byte) (Save
 		return Saved{}, err
 	}
 	h := index.Handle{ID: chunk.Sum(plain), Type: t}
-	if !w.claim(h) {
+	if !w.claim(ctx, h, len(plain)) {
 		return Saved{ID: h.ID}, nil
 	}
 	s := w.scratch.Get().(*scratch)
@@ -133,8 +134,12 @@ func (w *Writer) Save(ctx context.Context, t index.BlobType, plain []byte) (Save
 	return Saved{ID: h.ID, New: true, Stored: len(s.sealed)}, nil
 }
 
-// claim tells whether the caller has to store h, and marks it as on its way.
-func (w *Writer) claim(h index.Handle) bool {
+// claim tells whether the caller has to store h, of size bytes, and marks it as
+// on its way.
+func (w *Writer) claim(ctx context.Context, h index.Handle, size int) bool {
+	if w.proven != nil {
+		return w.claimUnproven(ctx, h, size)
+	}
 	if w.r.index.Has(h) {
 		return false
 	}
@@ -243,7 +248,7 @@ func (w *Writer) upload() error {
 		}
 		f := backend.File{Kind: backend.Data, Name: done.ID.String()}
 		if err := w.r.be.Save(w.ctx, f, p.buf); err != nil {
-			return fmt.Errorf("save %v: %w", f, err)
+			return err // which names the file
 		}
 		if err := w.packSaved(done); err != nil {
 			return err

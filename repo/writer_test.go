@@ -121,7 +121,7 @@ func TestSessionAfterBadEnd(t *testing.T) {
 func TestNothingAfterLostLock(t *testing.T) {
 	t.Parallel()
 	for name, lose := range map[string]func(*Lock){
-		"noticed": func(l *Lock) { l.lose(errLockGone) },
+		"noticed": func(l *Lock) { _ = l.lose(errLockGone) },
 		"slept": func(l *Lock) { // the refresher did not run meanwhile
 			l.mu.Lock()
 			defer l.mu.Unlock()

@@ -39,7 +39,7 @@ func (p *program) backupVerb() *cli.Command {
 			"restored to a phone, but not looked into, and it does not share space with others.",
 		Flags: append([]cli.Flag{
 			&cli.BoolFlag{Name: "incomplete", Usage: "keep backups that were cut off, too, with a tag that says so"},
-			&cli.BoolFlag{Name: "force", Usage: "read all files, also those that did not change"},
+			&cli.BoolFlag{Name: "force", Usage: "read all files, also those that did not change, and what is stored of them; store again what is damaged"},
 		}, phoneFlags()...),
 		Action: func(c *cli.Context) error {
 			passwords, err := p.newPhonePasswords(c)
@@ -51,7 +51,7 @@ func (p *program) backupVerb() *cli.Command {
 				return err
 			}
 			return p.withRepository(c, lockShared, func(ctx context.Context, r *repo.Repository) error {
-				if err := r.LoadIndex(ctx); err != nil {
+				if err := p.loadIndexToAdd(ctx, r); err != nil {
 					return err
 				}
 				b := backupRun{p: p, r: r, passwords: passwords, opt: capture.Options{
@@ -62,6 +62,23 @@ func (p *program) backupVerb() *cli.Command {
 			})
 		},
 	}
+}
+
+// loadIndexToAdd loads the index for a run that adds to the repository, which
+// must not rely on what the drive has lost.
+func (p *program) loadIndexToAdd(ctx context.Context, r *repo.Repository) error {
+	if err := loadIndex(ctx, r); err != nil {
+		return err
+	}
+	lost, err := r.DropLost(ctx)
+	if err != nil {
+		return err
+	}
+	if lost > 0 {
+		p.warn("%s of the repository %s lost or damaged; what the phone's backup still has is stored again, russet check tells the rest",
+			plural(lost, "pack"), isAre(lost))
+	}
+	return nil
 }
 
 // findBackups looks for backups in the folders, or else in the usual places.
@@ -122,7 +139,7 @@ func (b *backupRun) all(ctx context.Context, found []capture.Found) error {
 			continue
 		}
 		errs = append(errs, err)
-		if ctx.Err() != nil || backend.IsFull(err) || errors.Is(err, repo.ErrDamaged) {
+		if ctx.Err() != nil || backend.IsFull(err) || errors.Is(err, repo.ErrDamaged) || errors.Is(err, repo.ErrLockLost) {
 			break
 		}
 	}

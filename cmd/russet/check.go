@@ -98,7 +98,9 @@ func (p *program) check(ctx context.Context, r *repo.Repository, subset repo.Sub
 	start := time.Now()
 	show := p.startProgress(func() progress { return progressOf(counted.State()) })
 	var failed error // to print a problem
+	badIndex := false
 	res, err := r.Check(ctx, repo.CheckOptions{Read: subset, Progress: counted, Report: func(problem repo.Problem) {
+		badIndex = badIndex || problem.Kind == repo.BadIndex
 		failed = errors.Join(failed, p.showProblem(problem))
 	}})
 	show.stop()
@@ -110,6 +112,9 @@ func (p *program) check(ctx context.Context, r *repo.Repository, subset repo.Sub
 	}
 	if res.Errors > 0 && errors.Is(err, repo.ErrDamaged) { // else it could not be read
 		err = fmt.Errorf("check repository: %s found: %w", plural(res.Errors, "problem"), errProblems)
+		if badIndex {
+			err = situation{err, errBadIndex}
+		}
 	}
 	return errors.Join(err, failed)
 }

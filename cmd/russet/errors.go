@@ -64,7 +64,29 @@ var (
 	errNoBackup          = errors.New("no phone backup found")
 	errIncomplete        = errors.New("not complete")
 	errNoSuchPath        = errors.New("no such file or folder")
+	errGone              = errors.New("the repository is no longer there")
 )
+
+// Situations in which an error came up, where they decide what a person can do.
+var (
+	errBadConfig  = errors.New("config or key files are damaged")
+	errBadIndex   = errors.New("an index file is damaged")
+	errBadLock    = errors.New("a lock file is damaged")
+	errCannotLock = errors.New("nothing can be written, for a verb that only reads")
+	errReadOnly   = errors.New("nothing can be written, for a verb that writes")
+	errDeadHolder = errors.New("who holds the lock no longer runs")
+	errLeftovers  = errors.New("parts of a repository are there without its config")
+	errHalfFiles  = errors.New("files were restored in part")
+)
+
+// situation is an error with the situation that it came up in, which adds no
+// text.
+type situation struct {
+	error
+	in error
+}
+
+func (s situation) Unwrap() []error { return []error{s.error, s.in} }
 
 // usageError is a mistake in the arguments.
 type usageError struct{ text string }
@@ -84,11 +106,20 @@ var advices = []advice{
 	{errInterrupted, codeCancelled, ""},
 	{context.Canceled, codeCancelled, ""},
 	{errNoRepositoryGiven, 0, "name it with -r, or set RUSSET_REPOSITORY"},
-	{backend.ErrNoRepository, codeNoRepository, "is the drive connected? russet init makes a new repository"},
+	{errGone, codeNoRepository, "is the drive still connected? connect it and run the same command again; nothing that was kept is lost"},
+	{repo.ErrLockLost, codeError, "run the same command again; nothing that was kept is lost"},
+	{errDeadHolder, codeLocked, "that program no longer runs: remove its lock with russet unlock"},
+	{errBadLock, codeDamaged, "when you know that nobody uses the repository, remove its locks with russet unlock --remove-all"},
+	{errCannotLock, codeError, "to read a repository that cannot be written, add --no-lock"},
+	{errReadOnly, codeError, "the repository cannot be written: is the drive write-protected, or somebody else's?"},
+	{errLeftovers, codeError, "a repository lost its config, which a copy of it may still have; or an init was cut off: then remove the folder"},
+	{errBadConfig, codeDamaged, "without its config and a key nothing in it can be read: put them back from a copy of the repository, if there is one"},
+	{errBadIndex, codeDamaged, "restic repair index makes the index anew from what is there"},
+	{backend.ErrNoRepository, codeNoRepository, "is the drive connected, and the name right? russet init makes a new repository"},
 	{repo.ErrLocked, codeLocked, "wait for it, or with --retry-lock; russet unlock removes the locks of programs that no longer run"},
-	{repo.ErrWrongPassword, codePassword, ""},
+	{repo.ErrWrongPassword, codePassword, "the repository's own password is wanted, not the one of the phone's backups"},
 	{repo.ErrNotFound, 0, "russet snapshots lists the ids; latest, or latest:UDID for one device, is the newest"},
-	{errProblems, codeDamaged, "what is not named above is whole; run russet backup --force while the computer still has the backups"},
+	{errProblems, codeDamaged, "what is not named above is whole; russet backup --force stores again what the computer still has, then restic repair index drops what is gone"},
 	{repo.ErrDamaged, codeDamaged, "russet check tells what is damaged"},
 	{capture.ErrUnfinished, codeUnfinished, "let the phone finish its backup, or keep it as it is with --incomplete"},
 	{capture.ErrMoving, codeUnfinished, "run the same command again when the phone's backup is done"},
@@ -136,6 +167,9 @@ func (p *program) report(err error) int {
 }
 
 func adviceFor(err error) advice {
+	if backend.IsFull(err) && errors.Is(err, errHalfFiles) {
+		return advice{code: codeFull, hint: "free some space there, remove what was restored and run the same command again"}
+	}
 	for _, a := range advices {
 		if errors.Is(err, a.is) {
 			return a

@@ -48,19 +48,24 @@ func (p *program) initRepository(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	be, err := backend.Create(c.Context, place)
-	if errors.Is(err, fs.ErrExist) {
+	if be, err := backend.Open(c.Context, place); err == nil {
+		closeBackend(be)
 		return fmt.Errorf("make repository %s: %w", place, errRepositoryExists)
 	}
-	if err != nil {
-		return fmt.Errorf("make repository %s: %w", place, err)
-	}
-	defer closeBackend(be)
+	// Before anything is written: without a password nothing is left behind.
 	password, err := source.choose(c.Context, p, "password of the repository "+visible(place))
 	if err != nil {
 		return err
 	}
+	be, err := backend.Create(c.Context, place)
+	if err != nil {
+		return fmt.Errorf("make repository %s: %w", place, err)
+	}
+	defer closeBackend(be)
 	r, err := repo.Init(c.Context, be, password, repo.InitOptions{Cost: p.cost(), Owner: owner(time.Now())})
+	if errors.Is(err, fs.ErrExist) {
+		err = situation{err, errLeftovers}
+	}
 	if err != nil {
 		return fmt.Errorf("make repository %s: %w", place, err)
 	}

@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/user"
+	"runtime"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -37,32 +40,70 @@ const (
 // lock back. The work's context ends when the lock is lost.
 func (p *program) withRepository(c *cli.Context, kind locking, work func(ctx context.Context, r *repo.Repository) error) error {
 	ctx := c.Context
-	r, done, err := p.openRepository(ctx, c)
+	place, err := p.repository(c)
+	if err != nil {
+		return err
+	}
+	r, done, err := p.openRepository(ctx, c, place)
 	if err != nil {
 		return err
 	}
 	defer done()
 	if kind == lockNone || (kind == lockRead || kind == lockCheck) && c.Bool("no-lock") {
-		return work(ctx, r)
+		return unlessGone(ctx, place, work(ctx, r))
 	}
 	lock, err := r.Lock(ctx, kind >= lockExclusive, p.lockOptions(c.Duration("retry-lock")))
 	if err != nil {
-		return fmt.Errorf("lock repository: %w", err)
+		return unlessGone(ctx, place, lockError(err, kind))
 	}
 	err = work(lock.Context(), r)
 	if lost := context.Cause(lock.Context()); err != nil && lost != nil {
 		err = lost // "context canceled" hides why
 	}
-	return errors.Join(err, lock.Unlock(ctx))
+	return unlessGone(ctx, place, errors.Join(err, lock.Unlock(ctx)))
 }
 
-// openRepository finds the repository and its password, and asks for the
-// latter where it has to.
-func (p *program) openRepository(ctx context.Context, c *cli.Context) (r *repo.Repository, done func(), err error) {
-	place, err := p.repository(c)
-	if err != nil {
-		return nil, nil, err
+// lockError says why a lock cannot be had, so that advice can be given.
+func lockError(err error, kind locking) error {
+	reads := kind == lockRead || kind == lockCheck
+	if held, ok := errors.AsType[*repo.LockedError](err); ok && held.Gone(owner(time.Now()).Hostname) {
+		err = situation{err, errDeadHolder}
 	}
+	switch {
+	case errors.Is(err, repo.ErrDamaged):
+		err = situation{err, errBadLock}
+	case readOnly(err) && reads:
+		err = situation{err, errCannotLock}
+	case readOnly(err):
+		err = situation{err, errReadOnly}
+	}
+	return fmt.Errorf("lock repository: %w", err)
+}
+
+// readOnly tells whether a drive or a folder refuses to be written.
+func readOnly(err error) bool {
+	const windowsWriteProtect = syscall.Errno(19)
+	return errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) ||
+		runtime.GOOS == "windows" && errors.Is(err, windowsWriteProtect)
+}
+
+// unlessGone is the error of work on the repository, unless the repository is
+// no longer there: then that is the error, and what failed first a detail.
+func unlessGone(ctx context.Context, place string, err error) error {
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	be, gone := backend.Open(ctx, place)
+	if gone == nil {
+		closeBackend(be)
+		return err
+	}
+	return fmt.Errorf("%w: %w", errGone, err)
+}
+
+// openRepository opens the repository at place, and asks for its password where
+// it has to.
+func (p *program) openRepository(ctx context.Context, c *cli.Context, place string) (r *repo.Repository, done func(), err error) {
 	password, err := p.repositoryPassword(c)
 	if err != nil {
 		return nil, nil, err
@@ -77,6 +118,9 @@ func (p *program) openRepository(ctx context.Context, c *cli.Context) (r *repo.R
 	})
 	if err != nil {
 		closeBackend(be)
+		if errors.Is(err, repo.ErrDamaged) {
+			err = situation{err, errBadConfig}
+		}
 		return nil, nil, err
 	}
 	return r, func() { closeBackend(be) }, nil
@@ -127,7 +171,16 @@ func (p *program) loadSnapshot(ctx context.Context, r *repo.Repository, name str
 	if err != nil {
 		return nil, err
 	}
-	return s, r.LoadIndex(ctx)
+	return s, loadIndex(ctx, r)
+}
+
+// loadIndex loads the index; the error says so where an index file is damaged.
+func loadIndex(ctx context.Context, r *repo.Repository) error {
+	err := r.LoadIndex(ctx)
+	if errors.Is(err, repo.ErrDamaged) {
+		err = situation{err, errBadIndex}
+	}
+	return err
 }
 
 // isState tells snapshots that hold Russet's own state.

@@ -112,14 +112,19 @@ func (x *restoration) run(ctx context.Context) error {
 	x.where = x.root.Name()
 	start := time.Now()
 	show := x.p.startProgress(func() progress { return progressOf(x.counted.State()) })
+	loose := x.files
 	v, err := capture.Open(ctx, x.r, x.s)
 	switch {
 	case err == nil:
 		err = x.device(ctx, v)
 	case errors.Is(err, capture.ErrNotDevice):
+		loose = true
 		err = x.other(ctx)
 	}
 	show.stop()
+	if err != nil && loose { // the next run does not begin again, as it does with a backup folder
+		return situation{err, errHalfFiles}
+	}
 	if err != nil {
 		return err
 	}

@@ -35,7 +35,8 @@ func cheapMain() {
 //
 //	phone FOLDER DAY [PASSWORD]
 //
-// The same folder given again for a later day gets an incremental backup.
+// The same folder given again for a later day gets an incremental backup. PHONE
+// is demo for a larger phone, whose backup takes a second to keep.
 func phoneMain() {
 	if err := writePhone(os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "phone:", err)
@@ -57,7 +58,11 @@ func writePhone(args []string) error {
 	}
 	defer os.RemoveAll(scratch)
 	ctx := context.Background()
-	d, err := sim.New(ctx, sim.Tiny(), scratch)
+	config := sim.Tiny()
+	if os.Getenv("PHONE") == "demo" {
+		config = sim.Demo()
+	}
+	d, err := sim.New(ctx, config, scratch)
 	for range day {
 		if err == nil {
 			err = d.Next(ctx)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"russet/capture"
+	"russet/repo"
 )
 
 // summaryMessage is what came of one backup folder, with restic's fields and
@@ -16,7 +17,7 @@ type summaryMessage struct {
 	Device          string  `json:"udid" doc:"of the phone"`
 	Hostname        string  `json:"hostname" doc:"the phone's name"`
 	SnapshotID      string  `json:"snapshot_id" doc:"the snapshot that holds the backup"`
-	Kept            bool    `json:"kept_already" doc:"the snapshot was there; nothing was written, and all counts are 0"`
+	Kept            bool    `json:"kept_already" doc:"the snapshot was there; data_added is what the repository had lost of it, mostly 0"`
 	FilesNew        int     `json:"files_new" doc:""`
 	FilesChanged    int     `json:"files_changed" doc:""`
 	FilesUnmodified int     `json:"files_unmodified" doc:"their content was not read"`
@@ -72,6 +73,12 @@ func summaryText(res *capture.Result, took time.Duration) string {
 	line := func(format string, args ...any) { fmt.Fprintf(&b, "  "+format+"\n", args...) }
 	if res.Kept {
 		line("is kept already, as snapshot %s", shortID(snap))
+		if s.BytesStored > 0 {
+			line("content that the repository had lost was stored again: %s (%s stored)", size(s.BytesAdded), size(s.BytesStored))
+		}
+		for _, w := range keptWarnings(snap) {
+			line("note: %s", w)
+		}
 		return b.String()
 	}
 	line("snapshot %s: %s new, %s changed, %s unchanged files", shortID(snap),
@@ -92,27 +99,43 @@ func warnings(res *capture.Result) []string {
 	var list []string
 	s, snap := &res.Summary, res.Snapshot
 	if s.Missing > 0 {
-		list = append(list, plural(s.Missing, "file")+" listed by the backup are not in the folder; a new backup of the phone brings them")
+		list = append(list, plural(s.Missing, "file")+" listed by the backup "+isAre(s.Missing)+" not in the folder; a new backup of the phone brings what is missing")
 	}
 	if s.Unreadable > 0 {
-		list = append(list, plural(s.Unreadable, "file")+" could not be read from the folder's drive, and are not kept")
+		list = append(list, plural(s.Unreadable, "file")+" could not be read from the folder's drive, and "+isAre(s.Unreadable)+" not kept")
 	}
 	if s.BadRecords > 0 {
 		list = append(list, plural(s.BadRecords, "record")+" of the backup's manifest cannot be understood")
 	}
+	if s.FilesSealed > 0 && !snap.HasTag(capture.TagSealed) {
+		list = append(list, plural(s.FilesSealed, "file")+" "+isAre(s.FilesSealed)+" not what the manifest says, and kept as received")
+	}
+	list = append(list, keptWarnings(snap)...)
+	if snap.HasTag(capture.TagPlain) {
+		list = append(list, "the backup is not encrypted, so it holds no passwords, Health data or call history; turn on \"Encrypt local backup\" for these")
+	}
+	return list
+}
+
+// keptWarnings says what stands in a snapshot's tags for as long as it is kept.
+func keptWarnings(snap *repo.Snapshot) []string {
+	var list []string
 	switch {
 	case snap.HasTag(capture.TagUnreadable):
 		list = append(list, "the backup's manifest cannot be read: the backup is kept as it came, and cannot be looked into")
 	case snap.HasTag(capture.TagSealed):
 		list = append(list, "the backup password is not known: the backup is kept sealed, and cannot be looked into; run this again with --backup-password-file")
-	case s.FilesSealed > 0:
-		list = append(list, plural(s.FilesSealed, "file")+" are not what the manifest says of them, and are kept as they came")
 	}
 	if snap.HasTag(capture.TagIncomplete) {
 		list = append(list, "the backup was cut off when it was made, and is not complete")
 	}
-	if snap.HasTag(capture.TagPlain) {
-		list = append(list, "the backup is not encrypted, so it holds no passwords, Health data or call history; turn on \"Encrypt local backup\" for these")
-	}
 	return list
+}
+
+// isAre is the verb that goes with n of something.
+func isAre(n int) string {
+	if n == 1 {
+		return "is"
+	}
+	return "are"
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -35,6 +36,9 @@ func (p *program) unlockVerb() *cli.Command {
 			return p.withRepository(c, lockNone, func(ctx context.Context, r *repo.Repository) error {
 				now := time.Now()
 				n, err := r.Unlock(ctx, repo.UnlockOptions{All: c.Bool("remove-all"), Hostname: owner(now).Hostname, Now: now})
+				if errors.Is(err, repo.ErrDamaged) {
+					err = situation{err, errBadLock}
+				}
 				if err != nil {
 					return err
 				}
