@@ -49,6 +49,7 @@ const (
 	AFCNotFound      AFCError = 8
 	AFCIsDir         AFCError = 9
 	AFCDenied        AFCError = 10
+	afcEndOfData     AFCError = 14
 	AFCUnsupported   AFCError = 15
 	AFCExists        AFCError = 16
 	AFCNoSpace       AFCError = 18

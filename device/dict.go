@@ -57,3 +57,8 @@ func (d dict) dict(key string) dict {
 	m, _ := d[key].(map[string]any)
 	return m
 }
+
+func (d dict) list(key string) []any {
+	l, _ := d[key].([]any)
+	return l
+}

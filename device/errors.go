@@ -55,6 +55,12 @@ func (e LockdownError) Error() string {
 	return "the phone refused: " + shown(string(e))
 }
 
+// ServiceError is the Error of an answer of a small service, in its own word.
+type ServiceError string
+
+// Error says what the phone answered.
+func (e ServiceError) Error() string { return "the phone refused: " + shown(string(e)) }
+
 // shown is a phone's word, made fit for an error.
 func shown(s string) string {
 	const longest = 64

@@ -18,7 +18,6 @@ const label = "russet"
 // for nobody knows where in the stream it stands.
 func within(ctx context.Context, conn net.Conn, set func(time.Time) error, limit time.Duration, f func() error) error {
 	if ctx.Err() != nil {
-		cut(conn)
 		return context.Cause(ctx)
 	}
 	if _, own := ctx.Deadline(); !own && limit > 0 {
