@@ -53,7 +53,7 @@ type CheckResult struct {
 // meanwhile looks like damage. The index need not be loaded, and is not changed.
 func (r *Repository) Check(ctx context.Context, opt CheckOptions) (CheckResult, error) {
 	copied := *r
-	copied.index = index.New()
+	copied.index, copied.orphans = index.New(), new(orphans)
 	c := &checker{
 		r: &copied, opt: opt,
 		broken: map[chunk.ID]brokenPack{}, lost: map[index.Handle]error{},

@@ -37,13 +37,14 @@ type Config struct {
 // Repository is an open repository. Its methods may be called concurrently,
 // except that LoadIndex must not run beside others.
 type Repository struct {
-	be     backend.Backend
-	key    *crypto.Key
-	keyID  chunk.ID
-	config Config
-	index  *index.Index
-	cutter *chunk.Cutter
-	codec  *codec
+	be      backend.Backend
+	key     *crypto.Key
+	keyID   chunk.ID
+	config  Config
+	index   *index.Index
+	cutter  *chunk.Cutter
+	codec   *codec
+	orphans *orphans
 }
 
 // InitOptions are what ends up in the new repository besides random numbers.
@@ -69,7 +70,7 @@ func Init(ctx context.Context, be backend.Backend, password string, opt InitOpti
 	if err != nil {
 		return nil, fmt.Errorf("draw chunker polynomial: %w", err)
 	}
-	r := &Repository{be: be, key: crypto.NewKey(), config: Config{Version: opt.Version, Polynomial: pol}}
+	r := &Repository{be: be, orphans: new(orphans), key: crypto.NewKey(), config: Config{Version: opt.Version, Polynomial: pol}}
 	rand.Read(r.config.ID[:])
 	if r.keyID, err = r.AddKey(ctx, password, opt.Cost, opt.Owner); err != nil {
 		return nil, fmt.Errorf("create repository: %w", err)
@@ -115,7 +116,7 @@ func Open(ctx context.Context, be backend.Backend, password string) (*Repository
 	if err != nil {
 		return nil, fmt.Errorf("open repository: %w", err)
 	}
-	r := &Repository{be: be, index: index.New()}
+	r := &Repository{be: be, index: index.New(), orphans: new(orphans)}
 	if r.key, r.keyID, err = openKey(ctx, be, password); err != nil {
 		return nil, fmt.Errorf("open repository: %w", err)
 	}

@@ -45,6 +45,7 @@ func (r *Repository) LoadIndex(ctx context.Context) error {
 		}
 	}
 	r.index = fresh
+	r.orphans.take()
 	return nil
 }
 

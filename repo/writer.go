@@ -38,8 +38,8 @@ type Stats struct {
 	AddedPacked          int64 // the same as stored, with their seals
 }
 
-// Writer adds blobs to a repository. Save is safe for concurrent use; Flush
-// ends the session. A Writer that is dropped without Flush leaves packs that
+// Writer adds blobs to a repository. Save is safe for concurrent use; Checkpoint
+// makes durable what came so far, Flush ends the session. A Writer that is dropped without Flush leaves packs that
 // no index names, and no running goroutine once Close returned.
 type Writer struct {
 	r       *Repository
@@ -53,6 +53,8 @@ type Writer struct {
 	mu      sync.Mutex
 	pending map[index.Handle]struct{} // saved, but their pack is not durable yet
 	open    [2][]*pack                // by blob type
+	flying  int                       // packs on their way to the backend
+	landed  chan struct{}             // closed when flying becomes 0, if not nil
 	packs   []index.Pack              // durable, but in no index file yet
 	blobs   int                       // in packs
 	since   time.Time                 // when packs was last empty
@@ -74,6 +76,10 @@ func (r *Repository) NewWriter(ctx context.Context) *Writer {
 		free:    make(chan *pack, dataPacks+uploads+2),
 		pending: map[index.Handle]struct{}{},
 		since:   time.Now(),
+		packs:   r.orphans.take(),
+	}
+	for _, p := range w.packs {
+		w.blobs += len(p.Blobs)
 	}
 	w.scratch.New = func() any { return new(scratch) }
 	w.open[index.Data] = make([]*pack, dataPacks)
@@ -104,7 +110,7 @@ func (w *Writer) Has(h index.Handle) bool {
 
 // Save adds one blob, unless the repository has it. The blob is compressed
 // where that is worth it, sealed, opened again and compared; it is durable
-// only once Flush returned. plain is not kept.
+// only once Flush or Checkpoint returned. plain is not kept.
 func (w *Writer) Save(ctx context.Context, t index.BlobType, plain []byte) (Saved, error) {
 	if len(plain) == 0 || len(plain) > maxBlob {
 		return Saved{}, fmt.Errorf("save blob: %d bytes are not a legal blob", len(plain))
@@ -217,6 +223,9 @@ func (w *Writer) emptyPack() *pack {
 }
 
 func (w *Writer) enqueue(p *pack) error {
+	w.mu.Lock()
+	w.flying++
+	w.mu.Unlock()
 	select {
 	case w.queue <- p:
 		return nil
@@ -249,10 +258,16 @@ func (w *Writer) upload() error {
 		if err := w.packSaved(done); err != nil {
 			return err
 		}
-		select {
-		case w.free <- p:
-		default:
-		}
+		w.land()
+		w.reclaim(p)
+	}
+}
+
+// reclaim keeps an empty pack's buffer for the next one.
+func (w *Writer) reclaim(p *pack) {
+	select {
+	case w.free <- p:
+	default:
 	}
 }
 
@@ -286,7 +301,76 @@ func (w *Writer) saveIndex(packs []index.Pack) error {
 		return nil
 	}
 	_, err := w.r.saveUnpacked(w.ctx, backend.Index, index.Append(nil, packs))
+	if err != nil {
+		w.r.orphans.add(packs)
+	}
 	return err
+}
+
+// orphans are packs that are durable and in the index that is loaded, but in
+// no index file, since the session that wrote them failed. The next session
+// writes them into its own: it does not save their blobs again.
+type orphans struct {
+	mu    sync.Mutex // guards packs
+	packs []index.Pack
+}
+
+func (o *orphans) add(packs []index.Pack) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.packs = append(o.packs, packs...)
+}
+
+func (o *orphans) take() []index.Pack {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	packs := o.packs
+	o.packs = nil
+	return packs
+}
+
+// land counts a pack that is durable and was considered for an index file.
+func (w *Writer) land() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.flying--; w.flying == 0 && w.landed != nil {
+		close(w.landed)
+		w.landed = nil
+	}
+}
+
+// Checkpoint makes everything saved so far durable and indexed, in packs that
+// may be smaller than usual, and the session goes on. No Save may run
+// meanwhile. An error is that of the session.
+func (w *Writer) Checkpoint() error {
+	if err := context.Cause(w.ctx); err != nil {
+		return err
+	}
+	if err := w.finishPacks(); err != nil {
+		return err
+	}
+	w.mu.Lock()
+	landed := make(chan struct{})
+	if w.flying == 0 {
+		close(landed)
+	} else {
+		w.landed = landed
+	}
+	w.mu.Unlock()
+	select {
+	case <-landed:
+	case <-w.ctx.Done():
+		return context.Cause(w.ctx)
+	}
+	w.mu.Lock()
+	due := w.takePacks()
+	w.mu.Unlock()
+	if err := w.saveIndex(due); err != nil {
+		// The packs that it would have named are in no index: nothing may build on them.
+		w.cancel(err)
+		return err
+	}
+	return nil
 }
 
 // Flush makes everything saved durable and indexed, and ends the session.
@@ -297,10 +381,12 @@ func (w *Writer) Flush(ctx context.Context) error {
 	if err := w.finishPacks(); err != nil {
 		return errors.Join(err, w.Close())
 	}
-	if err := w.Close(); err != nil {
-		return err
+	err := w.stop()
+	if err == nil {
+		err = ctx.Err()
 	}
-	if err := ctx.Err(); err != nil {
+	if err != nil {
+		w.disown()
 		return err
 	}
 	w.mu.Lock()
@@ -309,7 +395,9 @@ func (w *Writer) Flush(ctx context.Context) error {
 	if len(due) == 0 {
 		return nil
 	}
-	_, err := w.r.saveUnpacked(ctx, backend.Index, index.Append(nil, due))
+	if _, err = w.r.saveUnpacked(ctx, backend.Index, index.Append(nil, due)); err != nil {
+		w.r.orphans.add(due)
+	}
 	return err
 }
 
@@ -328,6 +416,7 @@ func (w *Writer) finishPacks() error {
 				first = p
 			case len(first.buf)+len(p.buf) <= packTarget && len(first.blobs)+len(p.blobs) <= maxEntries:
 				first.merge(p)
+				w.reclaim(p)
 			default:
 				if err := w.enqueue(p); err != nil {
 					return err
@@ -353,6 +442,20 @@ func (p *pack) merge(q *pack) {
 
 // Close ends the session's goroutines. What was not flushed is not indexed.
 func (w *Writer) Close() error {
+	err := w.stop()
+	w.disown()
+	return err
+}
+
+// disown leaves what is durable and not indexed to the next session.
+func (w *Writer) disown() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.r.orphans.add(w.takePacks())
+}
+
+// stop ends the session's goroutines.
+func (w *Writer) stop() error {
 	w.mu.Lock()
 	closed := w.closed
 	w.closed = true
