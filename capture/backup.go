@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"io/fs"
 	"os"
 	"sync"
 	"time"
@@ -71,7 +72,7 @@ func Folder(ctx context.Context, r *repo.Repository, root *os.Root, name string,
 var errMoved = errors.New("the backup changed while it was read")
 
 func folderOnce(ctx context.Context, r *repo.Repository, root *os.Root, name string, opt Options) (*Result, error) {
-	c := &run{r: r, root: root, opt: opt, hash: recordHasher{maphash.MakeSeed()}}
+	c := &run{r: r, root: root, fsys: root.FS(), opt: opt, hash: recordHasher{maphash.MakeSeed()}}
 	if opt.Now != nil {
 		c.start = opt.Now()
 	}
@@ -114,10 +115,14 @@ func (c *run) unlockAndList(ctx context.Context) error {
 // run is one capture of one folder.
 type run struct {
 	r     *repo.Repository
-	root  *os.Root
+	root  *os.Root // of a folder
+	phone *Phone   // or what came from a phone
+	fsys  fs.FS    // the files on top, as received
 	opt   Options
 	start time.Time
-	hash  recordHasher
+	// answered is when a phone said that its backup is complete; zero for a folder.
+	answered time.Time
+	hash     recordHasher
 
 	b        *ios.Backup
 	udid     string
@@ -147,7 +152,7 @@ type run struct {
 // open reads the plists and finds earlier versions.
 func (c *run) open(ctx context.Context, name string) error {
 	var err error
-	if c.b, err = ios.Open(c.root.FS()); err != nil {
+	if c.b, err = ios.Open(c.fsys); err != nil {
 		return fmt.Errorf("open backup folder: %w", err)
 	}
 	if !c.b.Finished() && !c.opt.Incomplete {
@@ -162,7 +167,7 @@ func (c *run) open(ctx context.Context, name string) error {
 	}
 	c.udid = safeName(c.udid, "unknown")
 	c.setPhase("reading the backup's manifest")
-	if c.top, err = readTop(c.root); err != nil {
+	if c.top, err = readTop(c.fsys); err != nil {
 		return fmt.Errorf("open backup folder: %w", err)
 	}
 	c.versions, c.snapshots, err = versions(ctx, c.r, c.udid)
@@ -273,7 +278,7 @@ func (c *run) survey(ctx context.Context) error {
 // readManifest reads the records; a manifest that does not read makes the
 // whole backup one that is kept as received.
 func (c *run) readManifest(ctx context.Context) error {
-	recs, done, err := openRecords(ctx, c.root, c.manifestKey, c.b.Flat())
+	recs, done, err := openRecords(ctx, c.fsys, c.manifestKey, c.b.Flat())
 	if err == nil {
 		defer done()
 		c.records, err = readRecords(ctx, recs, c.hash)

@@ -24,6 +24,12 @@ const (
 // give their files, but are neither written back nor built upon.
 const metadataVersion = 1
 
+// What a snapshot was made of.
+const (
+	sourceFolder = "folder"
+	sourcePhone  = "phone"
+)
+
 // maxMetadata bounds russet.json: 300,000 missing files and empty folders
 // would fit.
 const maxMetadata = 64 << 20
@@ -33,7 +39,7 @@ const maxMetadata = 64 << 20
 // folder give one tree.
 type Metadata struct {
 	Version int    `json:"version"`
-	Source  string `json:"source"` // "folder"
+	Source  string `json:"source"` // "folder" or "phone"
 	// Flat: files lie beside the plists (iOS 9 and older), not in folders 00 to ff.
 	Flat bool `json:"flat,omitempty"`
 	// Manifest tells in which form the manifest lies on top.

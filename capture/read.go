@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"russet/chunk"
-	"russet/index"
 	"russet/ios"
+	"russet/repo"
 )
 
 // largeFile: files from this size on are read first, so that none of them is
@@ -45,13 +45,36 @@ func (c *run) read(ctx context.Context, sealed []*sealedFile) ([]*sealedFile, er
 		}
 		p.SetTotal(int64(len(jobs)), bytes)
 	}
+	if c.phone != nil {
+		return c.drain(ctx, jobs, sealed)
+	}
 	c.setPhase("reading files")
-	queue := make(chan job)
 	group, gctx := errgroup.WithContext(ctx)
 	group.Go(func() (err error) { // the manifest is one large file
 		c.topNodes, err = c.storeTop(gctx, c.meta)
 		return err
 	})
+	group.Go(func() error {
+		more, err := c.readJobs(gctx, jobs)
+		sealed = append(sealed, more...)
+		return err
+	})
+	if err := group.Wait(); err != nil {
+		return nil, fmt.Errorf("read backup folder: %w", err)
+	}
+	sortSealed(sealed)
+	return sealed, nil
+}
+
+func sortSealed(sealed []*sealedFile) {
+	slices.SortFunc(sealed, func(a, b *sealedFile) int { return slices.Compare(a.id[:], b.id[:]) })
+}
+
+// readJobs stores the content of files, by a worker a core. It returns those
+// whose stored form cannot be had from a plaintext.
+func (c *run) readJobs(ctx context.Context, jobs []job) (sealed []*sealedFile, err error) {
+	queue := make(chan job)
+	group, gctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		defer close(queue)
 		for _, j := range jobs {
@@ -79,18 +102,16 @@ func (c *run) read(ctx context.Context, sealed []*sealedFile) ([]*sealedFile, er
 				if w.unreadable {
 					c.sum.Unreadable++
 				}
-				c.sum.FilesRead++
-				c.sum.BytesRead += j.size()
+				if c.phone == nil {
+					c.sum.FilesRead++
+					c.sum.BytesRead += j.size()
+				}
 				c.mu.Unlock()
 			}
 			return nil
 		})
 	}
-	if err := group.Wait(); err != nil {
-		return nil, fmt.Errorf("read backup folder: %w", err)
-	}
-	slices.SortFunc(sealed, func(a, b *sealedFile) int { return slices.Compare(a.id[:], b.id[:]) })
-	return sealed, nil
+	return sealed, group.Wait()
 }
 
 // jobs are the files to read: large ones first, then in tree order.
@@ -145,6 +166,10 @@ func (w *reader) do(ctx context.Context, j job) (*sealedFile, error) {
 	}
 	s, err := w.store(ctx, j)
 	_, w.unreadable = errors.AsType[*readError](err)
+	if w.c.phone != nil {
+		// A repository that cannot be reached now has lost nothing.
+		w.unreadable = w.unreadable && (errors.Is(err, errSpool) || errors.Is(err, repo.ErrDamaged))
+	}
 	if !w.unreadable {
 		return s, err
 	}
@@ -180,7 +205,7 @@ func (w *reader) file(ctx context.Context, e *entry) (bool, error) {
 			return false, nil
 		}
 	}
-	f, err := w.c.folder.open(e.id)
+	f, err := w.c.folder.from.open(e.id)
 	if err != nil {
 		return false, &readError{err}
 	}
@@ -211,7 +236,7 @@ func (w *reader) file(ctx context.Context, e *entry) (bool, error) {
 
 // seal stores a file as it was received.
 func (w *reader) seal(ctx context.Context, s *sealedFile) error {
-	f, err := w.c.folder.open(s.id)
+	f, err := w.c.folder.from.open(s.id)
 	if err != nil {
 		return &readError{err}
 	}
@@ -228,23 +253,7 @@ func (w *reader) seal(ctx context.Context, s *sealedFile) error {
 
 // blobs cuts a stream and saves its pieces.
 func (w *reader) blobs(ctx context.Context, src io.Reader) (content, error) {
-	got := content{ids: []chunk.ID{}}
-	w.split.Reset(src)
-	for {
-		piece, err := w.split.Next()
-		if err == io.EOF {
-			return got, nil
-		}
-		if err != nil {
-			return got, err
-		}
-		saved, err := w.c.w.Save(ctx, index.Data, piece)
-		if err != nil {
-			return got, err
-		}
-		got.ids = append(got.ids, saved.ID)
-		got.size += int64(len(piece))
-	}
+	return saveBlobs(ctx, w.c.w, w.split, src)
 }
 
 // meter counts what is read for the progress.

@@ -300,7 +300,7 @@ func (v *Version) writeTop(ctx context.Context, root *os.Root, name string, res 
 		return err
 	}
 	res.Files++
-	got, err := hashFile(root, name)
+	got, err := hashFile(root.FS(), name)
 	if err != nil {
 		return err
 	}

@@ -19,24 +19,63 @@ import (
 
 // storedFile is what the folder says of a file before it is opened.
 type storedFile struct {
-	size    int64
+	size    int64 // as it is stored in the folder
 	modTime time.Time
+
+	// Of a phone's files only.
+	ref   uint64 // the record's hash in the last version, or the place in the spool
+	slot  uint32 // of the holdings
+	place place
+	last  bool // it is the last version's
+	// replaces: the last version had another file under its name.
+	replaces bool
 }
+
+// place is where the bytes of a phone's file are.
+type place uint8
+
+const (
+	placeReceived place = iota // in the repository, as received
+	placeOpened                // in the repository, decrypted
+	placeSpool
+	placeMemory // in memory and in the journal: small files
+	lastPlace   = placeMemory
+)
 
 // folder is a backup folder being read. Its listing is taken once.
 type folder struct {
-	root   *os.Root
-	flat   bool
-	shards map[string]*os.Root // open, so that a file takes one system call to open
+	from   opener
 	stored map[fileID]storedFile
 	other  []otherFile
 	empty  []pathText
 }
 
+// opener opens what a folder's listing named.
+type opener interface {
+	open(id fileID) (io.ReadCloser, error)
+	openOther(path string) (io.ReadCloser, error)
+	close()
+}
+
 // otherFile is anything in the folder that no phone puts there.
 type otherFile struct {
-	path string
-	info fs.FileInfo
+	path    string
+	modTime time.Time
+	link    bool
+	target  string // of a link
+}
+
+// diskFolder opens what lies in a folder of this computer.
+type diskFolder struct {
+	root   *os.Root
+	flat   bool
+	shards map[string]*os.Root // open, so that a file takes one system call to open
+}
+
+// listing is a folder of this computer while it is listed.
+type listing struct {
+	folder
+	disk *diskFolder
 }
 
 // topNames are the files on top of a backup folder that the format knows.
@@ -46,7 +85,8 @@ func topNames() []string {
 
 // listFolder lists a backup folder.
 func listFolder(ctx context.Context, root *os.Root, flat bool) (*folder, error) {
-	f := &folder{root: root, flat: flat, shards: map[string]*os.Root{}, stored: map[fileID]storedFile{}}
+	disk := &diskFolder{root: root, flat: flat, shards: map[string]*os.Root{}}
+	f := &listing{folder{from: disk, stored: map[fileID]storedFile{}}, disk}
 	names, err := readNames(root)
 	if err != nil {
 		return nil, fmt.Errorf("list backup folder: %w", err)
@@ -61,7 +101,7 @@ func listFolder(ctx context.Context, root *os.Root, flat bool) (*folder, error) 
 			return nil, fmt.Errorf("list backup folder: %w", err)
 		}
 	}
-	return f, nil
+	return &f.folder, nil
 }
 
 func readNames(root *os.Root) ([]string, error) {
@@ -75,19 +115,19 @@ func readNames(root *os.Root) ([]string, error) {
 	return names, err
 }
 
-func (f *folder) listTop(ctx context.Context, name string) error {
+func (f *listing) listTop(ctx context.Context, name string) error {
 	if slices.Contains(topNames(), name) {
 		return nil
 	}
-	info, err := f.root.Lstat(name)
+	info, err := f.disk.root.Lstat(name)
 	if err != nil {
 		return err
 	}
-	if info.IsDir() && isShard(name) && !f.flat {
+	if info.IsDir() && isShard(name) && !f.disk.flat {
 		return f.listShard(ctx, name)
 	}
-	if id, ok := parseFileID(name); ok && f.flat && info.Mode().IsRegular() {
-		f.stored[id] = storedFile{info.Size(), info.ModTime()}
+	if id, ok := parseFileID(name); ok && f.disk.flat && info.Mode().IsRegular() {
+		f.stored[id] = storedFile{size: info.Size(), modTime: info.ModTime()}
 		return nil
 	}
 	return f.listOther(ctx, name, info, 0)
@@ -100,12 +140,12 @@ func isShard(name string) bool {
 
 func isHex(c byte) bool { return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' }
 
-func (f *folder) listShard(ctx context.Context, shard string) error {
-	root, err := f.root.OpenRoot(shard)
+func (f *listing) listShard(ctx context.Context, shard string) error {
+	root, err := f.disk.root.OpenRoot(shard)
 	if err != nil {
 		return err
 	}
-	f.shards[shard] = root
+	f.disk.shards[shard] = root
 	names, err := readNames(root)
 	if err != nil {
 		return err
@@ -120,7 +160,7 @@ func (f *folder) listShard(ctx context.Context, shard string) error {
 		}
 		id, ok := parseFileID(name)
 		if ok && name[:2] == shard && info.Mode().IsRegular() {
-			f.stored[id] = storedFile{info.Size(), info.ModTime()}
+			f.stored[id] = storedFile{size: info.Size(), modTime: info.ModTime()}
 			continue
 		}
 		if err := f.listOther(ctx, path.Join(shard, name), info, 1); err != nil {
@@ -132,7 +172,7 @@ func (f *folder) listShard(ctx context.Context, shard string) error {
 
 // listOther notes what lies at p, and below it when it is a folder. Devices,
 // sockets and pipes are no part of a backup and left out.
-func (f *folder) listOther(ctx context.Context, p string, info fs.FileInfo, depth int) error {
+func (f *listing) listOther(ctx context.Context, p string, info fs.FileInfo, depth int) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -140,10 +180,16 @@ func (f *folder) listOther(ctx context.Context, p string, info fs.FileInfo, dept
 		return fmt.Errorf("folders nested deeper than %d", maxDepth)
 	}
 	switch {
-	case info.Mode().IsRegular() || info.Mode().Type() == fs.ModeSymlink:
-		f.other = append(f.other, otherFile{p, info})
+	case info.Mode().IsRegular():
+		f.other = append(f.other, otherFile{path: p, modTime: info.ModTime()})
+	case info.Mode().Type() == fs.ModeSymlink:
+		target, err := f.disk.root.Readlink(p)
+		if err != nil {
+			return err
+		}
+		f.other = append(f.other, otherFile{path: p, modTime: info.ModTime(), link: true, target: target})
 	case info.IsDir():
-		sub, err := f.root.OpenRoot(p)
+		sub, err := f.disk.root.OpenRoot(p)
 		if err != nil {
 			return err
 		}
@@ -170,26 +216,31 @@ func (f *folder) listOther(ctx context.Context, p string, info fs.FileInfo, dept
 
 // close may be called on nil.
 func (f *folder) close() {
-	if f == nil {
-		return
+	if f != nil {
+		f.from.close()
 	}
-	for _, s := range f.shards {
+}
+
+func (d *diskFolder) close() {
+	for _, s := range d.shards {
 		s.Close()
 	}
-	clear(f.shards)
+	clear(d.shards)
 }
 
 // open opens a stored file by its id. It must still be a regular file.
-func (f *folder) open(id fileID) (*os.File, error) {
+func (d *diskFolder) open(id fileID) (io.ReadCloser, error) {
 	name := id.String()
-	root := f.root
-	if !f.flat {
-		if root = f.shards[name[:2]]; root == nil {
+	root := d.root
+	if !d.flat {
+		if root = d.shards[name[:2]]; root == nil {
 			return nil, fs.ErrNotExist
 		}
 	}
 	return root.Open(name)
 }
+
+func (d *diskFolder) openOther(path string) (io.ReadCloser, error) { return d.root.Open(path) }
 
 // received is a top file as it was when it was read.
 type received struct {
@@ -200,10 +251,10 @@ type received struct {
 }
 
 // readTop hashes the top files that are there.
-func readTop(root *os.Root) ([]received, error) {
+func readTop(fsys fs.FS) ([]received, error) {
 	var top []received
 	for _, name := range topNames() {
-		r, err := hashFile(root, name)
+		r, err := hashFile(fsys, name)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -215,15 +266,15 @@ func readTop(root *os.Root) ([]received, error) {
 	return top, nil
 }
 
-func hashFile(root *os.Root, name string) (received, error) {
-	info, err := root.Stat(name) // before it is opened, which waits for ever at a pipe
+func hashFile(fsys fs.FS, name string) (received, error) {
+	info, err := fs.Stat(fsys, name) // before it is opened, which waits for ever at a pipe
 	if err != nil {
 		return received{}, err
 	}
 	if !info.Mode().IsRegular() {
 		return received{}, errors.New("not a regular file")
 	}
-	f, err := root.Open(name)
+	f, err := fsys.Open(name)
 	if err != nil {
 		return received{}, err
 	}
@@ -273,8 +324,8 @@ func storedPath(id string, flat bool) string {
 
 // openRecords opens the folder's manifest, decrypted under key where that is
 // not nil. done must be called after use.
-func openRecords(ctx context.Context, root *os.Root, key *ios.Key, flat bool) (recs recordSeq, done func(), err error) {
-	f, err := root.Open(manifestName(flat))
+func openRecords(ctx context.Context, fsys fs.FS, key *ios.Key, flat bool) (recs recordSeq, done func(), err error) {
+	f, err := fsys.Open(manifestName(flat))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -283,10 +334,14 @@ func openRecords(ctx context.Context, root *os.Root, key *ios.Key, flat bool) (r
 		f.Close()
 		return nil, nil, err
 	}
-	var r io.ReaderAt = f
+	r, ok := f.(io.ReaderAt)
+	if !ok {
+		f.Close()
+		return nil, nil, errors.New("open manifest: it cannot be read at any place")
+	}
 	size := info.Size()
 	if key != nil {
-		d, err := ios.NewDecrypterAt(f, size, *key)
+		d, err := ios.NewDecrypterAt(r, size, *key)
 		if err != nil {
 			f.Close()
 			return nil, nil, fmt.Errorf("decrypt manifest: %w", err)

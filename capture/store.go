@@ -27,7 +27,7 @@ func (c *run) store(ctx context.Context) (*Result, error) {
 	if err := c.reuseSealed(ctx, sealed); err != nil {
 		return nil, err
 	}
-	c.meta = c.newMetadata()
+	c.meta = c.newMetadata(sourceFolder)
 	sealed, err := c.read(ctx, sealed)
 	if err != nil {
 		return nil, err
@@ -40,7 +40,7 @@ func (c *run) store(ctx context.Context) (*Result, error) {
 	if err := c.w.Flush(ctx); err != nil {
 		return nil, fmt.Errorf("capture folder: %w", err)
 	}
-	again, err := readTop(c.root)
+	again, err := readTop(c.fsys)
 	if err != nil {
 		return nil, fmt.Errorf("capture folder: %w", err)
 	}
@@ -70,7 +70,7 @@ func (c *run) commit(ctx context.Context, tree chunk.ID, meta *Metadata) (*Resul
 
 func (c *run) snapshot(tree chunk.ID) *repo.Snapshot {
 	s := &repo.Snapshot{
-		Time: c.date(), Tree: &tree, Paths: []string{"/" + c.udid},
+		Time: c.time(), Tree: &tree, Paths: []string{"/" + c.udid},
 		Hostname: safeName(c.b.DeviceName(), c.udid), Username: c.opt.Username,
 		Tags: c.tags(), ProgramVersion: c.opt.ProgramVersion,
 	}
@@ -82,6 +82,15 @@ func (c *run) snapshot(tree chunk.ID) *repo.Snapshot {
 		s.Summary = c.sum.snapshotSummary(c.w.Stats(), c.start, c.opt.Now())
 	}
 	return s
+}
+
+// time is the snapshot's: the moment at which a phone answered, else the
+// backup's own.
+func (c *run) time() time.Time {
+	if !c.answered.IsZero() {
+		return clampTime(c.answered)
+	}
+	return c.date()
 }
 
 // date is the backup's own time, as far as it tells one.

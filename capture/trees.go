@@ -28,8 +28,8 @@ const (
 )
 
 // newMetadata is what the survey says of the folder.
-func (c *run) newMetadata() *Metadata {
-	meta := &Metadata{Version: metadataVersion, Source: "folder", Flat: c.b.Flat(), EmptyFolders: c.folder.empty}
+func (c *run) newMetadata(source string) *Metadata {
+	meta := &Metadata{Version: metadataVersion, Source: source, Flat: c.b.Flat(), EmptyFolders: c.folder.empty}
 	slices.Sort(meta.EmptyFolders)
 	return meta
 }
@@ -115,22 +115,32 @@ func (c *run) storeTop(ctx context.Context, meta *Metadata) ([]*repo.Node, error
 // topContent stores a top file. Info.plist may have been written again since it
 // was read first, and is noted as it is stored.
 func (c *run) topContent(ctx context.Context, w *reader, t *received) (content, ManifestForm, error) {
-	f, err := c.root.Open(t.name)
+	decrypt := t.name == ios.DatabaseName && c.manifestKey != nil
+	var form ManifestForm
+	switch {
+	case decrypt:
+		form = ManifestDecrypted
+	case strings.HasPrefix(t.name, "Manifest.") && t.name != ios.ManifestName:
+		form = ManifestReceived
+	}
+	if c.phone != nil && !decrypt {
+		if got, ok := c.phone.topReceived(t.name); ok {
+			return got, form, nil
+		}
+	}
+	f, err := c.fsys.Open(t.name)
 	if err != nil {
 		return content{}, "", err
 	}
 	defer f.Close()
 	var src io.Reader = f
-	var form ManifestForm
 	hash := sha256.New()
-	switch name := t.name; {
-	case name == ios.InfoName:
+	switch {
+	case t.name == ios.InfoName:
 		src = io.TeeReader(f, hash)
-	case name == ios.DatabaseName && c.manifestKey != nil:
+	case decrypt:
 		w.dec.Reset(f, *c.manifestKey)
-		src, form = w.dec, ManifestDecrypted
-	case strings.HasPrefix(name, "Manifest.") && name != ios.ManifestName:
-		form = ManifestReceived
+		src = w.dec
 	}
 	got, err := w.blobs(ctx, src)
 	if t.name == ios.InfoName {
@@ -326,18 +336,14 @@ func (c *run) storeOther(ctx context.Context) (*chunk.ID, error) {
 }
 
 func (c *run) otherNode(ctx context.Context, w *reader, o otherFile) (*repo.Node, error) {
-	t := clampTime(o.info.ModTime())
-	if o.info.Mode().Type() == fs.ModeSymlink {
-		target, err := c.root.Readlink(o.path)
-		if err != nil {
-			return nil, fmt.Errorf("read backup folder: %w", err)
-		}
+	t := clampTime(o.modTime)
+	if o.link {
 		return &repo.Node{
 			Name: path.Base(o.path), Type: repo.TypeSymlink, Mode: uint32(fs.ModeSymlink | 0o777),
-			ModTime: t, AccessTime: t, ChangeTime: t, LinkTarget: target,
+			ModTime: t, AccessTime: t, ChangeTime: t, LinkTarget: o.target,
 		}, nil
 	}
-	f, err := c.root.Open(o.path)
+	f, err := c.folder.from.openOther(o.path)
 	if err != nil {
 		return nil, fmt.Errorf("read backup folder: %w", err)
 	}

@@ -37,9 +37,10 @@ type Stats struct {
 	AddedPacked          int64 // the same as stored, with their seals
 }
 
-// Writer adds blobs to a repository. Save is safe for concurrent use; Flush
-// ends the session. Of a Writer that is dropped without Flush no goroutine runs
-// once Close returned, and what it made durable is found by the next one.
+// Writer adds blobs to a repository. Save is safe for concurrent use;
+// Checkpoint makes durable what came so far, Flush ends the session. Of a Writer
+// that is dropped without Flush no goroutine runs once Close returned, and what
+// it made durable is found by the next one.
 type Writer struct {
 	r       *Repository
 	ctx     context.Context
@@ -53,6 +54,8 @@ type Writer struct {
 	pending map[index.Handle]struct{} // saved, but in no index file yet
 	proven  map[index.Handle]struct{} // stored or loaded by this session; nil unless Distrust was called
 	open    [2][]*pack                // by blob type
+	flying  int                       // packs on their way to the backend
+	landed  chan struct{}             // closed when flying becomes 0, if not nil
 	packs   []index.Pack              // durable, but in no index file yet
 	blobs   int                       // in packs
 	since   time.Time                 // when packs was last empty
@@ -104,7 +107,7 @@ func (w *Writer) Has(h index.Handle) bool {
 
 // Save adds one blob, unless the repository has it. The blob is compressed
 // where that is worth it, sealed, opened again and compared; it is durable
-// only once Flush returned. plain is not kept.
+// only once Flush or Checkpoint returned. plain is not kept.
 func (w *Writer) Save(ctx context.Context, t index.BlobType, plain []byte) (Saved, error) {
 	if len(plain) == 0 || len(plain) > maxBlob {
 		return Saved{}, fmt.Errorf("save blob: %d bytes are not a legal blob", len(plain))
@@ -221,6 +224,9 @@ func (w *Writer) emptyPack() *pack {
 }
 
 func (w *Writer) enqueue(p *pack) error {
+	w.mu.Lock()
+	w.flying++
+	w.mu.Unlock()
 	select {
 	case w.queue <- p:
 		return nil
@@ -253,10 +259,16 @@ func (w *Writer) upload() error {
 		if err := w.packSaved(done); err != nil {
 			return err
 		}
-		select {
-		case w.free <- p:
-		default:
-		}
+		w.land()
+		w.reclaim(p)
+	}
+}
+
+// reclaim keeps an empty pack's buffer for the next one.
+func (w *Writer) reclaim(p *pack) {
+	select {
+	case w.free <- p:
+	default:
 	}
 }
 
@@ -318,6 +330,50 @@ func (w *Writer) saveIndex(ctx context.Context, packs []index.Pack) error {
 	return nil
 }
 
+// land counts a pack that is durable and was considered for an index file.
+func (w *Writer) land() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.flying--; w.flying == 0 && w.landed != nil {
+		close(w.landed)
+		w.landed = nil
+	}
+}
+
+// Checkpoint makes everything saved so far durable and indexed, in packs that
+// may be smaller than usual, and the session goes on. No Save may run
+// meanwhile. An error is that of the session.
+func (w *Writer) Checkpoint() error {
+	if err := context.Cause(w.ctx); err != nil {
+		return err
+	}
+	if err := w.finishPacks(); err != nil {
+		return err
+	}
+	w.mu.Lock()
+	landed := make(chan struct{})
+	if w.flying == 0 {
+		close(landed)
+	} else {
+		w.landed = landed
+	}
+	w.mu.Unlock()
+	select {
+	case <-landed:
+	case <-w.ctx.Done():
+		return context.Cause(w.ctx)
+	}
+	w.mu.Lock()
+	due := w.takePacks()
+	w.mu.Unlock()
+	if err := w.saveIndex(w.ctx, due); err != nil {
+		// The packs that it would have named are in no index: nothing may build on them.
+		w.cancel(err)
+		return err
+	}
+	return nil
+}
+
 // Flush makes everything saved durable and indexed, and ends the session.
 func (w *Writer) Flush(ctx context.Context) error {
 	err := context.Cause(w.ctx)
@@ -361,6 +417,7 @@ func (w *Writer) finishPacks() error {
 				first = p
 			case len(first.buf)+len(p.buf) <= packTarget && len(first.blobs)+len(p.blobs) <= maxEntries:
 				first.merge(p)
+				w.reclaim(p)
 			default:
 				if err := w.enqueue(p); err != nil {
 					return err

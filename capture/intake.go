@@ -1,0 +1,246 @@
+package capture
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha1"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"runtime"
+	"sync"
+
+	"russet/backend"
+	"russet/chunk"
+	"russet/device/mb2"
+	"russet/index"
+	"russet/repo"
+)
+
+const (
+	// wholeFile is up to what length a file is held until it is complete, and
+	// stored beside those that follow. Longer ones are stored while they come.
+	wholeFile = 1 << 20
+	// waiting is how many whole files wait to be stored.
+	waiting = 8
+	// partSize and parts bound what of a long file waits to be cut.
+	partSize = 256 << 10
+	parts    = 8
+)
+
+// held is what a slot holds of a file.
+type held struct {
+	ids  []chunk.ID
+	data []byte // placeMemory only
+	sum  uint64 // begin of the SHA-1 of the bytes as received; files that came in this run only
+}
+
+// holdings are the slots of all files. It is safe for concurrent use.
+type holdings struct {
+	mu    sync.Mutex // guards slots
+	slots []held
+}
+
+func (h *holdings) add(v held) uint32 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.slots = append(h.slots, v)
+	return uint32(len(h.slots) - 1)
+}
+
+func (h *holdings) set(slot uint32, v held) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.slots[slot] = v
+}
+
+func (h *holdings) at(slot uint32) held {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.slots[slot]
+}
+
+// intake stores the bytes of files as they are received, beside the goroutine
+// that brings them.
+type intake struct {
+	w     *repo.Writer
+	cut   *chunk.Cutter
+	slots *holdings
+
+	jobs    chan intakeJob
+	streams chan struct{}  // one element for each long file that may be stored
+	workers sync.WaitGroup // goroutines
+	pending sync.WaitGroup // files
+
+	mu  sync.Mutex // guards err
+	err error      // the first; the session is over
+}
+
+// intakeJob is one whole file.
+type intakeJob struct {
+	ctx  context.Context // of the file's creation
+	data []byte
+	slot uint32
+}
+
+func newIntake(w *repo.Writer, cut *chunk.Cutter, slots *holdings) *intake {
+	n := runtime.GOMAXPROCS(0)
+	in := &intake{w: w, cut: cut, slots: slots, jobs: make(chan intakeJob, waiting), streams: make(chan struct{}, n)}
+	for range n {
+		in.workers.Go(func() {
+			split := cut.NewSplitter()
+			for j := range in.jobs {
+				in.store(j.ctx, split, bytes.NewReader(j.data), j.slot)
+				in.pending.Done()
+			}
+		})
+	}
+	return in
+}
+
+// whole stores a file that is complete. data is kept.
+func (in *intake) whole(ctx context.Context, data []byte, slot uint32) {
+	in.pending.Add(1)
+	in.jobs <- intakeJob{ctx, data, slot}
+}
+
+// store cuts and saves a file and notes what became of it.
+func (in *intake) store(ctx context.Context, split *chunk.Splitter, src io.Reader, slot uint32) {
+	sum := sha1.New()
+	got, err := saveBlobs(ctx, in.w, split, io.TeeReader(src, sum))
+	if err != nil {
+		if !errors.Is(err, errAborted) {
+			in.fail(err)
+		}
+		return
+	}
+	in.slots.set(slot, held{ids: got.ids, sum: sumBegin(sum)})
+}
+
+func sumBegin(h hash.Hash) uint64 { return binary.BigEndian.Uint64(h.Sum(nil)) }
+
+// fail ends the session.
+func (in *intake) fail(err error) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.err == nil {
+		in.err = fmt.Errorf("store file: %w", noSpace(err))
+	}
+}
+
+// noSpace makes a full drive known to the phone's protocol.
+func noSpace(err error) error {
+	if backend.IsFull(err) && !errors.Is(err, mb2.ErrNoSpace) {
+		return fmt.Errorf("%w: %w", mb2.ErrNoSpace, err)
+	}
+	return err
+}
+
+// failure is the session's error so far.
+func (in *intake) failure() error {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.err
+}
+
+// settle waits for all files that are complete.
+func (in *intake) settle() error {
+	in.pending.Wait()
+	return in.failure()
+}
+
+// stop ends the goroutines. No file may be begun afterwards.
+func (in *intake) stop() {
+	in.pending.Wait()
+	close(in.jobs)
+	in.workers.Wait()
+}
+
+var errAborted = errors.New("the file was not sent to its end")
+
+// stream is a long file that is stored while it comes.
+type stream struct {
+	in   *intake
+	slot uint32
+	ch   chan []byte
+	part []byte
+
+	rest []byte // of the reader
+	err  error  // why the stream ends, set before ch is closed
+}
+
+// stream begins a long file.
+func (in *intake) stream(ctx context.Context, slot uint32) *stream {
+	in.streams <- struct{}{}
+	s := &stream{in: in, slot: slot, ch: make(chan []byte, parts), err: io.EOF}
+	in.pending.Add(1)
+	in.workers.Go(func() {
+		defer in.pending.Done()
+		defer func() { <-in.streams }()
+		in.store(ctx, in.cut.NewSplitter(), s, slot)
+		for range s.ch { // a failed store must not hold up who writes
+		}
+	})
+	return s
+}
+
+func (s *stream) write(p []byte) {
+	for len(p) > 0 {
+		if s.part == nil {
+			s.part = make([]byte, 0, partSize)
+		}
+		n := min(len(p), partSize-len(s.part))
+		s.part = append(s.part, p[:n]...)
+		p = p[n:]
+		if len(s.part) == partSize {
+			s.ch <- s.part
+			s.part = nil
+		}
+	}
+}
+
+// end ends the stream, as a whole file or as one that is not.
+func (s *stream) end(err error) {
+	if len(s.part) > 0 {
+		s.ch <- s.part
+	}
+	s.err = err
+	close(s.ch)
+}
+
+// Read implements io.Reader for the splitter.
+func (s *stream) Read(p []byte) (int, error) {
+	if len(s.rest) == 0 {
+		part, ok := <-s.ch
+		if !ok {
+			return 0, s.err
+		}
+		s.rest = part
+	}
+	n := copy(p, s.rest)
+	s.rest = s.rest[n:]
+	return n, nil
+}
+
+// saveBlobs cuts a stream and saves its pieces.
+func saveBlobs(ctx context.Context, w *repo.Writer, split *chunk.Splitter, src io.Reader) (content, error) {
+	got := content{ids: []chunk.ID{}}
+	split.Reset(src)
+	for {
+		piece, err := split.Next()
+		if err == io.EOF {
+			return got, nil
+		}
+		if err != nil {
+			return got, err
+		}
+		saved, err := w.Save(ctx, index.Data, piece)
+		if err != nil {
+			return got, err
+		}
+		got.ids = append(got.ids, saved.ID)
+		got.size += int64(len(piece))
+	}
+}

@@ -1,0 +1,317 @@
+package capture
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"io/fs"
+	"os"
+	"path"
+	"time"
+
+	"russet/chunk"
+	"russet/crypto"
+	"russet/device/mb2"
+	"russet/internal/durable"
+	"russet/ios"
+	"russet/repo"
+)
+
+const (
+	// checkpointBytes and checkpointAge say when what has come is made durable.
+	checkpointBytes = 64 << 20
+	checkpointAge   = 10 * time.Second
+	// checkpointOps bounds the operations that wait for it.
+	checkpointOps = 1 << 15
+	// maxInfo bounds the host's Info.plist, which may hold pictures of apps.
+	maxInfo = 16 << 20
+	// plenty is the free space of a place that does not tell.
+	plenty = 1 << 50
+)
+
+// PhoneOptions of a run. The embedded Options serve as in Folder; Incomplete
+// and Force mean nothing here.
+type PhoneOptions struct {
+	Options
+	// Spool is the folder in which <UDID>/ holds what an interrupted run is
+	// continued from: spool/ beside the data of a repository in a folder.
+	Spool *os.Root
+	// Full shows an empty folder, so that the phone sends everything. A run
+	// that was cut off is continued only if it was one.
+	Full bool
+	// Info is the Info.plist that the host gives; nil keeps the last version's.
+	Info []byte
+	// WillEncrypt is the phone's own word on whether it encrypts backups. Where
+	// it is nil, they are taken to be as the last version's.
+	WillEncrypt *bool
+	// AssumeFree is what Free says, in bytes; 0 asks the repository's drive.
+	AssumeFree int64
+
+	segment int64 // the spool's segment size, for tests; 0 is the real one
+}
+
+// Phone is the folder that a phone writes its backup to and reads it from, an
+// mb2.Folder. It lies nowhere but in the repository and, of an encrypted
+// backup, in the spool until its manifest is there. Like an mb2.Folder it is for
+// one goroutine.
+type Phone struct {
+	r    *repo.Repository
+	udid string
+	opt  PhoneOptions
+	hash recordHasher
+	now  func() time.Time
+
+	versions  []*Version       // newest first
+	snapshots []*repo.Snapshot // the device's, also those that cannot be opened
+	parent    *Version         // what is built upon, or nil
+	keys      func() (map[string]*ios.Key, error)
+	why       string              // why the phone will send everything
+	folders   map[string]chunk.ID // the last version's, below Files
+
+	dir     *os.Root // spool/<UDID>
+	spool   *spool
+	journal *journal
+	begun   beginning
+
+	w     *repo.Writer
+	in    *intake
+	slots *holdings
+
+	overlay  overlay
+	ops      []operation // not in the journal yet
+	own      int         // of them, those that are not the phone's
+	since    time.Time   // the last checkpoint
+	bytes    int64       // that came since
+	file     *incoming   // being received
+	answered time.Time
+	resumed  bool
+	dropped  string // why an earlier run was not continued
+	closed   bool
+
+	top      map[string]storedFile // for topFS
+	manifest uint64                // its place in the spool
+}
+
+var _ mb2.Folder = (*Phone)(nil)
+
+// OpenPhone begins a run of a phone, or continues one that was cut off. r is
+// locked and its index loaded; ctx is the lock's, and bounds the whole run. What
+// an earlier run left to be done without the phone is done first, as by Drain.
+func OpenPhone(ctx context.Context, r *repo.Repository, udid string, opt PhoneOptions) (*Phone, error) {
+	if _, _, err := drain(ctx, r, udid, opt); err != nil {
+		return nil, err
+	}
+	p, err := openPhone(ctx, r, udid, opt)
+	if err != nil {
+		return nil, fmt.Errorf("open phone's folder: %w", err)
+	}
+	if err := p.resume(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("open phone's folder: %w", err), p.abandon())
+	}
+	if opt.Info != nil {
+		if err := p.putInfo(); err != nil {
+			return nil, errors.Join(fmt.Errorf("open phone's folder: %w", err), p.abandon())
+		}
+	}
+	p.own = len(p.ops)
+	return p, nil
+}
+
+// openPhone makes a Phone that shows nothing yet.
+func openPhone(ctx context.Context, r *repo.Repository, udid string, opt PhoneOptions) (*Phone, error) {
+	if _, ok := UDID(&repo.Snapshot{Paths: []string{"/" + udid}}); !ok || safeName(udid, "") != udid {
+		return nil, fmt.Errorf("name of the device: %w", fs.ErrInvalid)
+	}
+	p := &Phone{r: r, udid: udid, opt: opt, hash: recordHasher{maphash.MakeSeed()}, now: opt.Now, slots: new(holdings)}
+	if p.now == nil {
+		p.now = time.Now
+	}
+	var err error
+	if p.versions, p.snapshots, err = versions(ctx, r, udid); err != nil {
+		return nil, fmt.Errorf("look for earlier versions: %w", err)
+	}
+	if err := durable.Mkdir(opt.Spool, udid, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, err
+	}
+	if p.dir, err = opt.Spool.OpenRoot(udid); err != nil {
+		return nil, fmt.Errorf("open spool: %w", bare(err))
+	}
+	p.fresh(r.Key())
+	p.w = r.NewWriter(ctx)
+	p.in = newIntake(p.w, r.Cutter(), p.slots)
+	p.since = p.now()
+	return p, nil
+}
+
+// fresh is the state in which a run begins.
+func (p *Phone) fresh(key *crypto.Key) {
+	var run [16]byte
+	_, _ = rand.Read(run[:]) // never fails: it ends the program instead
+	p.journal = &journal{root: p.dir, key: key, run: run}
+	p.spool = &spool{root: p.dir, key: key, run: run, limit: segmentSize}
+	if p.opt.segment > 0 {
+		p.spool.limit = p.opt.segment
+	}
+	p.overlay = overlay{root: newBranch()}
+	p.ops, p.answered, p.folders, p.keys = nil, time.Time{}, nil, nil
+}
+
+// begin shows the last version, or nothing, and notes what the run builds on.
+func (p *Phone) begin(ctx context.Context) error {
+	p.fresh(p.r.Key())
+	if p.parent = newestUsable(p.versions); p.parent == nil {
+		p.why = whyNoParent(p.versions)
+	}
+	b := beginning{repository: p.r.ID(), udid: p.udid, full: p.opt.Full}
+	if p.opt.Full {
+		p.why = "it was asked for"
+	}
+	if p.parent != nil {
+		b.parent = p.parent.Snapshot.Tree
+		if p.opt.WillEncrypt == nil {
+			b.spooled = p.parent.Snapshot.HasTag(TagEncrypted)
+		}
+	}
+	if p.opt.WillEncrypt != nil {
+		b.spooled = *p.opt.WillEncrypt
+	}
+	p.begun = b
+	p.ops = append(p.ops, operation{verb: verbBegin, begin: b})
+	if p.parent == nil || b.full {
+		return nil
+	}
+	return p.show(ctx, p.parent)
+}
+
+func newestUsable(vs []*Version) *Version {
+	for _, v := range vs {
+		if v.usable() {
+			return v
+		}
+	}
+	return nil
+}
+
+func whyNoParent(vs []*Version) string {
+	if len(vs) > 0 {
+		return "no earlier version of this device is complete and unedited"
+	}
+	return "this is the first version of this device"
+}
+
+// resume continues the run that the spool holds, or begins one.
+func (p *Phone) resume(ctx context.Context) error {
+	why, err := p.replay(ctx)
+	if err != nil {
+		return err
+	}
+	if p.resumed && p.opt.Full && !p.begun.full {
+		p.resumed, why = false, "a full backup was asked for"
+	}
+	if p.resumed {
+		return nil
+	}
+	p.dropped = why
+	if err := p.clearSpool(); err != nil {
+		return err
+	}
+	return p.begin(ctx)
+}
+
+// putInfo puts the host's Info.plist where it belongs.
+func (p *Phone) putInfo() error {
+	if len(p.opt.Info) > maxInfo {
+		return fmt.Errorf("keep Info.plist of %d bytes: %w", len(p.opt.Info), fs.ErrInvalid)
+	}
+	made := operation{verb: verbMkdir, a: p.udid}
+	if err := p.apply(&made); err != nil {
+		return err
+	}
+	p.ops = append(p.ops, made)
+	f := storedFile{size: int64(len(p.opt.Info)), modTime: p.now(), place: placeMemory}
+	f.slot = p.slots.add(held{data: p.opt.Info})
+	op := operation{verb: verbPut, a: path.Join(p.udid, ios.InfoName), file: f}
+	if err := p.apply(&op); err != nil {
+		return err
+	}
+	p.ops = append(p.ops, op)
+	return nil
+}
+
+// Why says why the phone is going to send everything; empty when it need not.
+func (p *Phone) Why() string { return p.why }
+
+// Resumed says whether a run that was cut off is continued, and if one was
+// given up instead, why.
+func (p *Phone) Resumed() (bool, string) { return p.resumed, p.dropped }
+
+// Close ends a run that is not complete. What was made durable is kept, and
+// the next OpenPhone goes on from there.
+func (p *Phone) Close() error {
+	if p.closed {
+		return nil
+	}
+	if p.file != nil {
+		p.file.Abort()
+	}
+	var err error
+	if p.in.settle() == nil && p.answered.IsZero() && p.touched() {
+		err = p.checkpoint()
+	}
+	return errors.Join(err, p.abandon())
+}
+
+// touched tells whether there is anything to continue from.
+func (p *Phone) touched() bool { return p.journal.f != nil || len(p.ops) > p.own }
+
+// abandon closes everything and keeps what is on the disk.
+func (p *Phone) abandon() error {
+	p.closed = true
+	p.in.stop()
+	p.ops = nil
+	_ = p.w.Close() // what it did not write is not in the journal
+	err := errors.Join(p.spool.close(), p.journal.close())
+	left := p.dir.Close()
+	return errors.Join(err, left, p.leave())
+}
+
+// leave removes the spool's folder if nothing is in it.
+func (p *Phone) leave() error {
+	_ = p.opt.Spool.Remove(p.udid) // refused while there is something
+	return nil
+}
+
+// Drop ends a run and forgets it. The last version is what the phone sees next.
+func (p *Phone) Drop() error {
+	if p.closed {
+		return nil
+	}
+	if p.file != nil {
+		p.file.Abort()
+	}
+	err := errors.Join(p.spool.close(), p.journal.close(), p.clearSpool())
+	return errors.Join(err, p.abandon())
+}
+
+// clearSpool removes the journal first, without which the segments mean
+// nothing.
+func (p *Phone) clearSpool() error {
+	if err := p.dir.Remove(journalName); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove journal: %w", bare(err))
+	}
+	if err := durable.SyncFolder(p.dir, "."); err != nil {
+		return err
+	}
+	found, err := p.spool.segments()
+	if err != nil {
+		return err
+	}
+	for n := range found {
+		if err := p.dir.Remove(segmentName(n)); err != nil {
+			return fmt.Errorf("remove segment of spool: %w", bare(err))
+		}
+	}
+	return nil
+}

@@ -1,0 +1,121 @@
+package capture
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"russet/ios"
+	"russet/repo"
+)
+
+var answered = time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
+
+// session is a repository and the spool beside it.
+type session struct {
+	r     *repo.Repository
+	spool string
+}
+
+func newSession(t *testing.T) *session {
+	t.Helper()
+	return &session{r: newRepo(t), spool: t.TempDir()}
+}
+
+func (s *scripted) options(spool string) PhoneOptions {
+	s.t.Helper()
+	info, err := os.ReadFile(filepath.Join(s.dir, ios.InfoName))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	encrypted := s.from.opt.Password != ""
+	opt := PhoneOptions{Options: withPassword(simPassword), Spool: openRoot(s.t, spool), Info: info, WillEncrypt: &encrypted}
+	opt.segment = 1 << 20
+	return opt
+}
+
+func openFolder(t *testing.T, se *session, s *scripted) *Phone {
+	t.Helper()
+	p, err := OpenPhone(t.Context(), se.r, s.udid, s.options(se.spool))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// backUp makes a complete run.
+func backUp(t *testing.T, se *session, s *scripted) *Result {
+	t.Helper()
+	p := openFolder(t, se, s)
+	if err := s.run(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	res, err := p.Commit(t.Context(), answered.Add(time.Duration(s.from.d.Generation())*time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.done()
+	if left, err := os.ReadDir(se.spool); err != nil || len(left) > 0 {
+		t.Errorf("the spool still holds %v, %v", left, err)
+	}
+	return res
+}
+
+// gives checks that a snapshot gives back the folder dir.
+func gives(t *testing.T, r *repo.Repository, snap *repo.Snapshot, dir string) {
+	t.Helper()
+	v, err := Open(t.Context(), r, snap)
+	if err != nil {
+		t.Fatal(err)
+	}
+	target := t.TempDir()
+	res, err := v.RestoreFolder(t.Context(), openRoot(t, target), RestoreOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !res.Original || len(res.Failed) > 0 {
+		t.Errorf("restored: %+v, want the original", res)
+	}
+	compare(t, bareState(t, filepath.Join(target, v.UDID)), bareState(t, dir))
+}
+
+func checkRepo(t *testing.T, r *repo.Repository) {
+	t.Helper()
+	if res, err := r.Check(t.Context(), repo.CheckOptions{}); err != nil {
+		t.Errorf("check: %v, %+v", err, res)
+	}
+}
+
+func TestPhoneGenerations(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, encrypted bool) {
+		s, se := newScripted(t, encrypted), newSession(t)
+		res := backUp(t, se, s)
+		if !s.full || res.Summary.Missing != 0 || res.Summary.FilesSealed != 0 || res.Summary.FilesNew != s.sent {
+			t.Errorf("first: full %t, %+v", s.full, res.Summary)
+		}
+		if !res.Snapshot.Time.Equal(answered) || res.Snapshot.Parent != nil {
+			t.Errorf("first: %+v", res.Snapshot)
+		}
+		gives(t, se.r, res.Snapshot, s.dir)
+		all := s.sent
+		for range 4 {
+			before := res
+			s.next()
+			res = backUp(t, se, s)
+			if s.full || s.sent == 0 || s.sent > all/2 {
+				t.Errorf("next: full %t, %d files sent", s.full, s.sent)
+			}
+			if got := res.Summary; got.WhyAll != "" || got.Missing != 0 || got.FilesRead != s.sent ||
+				got.FilesUnmodified == 0 || got.FilesChanged == 0 || got.FilesNew == 0 {
+				t.Errorf("next: %+v, sent %d", got, s.sent)
+			}
+			if p := res.Snapshot.Parent; p == nil || *p != before.Snapshot.ID() {
+				t.Errorf("next: parent %v", p)
+			}
+			gives(t, se.r, res.Snapshot, s.dir)
+		}
+		checkRepo(t, se.r)
+	})
+}

@@ -1,0 +1,402 @@
+package capture
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"slices"
+	"time"
+
+	"russet/ios"
+	"russet/repo"
+)
+
+// Commit makes a snapshot of what the phone has left, after it answered that
+// its backup is complete. From then on the phone is not needed: where Commit is
+// cut off, Drain goes on. The Phone is closed, whatever the outcome, unless the
+// backup is unfinished (ErrUnfinished).
+func (p *Phone) Commit(ctx context.Context, answered time.Time) (*Result, error) {
+	if err := p.ready(ctx); err != nil {
+		return nil, fmt.Errorf("commit backup: %w", err)
+	}
+	if p.file != nil {
+		p.file.Abort()
+	}
+	if err := p.settleTop(); err != nil {
+		return nil, fmt.Errorf("commit backup: %w", err)
+	}
+	p.top = p.topFiles()
+	b, err := ios.Open(topFS{ctx, p})
+	if err != nil {
+		return nil, fmt.Errorf("commit backup: %w", err)
+	}
+	if !b.Finished() {
+		return nil, fmt.Errorf("commit backup: %w", ErrUnfinished)
+	}
+	p.ops = append(p.ops, operation{verb: verbAnswered, at: answered})
+	if err := p.checkpoint(); err != nil {
+		return nil, errors.Join(fmt.Errorf("commit backup: %w", err), p.abandon())
+	}
+	p.answered = answered
+	return p.finish(ctx)
+}
+
+// settleTop makes the files on top readable.
+func (p *Phone) settleTop() error {
+	if err := p.spool.flush(); err != nil {
+		return err
+	}
+	return p.checkpoint()
+}
+
+// Drain finishes a run whose phone has answered, and whose snapshot is missing.
+// It returns nil where there is none. The conditions are those of OpenPhone. A
+// run that cannot be finished is given up, with an error.
+func Drain(ctx context.Context, r *repo.Repository, udid string, opt PhoneOptions) (*Result, error) {
+	res, why, err := drain(ctx, r, udid, opt)
+	if err == nil && why != "" {
+		err = fmt.Errorf("drain spool: the run was given up: %s", why)
+	}
+	return res, err
+}
+
+func drain(ctx context.Context, r *repo.Repository, udid string, opt PhoneOptions) (res *Result, why string, err error) {
+	if _, err := opt.Spool.Lstat(path.Join(udid, journalName)); err != nil {
+		return nil, "", nil // OpenPhone tells
+	}
+	p, err := openPhone(ctx, r, udid, opt)
+	if err != nil {
+		return nil, "", fmt.Errorf("drain spool: %w", err)
+	}
+	if !p.hasAnswered() {
+		return nil, "", p.abandon()
+	}
+	p.fresh(r.Key())
+	if why, err = p.replay(ctx); err != nil {
+		return nil, "", errors.Join(fmt.Errorf("drain spool: %w", err), p.abandon())
+	}
+	if !p.resumed {
+		return nil, why, errors.Join(p.clearSpool(), p.abandon())
+	}
+	res, err = p.finish(ctx)
+	return res, "", err
+}
+
+// hasAnswered looks only for what the journal says of the phone's answer.
+func (p *Phone) hasAnswered() bool {
+	answered := false
+	err := p.journal.read(func(op operation) error {
+		answered = answered || op.verb == verbAnswered
+		return nil
+	})
+	return err == nil && answered
+}
+
+// finish makes the snapshot and clears the spool.
+func (p *Phone) finish(ctx context.Context) (*Result, error) {
+	res, err := p.capture(ctx)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("commit backup: %w", err), p.abandon())
+	}
+	// The snapshot is there. What cannot be removed is found by the next run to
+	// be the same snapshot again.
+	err = errors.Join(p.spool.close(), p.journal.close(), p.clearSpool(), p.abandon())
+	if err != nil {
+		return res, fmt.Errorf("clear spool: %w", err)
+	}
+	return res, nil
+}
+
+func (p *Phone) capture(ctx context.Context) (*Result, error) {
+	if err := p.prepareTop(ctx); err != nil {
+		return nil, err
+	}
+	c := &run{
+		r: p.r, phone: p, fsys: topFS{ctx, p}, opt: p.opt.Options, hash: p.hash, udid: p.udid,
+		answered: p.answered, versions: p.versions, snapshots: p.snapshots, parent: p.parent, w: p.w,
+	}
+	c.start = p.answered
+	var err error
+	if c.b, err = ios.Open(c.fsys); err != nil {
+		return nil, err
+	}
+	c.setPhase("reading the backup's manifest")
+	if c.top, err = readTop(c.fsys); err != nil {
+		return nil, err
+	}
+	if err := c.unlock(ctx); err != nil {
+		return nil, err
+	}
+	c.folder = p.listing(ctx, c.b.Flat())
+	if err := c.survey(ctx); err != nil {
+		return nil, err
+	}
+	c.sum.WhyAll = p.why
+	c.takeReceived()
+	sealed := c.sealedFiles()
+	for _, s := range sealed {
+		c.takeSealed(s)
+	}
+	c.meta = c.newMetadata(sourcePhone)
+	if sealed, err = c.read(ctx, sealed); err != nil {
+		return nil, err
+	}
+	c.setPhase("writing the snapshot")
+	tree, meta, err := c.storeTrees(ctx, sealed)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.w.Flush(ctx); err != nil {
+		return nil, err
+	}
+	return c.commit(ctx, tree, meta)
+}
+
+// listing is the phone's folder as listFolder would give it. The overlay is
+// given up: the phone asks no more.
+func (p *Phone) listing(ctx context.Context, flat bool) *folder {
+	f := &folder{stored: map[fileID]storedFile{}}
+	top := p.overlay.root.dirs[p.udid]
+	p.overlay.root = newBranch()
+	from := &phoneFiles{ctx: ctx, p: p, stored: f.stored, other: map[string]storedFile{}}
+	f.from = from
+	if top == nil {
+		return f
+	}
+	top.walk(".", func(at string, b *branch) {
+		if at != "." && len(b.dirs)+len(b.files)+len(b.ids) == 0 {
+			f.empty = append(f.empty, pathText(at))
+		}
+		for id, st := range b.ids {
+			name := id.String()
+			if at == "." && flat || at == name[:2] && !flat {
+				f.stored[id] = st
+				continue
+			}
+			from.addOther(f, path.Join(at, name), st)
+		}
+		for name, st := range b.files {
+			if at != "." || !slices.Contains(topNames(), name) {
+				from.addOther(f, path.Join(at, name), st)
+			}
+		}
+		b.ids, b.files = nil, nil
+	})
+	slices.SortFunc(f.other, func(a, b otherFile) int { return comparePaths(a.path, b.path) })
+	return f
+}
+
+// phoneFiles opens what listing listed.
+type phoneFiles struct {
+	p      *Phone
+	stored map[fileID]storedFile
+	other  map[string]storedFile
+	ctx    context.Context // of the capture: an opener has none
+}
+
+func (o *phoneFiles) addOther(f *folder, name string, st storedFile) {
+	o.other[name] = st
+	f.other = append(f.other, otherFile{path: name, modTime: st.modTime})
+}
+
+func (o *phoneFiles) open(id fileID) (io.ReadCloser, error) {
+	st, ok := o.stored[id]
+	if !ok {
+		return nil, fs.ErrNotExist
+	}
+	return o.p.reader(o.ctx, id.String(), st)
+}
+
+func (o *phoneFiles) openOther(name string) (io.ReadCloser, error) {
+	st, ok := o.other[name]
+	if !ok {
+		return nil, fs.ErrNotExist
+	}
+	return o.p.reader(o.ctx, path.Base(name), st)
+}
+
+func (o *phoneFiles) close() {}
+
+// takeReceived gives files whose content is in the repository already that
+// content, and counts new and changed ones.
+func (c *run) takeReceived() {
+	sameKeys := c.sameKeys()
+	c.dir.each(func(e *entry) {
+		if e.flag != flagFile || !e.found {
+			return
+		}
+		c.count(e.stored)
+		switch e.stored.place {
+		case placeReceived:
+			h := c.phone.slots.at(e.stored.slot)
+			e.reused = !c.decrypts(e)
+			if e.reused && len(e.digest) > 0 && !e.stored.last && h.sum != digestBegin(e.digest) {
+				e.reused = false // read it, to be sure
+			}
+			e.content = content{h.ids, e.stored.size}
+		case placeOpened:
+			// A drained file is the present record's; one of the last version is if
+			// the record has not changed.
+			h := c.phone.slots.at(e.stored.slot)
+			e.reused = c.decrypts(e) && (!e.stored.last || sameKeys && e.stored.ref == e.hash)
+			e.content = content{h.ids, c.r.ContentSize(h.ids)}
+		}
+	})
+	c.dir.eachDir("", func(at string, d *dir) {
+		if id, ok := c.phone.folders[at]; ok {
+			d.was = &id
+		}
+	})
+}
+
+// sameKeys tells whether equal records mean equal keys in the last version.
+func (c *run) sameKeys() bool {
+	if c.parent == nil || c.parent.Metadata.Keybag == nil {
+		return false
+	}
+	was, err := c.parent.Metadata.Keybag.classKeys()
+	if err != nil {
+		return false
+	}
+	for class, key := range was {
+		if c.keys[class] != key {
+			return false
+		}
+	}
+	return true
+}
+
+// count counts a file for the summary.
+func (c *run) count(st storedFile) {
+	switch {
+	case st.last:
+		c.sum.FilesUnmodified++
+		return
+	case st.replaces:
+		c.sum.FilesChanged++
+	default:
+		c.sum.FilesNew++
+	}
+	c.sum.FilesRead++
+	c.sum.BytesRead += st.size
+}
+
+// takeSealed is takeReceived for a file that is kept as received.
+func (c *run) takeSealed(s *sealedFile) {
+	c.count(s.stored)
+	if s.stored.place == placeReceived {
+		s.reused = true
+		s.content = content{c.phone.slots.at(s.stored.slot).ids, s.stored.size}
+	}
+}
+
+// drain stores what the repository does not have yet, in order of arrival, and
+// removes the spool's segments behind it.
+func (c *run) drain(ctx context.Context, jobs []job, sealed []*sealedFile) ([]*sealedFile, error) {
+	var err error
+	if c.topNodes, err = c.storeTop(ctx, c.meta); err != nil {
+		return nil, fmt.Errorf("read phone's files: %w", err)
+	}
+	c.setPhase("reading what the phone sent")
+	slices.SortFunc(jobs, func(a, b job) int { return cmp.Compare(a.stored().arrival(), b.stored().arrival()) })
+	for len(jobs) > 0 {
+		n, bytes := 0, int64(0)
+		for n < len(jobs) && n < drainFiles && (n == 0 || bytes+jobs[n].size() <= drainBytes) {
+			bytes += jobs[n].size()
+			n++
+		}
+		more, err := c.readJobs(ctx, jobs[:n])
+		if err != nil {
+			return nil, fmt.Errorf("read phone's files: %w", err)
+		}
+		sealed = append(sealed, more...)
+		if err := c.phone.drained(c, jobs[:n], more, jobs[n:]); err != nil {
+			return nil, fmt.Errorf("read phone's files: %w", err)
+		}
+		jobs = jobs[n:]
+	}
+	sortSealed(sealed)
+	return sealed, nil
+}
+
+// drainBytes and drainFiles are what is drained between two checkpoints.
+const (
+	drainBytes = 256 << 20
+	drainFiles = 1 << 14
+)
+
+func (j job) stored() storedFile {
+	if j.e != nil {
+		return j.e.stored
+	}
+	return j.s.stored
+}
+
+// arrival orders files as they lie in the spool; others come first.
+func (f storedFile) arrival() uint64 {
+	if f.place == placeSpool {
+		return f.ref
+	}
+	return 0
+}
+
+// drained notes in the journal what became of spooled files, and removes the
+// segments that neither the files left nor the manifest need.
+func (p *Phone) drained(c *run, done []job, sealed []*sealedFile, left []job) error {
+	note := func(id fileID, st storedFile, got content, where place) {
+		if st.place != placeSpool || got.ids == nil {
+			return
+		}
+		f := storedFile{size: st.size, modTime: st.modTime, place: where}
+		f.slot = p.slots.add(held{ids: got.ids})
+		name := path.Join(p.udid, storedPath(id.String(), c.b.Flat()))
+		p.ops = append(p.ops, operation{verb: verbPut, a: name, file: f})
+	}
+	for _, j := range done {
+		switch {
+		case j.s != nil:
+			note(j.s.id, j.s.stored, j.s.content, placeReceived)
+		case j.e.found && c.decrypts(j.e):
+			note(j.e.id, j.e.stored, j.e.content, placeOpened)
+		case j.e.found:
+			note(j.e.id, j.e.stored, j.e.content, placeReceived)
+		}
+	}
+	for _, s := range sealed {
+		note(s.id, s.stored, s.content, placeReceived)
+	}
+	if err := p.checkpoint(); err != nil {
+		return err
+	}
+	low := p.manifest
+	for _, j := range left {
+		if st := j.stored(); st.place == placeSpool {
+			low = min(low, st.ref)
+			break // they are in order
+		}
+	}
+	return p.spool.removeBelow(low)
+}
+
+// eachDir calls visit for every folder below d, by its path.
+func (d *dir) eachDir(at string, visit func(at string, d *dir)) {
+	visit(at, d)
+	for _, sub := range d.dirs {
+		sub.eachDir(path.Join(at, sub.name), visit)
+	}
+}
+
+func digestBegin(digest []byte) uint64 {
+	if len(digest) < 8 {
+		return 0
+	}
+	var n uint64
+	for _, b := range digest[:8] {
+		n = n<<8 | uint64(b)
+	}
+	return n
+}

@@ -1,0 +1,353 @@
+package capture
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+
+	"russet/device/mb2"
+	"russet/ios"
+)
+
+// ready is what every call of the phone begins with.
+func (p *Phone) ready(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if p.closed || !p.answered.IsZero() {
+		return fmt.Errorf("phone's folder: %w", fs.ErrClosed)
+	}
+	return p.in.failure()
+}
+
+// do applies an operation and notes it for the journal.
+func (p *Phone) do(ctx context.Context, op operation) error {
+	if err := p.ready(ctx); err != nil {
+		return err
+	}
+	if err := p.apply(&op); err != nil {
+		return err
+	}
+	p.ops = append(p.ops, op)
+	return p.checkpointIfDue()
+}
+
+// Mkdir implements mb2.Folder.
+func (p *Phone) Mkdir(ctx context.Context, name string) error {
+	if err := p.ready(ctx); err != nil {
+		return err
+	}
+	if err := p.overlay.mkdir(name); err != nil {
+		return err
+	}
+	p.ops = append(p.ops, operation{verb: verbMkdir, a: name})
+	return p.checkpointIfDue()
+}
+
+// Move implements mb2.Folder.
+func (p *Phone) Move(ctx context.Context, from, to string) error {
+	return p.do(ctx, operation{verb: verbMove, a: from, b: to})
+}
+
+// Remove implements mb2.Folder.
+func (p *Phone) Remove(ctx context.Context, name string) error {
+	return p.do(ctx, operation{verb: verbRemove, a: name})
+}
+
+// Copy implements mb2.Folder. No byte is copied.
+func (p *Phone) Copy(ctx context.Context, from, to string) error {
+	return p.do(ctx, operation{verb: verbCopy, a: from, b: to})
+}
+
+// List implements mb2.Folder.
+func (p *Phone) List(ctx context.Context, name string) ([]mb2.Entry, error) {
+	if err := p.ready(ctx); err != nil {
+		return nil, err
+	}
+	b, err := p.overlay.folder(name)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]mb2.Entry, 0, len(b.dirs)+len(b.files)+len(b.ids))
+	for name := range b.dirs {
+		list = append(list, mb2.Entry{Name: name, Dir: true, ModTime: p.since})
+	}
+	b.each(func(name string, f storedFile) {
+		list = append(list, mb2.Entry{Name: name, Size: f.size, ModTime: f.modTime})
+	})
+	return list, nil
+}
+
+// Open implements mb2.Folder.
+func (p *Phone) Open(ctx context.Context, name string) (io.ReadCloser, error) {
+	if err := p.ready(ctx); err != nil {
+		return nil, err
+	}
+	f, err := p.overlay.file(name)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.readable(f); err != nil {
+		return nil, err
+	}
+	return p.reader(ctx, path.Base(name), f)
+}
+
+// readable makes sure that a file's bytes can be read back.
+func (p *Phone) readable(f storedFile) error {
+	switch {
+	case f.last || f.place == placeMemory:
+		return nil
+	case f.place == placeSpool:
+		return p.spool.flush()
+	}
+	if err := p.in.settle(); err != nil {
+		return err
+	}
+	if p.hasAll(p.slots.at(f.slot)) {
+		return nil
+	}
+	return p.checkpoint()
+}
+
+// reader gives a file's bytes as the phone sent them. name is its last element.
+func (p *Phone) reader(ctx context.Context, name string, f storedFile) (io.ReadCloser, error) {
+	h := p.slots.at(f.slot)
+	switch f.place {
+	case placeMemory:
+		return io.NopCloser(bytes.NewReader(h.data)), nil
+	case placeSpool:
+		s := p.spool.open(f.ref, f.size)
+		return readCloser{io.NewSectionReader(s, 0, f.size), s}, nil
+	}
+	r, err := p.r.NewFileReader(ctx, h.ids)
+	if err != nil {
+		return nil, err
+	}
+	src := io.NewSectionReader(r, 0, r.Size())
+	if f.place == placeReceived {
+		return io.NopCloser(src), nil
+	}
+	key, err := p.key(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return io.NopCloser(ios.NewEncrypter(src, *key)), nil
+}
+
+// readCloser reads from one thing and closes another.
+type readCloser struct {
+	io.Reader
+	io.Closer
+}
+
+// key is that under which the last version stored a file.
+func (p *Phone) key(ctx context.Context, name string) (*ios.Key, error) {
+	var key *ios.Key
+	if name == ios.DatabaseName {
+		var err error
+		if key, err = p.parent.manifestKey(ctx); err != nil {
+			return nil, fmt.Errorf("encrypt manifest: %w", err)
+		}
+	} else {
+		keys, err := p.keys()
+		if err != nil {
+			return nil, fmt.Errorf("encrypt file: %w", err)
+		}
+		key = keys[name]
+	}
+	if key == nil {
+		return nil, errors.New("encrypt file: its key is not known")
+	}
+	return key, nil
+}
+
+// Free implements mb2.Folder.
+func (p *Phone) Free(ctx context.Context) (int64, error) {
+	if err := p.ready(ctx); err != nil {
+		return 0, err
+	}
+	if p.opt.AssumeFree > 0 {
+		return p.opt.AssumeFree, nil
+	}
+	drive, ok := p.r.Backend().(interface {
+		Free(ctx context.Context) (int64, error)
+	})
+	if !ok {
+		return plenty, nil
+	}
+	free, err := drive.Free(ctx)
+	if errors.Is(err, errors.ErrUnsupported) {
+		return plenty, nil
+	}
+	return free, err
+}
+
+// Create implements mb2.Folder.
+func (p *Phone) Create(ctx context.Context, name string) (mb2.File, error) {
+	if err := p.ready(ctx); err != nil {
+		return nil, err
+	}
+	if p.file != nil {
+		return nil, fmt.Errorf("create file: another one is being received: %w", fs.ErrInvalid)
+	}
+	dir, last, err := p.overlay.place(name)
+	if err != nil {
+		return nil, err
+	}
+	if dir.dirs[last] != nil {
+		return nil, mb2.ErrIsDir
+	}
+	f := &incoming{p: p, ctx: ctx, name: name}
+	_, isID := parseFileID(last)
+	f.memory = !isID && last != ios.DatabaseName && last != ios.MBDBName
+	if p.begun.spooled && !f.memory {
+		f.spooled = true
+		p.spool.begin()
+	}
+	p.file = f
+	return f, nil
+}
+
+// incoming is a file that is being received.
+type incoming struct {
+	p    *Phone
+	ctx  context.Context // of Create: a File has none
+	name string
+	size int64
+	done bool
+
+	memory  bool // it stays in memory and travels in the journal, if it is small
+	spooled bool
+	buf     []byte
+	long    *stream // once it is too long for buf
+	slot    uint32  // of long
+}
+
+// Write implements io.Writer.
+func (f *incoming) Write(b []byte) (int, error) {
+	if f.done {
+		return 0, fs.ErrClosed
+	}
+	if err := f.p.ready(f.ctx); err != nil {
+		return 0, err
+	}
+	f.size += int64(len(b))
+	if pr := f.p.opt.Progress; pr != nil {
+		pr.Add(0, int64(len(b)))
+	}
+	switch {
+	case f.spooled:
+		if err := f.p.spool.write(b); err != nil {
+			f.p.in.fail(err)
+			return 0, f.p.in.failure()
+		}
+	case f.long != nil:
+		f.long.write(b)
+	case len(f.buf)+len(b) > wholeFile:
+		f.slot = f.p.slots.add(held{})
+		f.long = f.p.in.stream(f.ctx, f.slot)
+		f.long.write(f.buf)
+		f.long.write(b)
+		f.buf = nil
+	default:
+		f.buf = append(f.buf, b...)
+	}
+	return len(b), nil
+}
+
+// smallFile bounds what travels in the journal, in bytes.
+const smallFile = 64 << 10
+
+// Commit implements mb2.File.
+func (f *incoming) Commit() error {
+	p := f.p
+	if f.done {
+		return fs.ErrClosed
+	}
+	if err := p.ready(f.ctx); err != nil {
+		f.Abort()
+		return err
+	}
+	f.done, p.file = true, nil
+	got := storedFile{size: f.size, modTime: p.now()}
+	switch {
+	case f.spooled:
+		at, err := p.spool.end()
+		if err != nil {
+			p.in.fail(err)
+			return p.in.failure()
+		}
+		got.place, got.ref, got.slot = placeSpool, at, p.slots.add(held{})
+	case f.long != nil:
+		f.long.end(io.EOF)
+		got.slot = f.slot
+	case f.memory && f.size <= smallFile:
+		got.place, got.slot = placeMemory, p.slots.add(held{data: f.buf})
+	default:
+		got.slot = p.slots.add(held{})
+		p.in.whole(f.ctx, f.buf, got.slot)
+	}
+	op := operation{verb: verbPut, a: f.name, file: got}
+	if err := p.apply(&op); err != nil {
+		return err
+	}
+	p.ops = append(p.ops, op)
+	p.bytes += f.size
+	if pr := p.opt.Progress; pr != nil {
+		pr.Add(1, 0)
+	}
+	if path.Base(f.name) == ios.StatusName {
+		return p.checkpoint()
+	}
+	return p.checkpointIfDue()
+}
+
+// Abort implements mb2.File.
+func (f *incoming) Abort() {
+	if f.done {
+		return
+	}
+	f.done, f.p.file = true, nil
+	if f.long != nil {
+		f.long.end(errAborted)
+	}
+}
+
+func (p *Phone) checkpointIfDue() error {
+	if p.bytes < checkpointBytes && len(p.ops) < checkpointOps && p.now().Sub(p.since) < checkpointAge {
+		return nil
+	}
+	return p.checkpoint()
+}
+
+// checkpoint makes all that the phone has done so far durable: first the bytes,
+// last the journal that names them.
+func (p *Phone) checkpoint() error {
+	if err := p.in.settle(); err != nil {
+		return err
+	}
+	err := p.w.Checkpoint()
+	if err == nil {
+		err = p.spool.sync()
+	}
+	if err == nil {
+		var b []byte
+		for i := range p.ops {
+			p.ops[i].held = p.slots.at(p.ops[i].file.slot)
+			b = p.ops[i].append(b)
+		}
+		err = p.journal.append(b)
+	}
+	if err != nil {
+		p.in.fail(fmt.Errorf("make durable: %w", err))
+		return p.in.failure()
+	}
+	clear(p.ops)
+	p.ops, p.bytes, p.since = p.ops[:0], 0, p.now()
+	return nil
+}

@@ -1,0 +1,197 @@
+package capture
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+	"sync"
+
+	"russet/chunk"
+	"russet/ios"
+	"russet/repo"
+)
+
+// show fills the overlay with a version: with what the repository can give
+// back of it, and nothing else. A phone looks at names only and never sends
+// again what is listed.
+func (p *Phone) show(ctx context.Context, v *Version) error {
+	s := &showing{p: p, v: v, ctx: ctx}
+	p.keys = sync.OnceValues(func() (map[string]*ios.Key, error) { return v.fileKeys(ctx) })
+	p.folders = map[string]chunk.ID{}
+	if err := s.top(); err != nil {
+		return s.nothing(err)
+	}
+	if err := s.readRecords(); err != nil {
+		return s.nothing(err)
+	}
+	for _, dir := range v.Metadata.EmptyFolders {
+		if _, err := p.overlay.mkdirAll(path.Join(v.UDID, string(dir))); err != nil {
+			s.missing++
+		}
+	}
+	for _, name := range []string{nameFiles, nameSealed, nameOther} {
+		if err := s.walk(name); err != nil {
+			return err
+		}
+	}
+	if s.missing > 0 {
+		p.why = fmt.Sprintf("the repository lacks %d files of the last version", s.missing)
+	}
+	return nil
+}
+
+// showing is one call of show.
+type showing struct {
+	p       *Phone
+	v       *Version
+	ctx     context.Context
+	records map[fileID]shownRecord // of an encrypted version
+	missing int
+}
+
+// shownRecord is what is kept of a manifest record.
+type shownRecord struct {
+	hash  uint64
+	keyed bool // its file is stored encrypted
+}
+
+// nothing shows an empty folder where err says that the version cannot be read.
+func (s *showing) nothing(err error) error {
+	if s.ctx.Err() != nil || !errors.Is(err, repo.ErrDamaged) && !errors.Is(err, ios.ErrUnreadable) {
+		return fmt.Errorf("read the last version: %w", err)
+	}
+	s.p.overlay = overlay{root: newBranch()}
+	s.p.why = "the last version cannot be read"
+	return nil
+}
+
+// top lists the plists and the manifest, without which there is no version.
+func (s *showing) top() error {
+	for _, t := range s.v.Metadata.Top {
+		n := s.v.tree.Find(t.Name)
+		if n == nil || legalName(t.Name) != nil || strings.Contains(t.Name, "/") {
+			return fmt.Errorf("%w: the version lacks a file on top", repo.ErrDamaged)
+		}
+		h := held{ids: n.Content}
+		if !s.p.hasAll(h) {
+			return fmt.Errorf("%w: the version lacks a file on top", repo.ErrDamaged)
+		}
+		f := storedFile{size: t.Size, modTime: t.ModTime, last: true}
+		if t.Name == ios.DatabaseName && s.v.Metadata.Manifest == ManifestDecrypted {
+			f.place = placeOpened
+		}
+		if err := s.put(t.Name, f, h); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// put lists a file by its path in the backup folder.
+func (s *showing) put(name string, f storedFile, h held) error {
+	dir, err := s.p.overlay.mkdirAll(path.Join(s.v.UDID, path.Dir(name)))
+	if err != nil {
+		return err
+	}
+	if err := s.p.overlay.grow(1); err != nil {
+		return err
+	}
+	f.slot = s.p.slots.add(h)
+	dir.put(path.Base(name), f)
+	return nil
+}
+
+// readRecords notes which files of an encrypted version are stored encrypted.
+func (s *showing) readRecords() error {
+	if s.v.Metadata.Keybag == nil || s.v.subtree(nameFiles) == nil {
+		return nil
+	}
+	recs, done, err := s.v.records(s.ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	s.records = map[fileID]shownRecord{}
+	var f ios.File
+	for rec, err := range recs {
+		if skippable(err) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		id, ok := parseFileID(rec.FileID)
+		if !ok || rec.Flags != flagFile || rec.Parse(&f) != nil {
+			continue
+		}
+		s.records[id] = shownRecord{s.p.hash.sum(&rec), len(f.EncryptionKey) > 0}
+	}
+	return nil
+}
+
+// walk lists what lies below one of the three folders.
+func (s *showing) walk(name string) error {
+	tree := s.v.subtree(name)
+	if tree == nil {
+		return nil
+	}
+	if name == nameFiles {
+		s.p.folders[""] = *tree
+	}
+	err := s.p.r.Walk(s.ctx, *tree, func(at string, n *repo.Node, err error) error {
+		if cerr := s.ctx.Err(); cerr != nil {
+			return cerr
+		}
+		switch {
+		case err != nil || n.CheckName() != nil:
+			s.missing++
+			return repo.ErrSkipDir
+		case n.Type == repo.TypeDir && name == nameFiles && n.Subtree != nil:
+			s.p.folders[at] = *n.Subtree
+		case n.Type == repo.TypeFile:
+			s.file(name, at, n)
+		}
+		return nil
+	})
+	if err != nil && s.ctx.Err() == nil && errors.Is(err, repo.ErrDamaged) {
+		s.missing++
+		return nil
+	}
+	return err
+}
+
+// file lists one file, if its bytes can be had.
+func (s *showing) file(folder, at string, n *repo.Node) {
+	h := held{ids: n.Content}
+	if !s.p.hasAll(h) {
+		s.missing++
+		return
+	}
+	f := storedFile{size: s.p.r.ContentSize(n.Content), modTime: n.ModTime, last: true}
+	name := at
+	switch folder {
+	case nameFiles:
+		f.modTime = n.AccessTime
+		domain, rel, _ := strings.Cut(at, "/")
+		hexID := ios.FileID(domain, rel)
+		name = storedPath(hexID, s.v.Metadata.Flat)
+		id, _ := parseFileID(hexID)
+		if rec, ok := s.records[id]; ok {
+			f.ref = rec.hash
+			if rec.keyed {
+				f.place, f.size = placeOpened, ios.EncryptedSize(f.size)
+			}
+		}
+	case nameSealed:
+		name = storedPath(path.Base(at), s.v.Metadata.Flat)
+		if _, ok := parseFileID(path.Base(at)); !ok {
+			s.missing++
+			return
+		}
+	}
+	if err := s.put(name, f, h); err != nil {
+		s.missing++
+	}
+}
