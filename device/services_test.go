@@ -209,10 +209,13 @@ func TestHeartbeat(t *testing.T) {
 		}})
 		start := time.Now()
 		err := f.open(t).Heartbeat(t.Context())
+		synctest.Wait()
 		if got, want := time.Since(start), 20*time.Second+serviceTimeout; err == nil || got != want || polos != 3 {
 			t.Errorf("got %v after %v and %d answers, want an error after %v and 3", err, got, polos, want)
 		}
+		f = plainFake(t, map[string]func(net.Conn){})
 		f.services["com.apple.mobile.heartbeat"] = func(c net.Conn) { WritePlist(c, map[string]any{"Command": "SleepyTime"}, 1) }
+		f.plain["com.apple.mobile.heartbeat"] = true
 		if err := f.open(t).Heartbeat(t.Context()); !strings.Contains(fmt.Sprint(err), "sleep") {
 			t.Errorf("got %v, want that the phone goes to sleep", err)
 		}
@@ -300,18 +303,16 @@ func TestBackupInfoWithLess(t *testing.T) {
 // After a phone refuses, no error holds a secret.
 func TestErrorsHoldNoSecrets(t *testing.T) {
 	t.Parallel()
-	for _, word := range []string{"InvalidHostID", "PasswordProtected", "EscrowLocked", "Odd"} {
-		for _, request := range []string{"StartSession", "StartService x", "Pair", "Unpair", "GetValue"} {
-			f := newFake(t)
-			f.errors[request] = word
-			p := f.open(t)
-			p.proposal = testPairing().record
-			_, service := p.Service(t.Context(), "x", true)
-			_, facts := p.Facts(t.Context())
-			_, info := p.BackupInfo(t.Context(), time.Now(), "G", true)
-			for _, err := range []error{service, facts, info, p.Pair(t.Context(), time.Now()), p.Unpair(t.Context())} {
-				noSecrets(t, err)
-			}
+	for request, word := range map[string]string{"StartSession": "InvalidHostID", "StartService x": "EscrowLocked", "Pair": "Odd", "GetValue": "PasswordProtected"} {
+		f := newFake(t)
+		f.errors[request] = word
+		p := f.open(t)
+		p.proposal = testPairing().record
+		_, service := p.Service(t.Context(), "x", true)
+		_, facts := p.Facts(t.Context())
+		_, info := p.BackupInfo(t.Context(), time.Now(), "G", true)
+		for _, err := range []error{service, facts, info, p.Pair(t.Context(), time.Now()), p.Unpair(t.Context())} {
+			noSecrets(t, err)
 		}
 	}
 }
