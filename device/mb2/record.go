@@ -109,6 +109,14 @@ func (r *recorder) arguments(l *line, args arguments) {
 	}
 }
 
+// listing notes a status with a listing.
+func (r *recorder) listing(entries int) {
+	if r != nil {
+		code := int64(StatusOK)
+		r.write(line{From: fromHost, Message: "DLMessageStatusResponse", Code: &code, Entries: entries})
+	}
+}
+
 // status notes what the host answered.
 func (r *recorder) status(l *line, args arguments) {
 	code, _ := args.integer(0)
@@ -117,13 +125,11 @@ func (r *recorder) status(l *line, args arguments) {
 	case int64:
 		l.Size = v
 	case map[string]any:
-		if Status(code) != StatusMulti {
-			l.Entries = len(v)
-			break
-		}
-		l.Details = make(map[string]int64, len(v))
 		for name, d := range v {
 			detail, _ := d.(map[string]any)
+			if l.Details == nil {
+				l.Details = map[string]int64{}
+			}
 			l.Details[r.d.name(name)], _ = Integer(detail["DLFileErrorCode"])
 		}
 	}

@@ -18,6 +18,9 @@ type order struct {
 type reply struct {
 	status Status
 	value  any // nil for an empty dictionary
+
+	listing []byte // where it is not nil: the whole message
+	entries int    // in listing
 }
 
 // orders are the messages that a phone may send between a request and its
@@ -86,6 +89,17 @@ func (s *Session) obey(ctx context.Context, name string, args arguments) error {
 
 // answer writes a status.
 func (s *Session) answer(r reply) error {
+	if len(r.listing) > MaxMessage {
+		s.blame(fmt.Errorf("list a folder: %d files are too many for a message", r.entries))
+		r = reply{status: StatusError}
+	}
+	if r.listing != nil {
+		s.rec.listing(r.entries)
+		if err := s.queue(r.listing); err != nil {
+			return err
+		}
+		return s.flush()
+	}
 	value := r.value
 	if value == nil {
 		value = map[string]any{}
@@ -162,17 +176,7 @@ func (s *Session) contentsOfDirectory(ctx context.Context, args arguments) (repl
 	if err != nil {
 		return reply{status: s.status(err)}, nil
 	}
-	listing := make(map[string]any, len(entries))
-	for _, e := range entries {
-		kind := "DLFileTypeRegular"
-		if e.Dir {
-			kind = "DLFileTypeDirectory"
-		}
-		listing[e.Name] = map[string]any{
-			"DLFileType": kind, "DLFileSize": e.Size, "DLFileModificationDate": e.ModTime,
-		}
-	}
-	return reply{value: listing}, nil
+	return reply{listing: encodeListing(entries), entries: len(entries)}, nil
 }
 
 // reading enters the phase in which a phone that reads is.

@@ -67,24 +67,31 @@ const (
 )
 
 var (
-	// plainWord matches what is no more than a term of the protocol.
-	plainWord = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.-]{0,63}$`)
+	// plainWord matches what is no more than a term of the protocol. It has no
+	// digits, so it names no device.
+	plainWord   = regexp.MustCompile(`^[A-Za-z]{1,64}$`)
+	versionText = regexp.MustCompile(`^[0-9]{1,3}\.[0-9]{1,3}$`)
+	uuidText    = regexp.MustCompile(`^[0-9A-F]{8}(-[0-9A-F]{4}){3}-[0-9A-F]{12}$`)
 	// knownName matches the names below a backup that say nothing of its owner.
 	knownName = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{2}|Snapshot|Status\.plist|Info\.plist|Manifest\.(plist|db|mbdb|mbdx))$`)
 )
 
-// parseStatus reads a Status.plist for a transcript, or returns nil. Texts that
-// are no plain words are left out.
+// parseStatus reads a Status.plist for a transcript, or returns nil. Texts of
+// another form than phones write are left out.
 func parseStatus(data []byte) *statusLine {
 	var s statusLine
 	if plist.Unmarshal(data, &s) != nil {
 		return nil
 	}
-	for _, text := range []*string{&s.Version, &s.UUID, &s.BackupState, &s.SnapshotState} {
-		if !plainWord.MatchString(*text) {
+	keep := func(text *string, form *regexp.Regexp) {
+		if !form.MatchString(*text) {
 			*text = ""
 		}
 	}
+	keep(&s.Version, versionText)
+	keep(&s.UUID, uuidText)
+	keep(&s.BackupState, plainWord)
+	keep(&s.SnapshotState, plainWord)
 	if y := s.Date.Year(); y < 1970 || y > 9999 {
 		s.Date = time.Unix(0, 0)
 	}

@@ -48,9 +48,6 @@ func (s *Session) uploadFiles(ctx context.Context, _ arguments) (reply, error) {
 		if unit, err = s.read(MaxName); err != nil {
 			return reply{}, err
 		}
-		if len(unit) == 0 {
-			return reply{}, fmt.Errorf("%w: a file without a name", ErrDesync)
-		}
 		if err := s.receiveFile(ctx, &b, path, string(unit)); err != nil {
 			return reply{}, err
 		}
