@@ -93,7 +93,11 @@ func (b *backup) end(err error) error {
 		if b.m != nil {
 			b.m.Close()
 		}
-		return errors.Join(p.drop(workName, cachedName, storedName), p.remember(func(st *state) { st.Run = nil }))
+		dropped := p.drop(workName, cachedName, storedName)
+		if p.remembered().Run == nil {
+			return dropped
+		}
+		return errors.Join(dropped, p.remember(func(st *state) { st.Run = nil }))
 	}
 	if b.m == nil || !b.started {
 		if b.m != nil {
