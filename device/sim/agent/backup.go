@@ -58,6 +58,7 @@ func (s *session) backup(ctx context.Context, m map[string]any) error {
 	force, _ := options["ForceFullBackup"].(bool)
 	b := &backup{s: s, target: target, force: force, sums: make(map[string][]byte)}
 	err := b.run(ctx)
+	s.report.Full = b.full
 	return errors.Join(err, b.end(err))
 }
 

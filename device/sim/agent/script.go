@@ -69,7 +69,6 @@ type Behaviour struct {
 	DropCache     bool `json:"dropCache"`     // a run that was cut is scanned and sent afresh
 	NoRewrap      bool `json:"noRewrap"`      // a changed password does not change the manifest on the host
 	UnpackedPaths bool `json:"unpackedPaths"` // names on the phone are those of domains and paths
-	CopyOnRestore bool `json:"copyOnRestore"` // the backup is copied on the host unless that is declined
 }
 
 // Answer is a final answer at a point of a run.
