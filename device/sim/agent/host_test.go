@@ -123,6 +123,9 @@ func (h *host) serve(name string, args []any) error {
 	return mb2.WriteMessage(h.conn, msgStatus, answer...)
 }
 
+// valid says whether a name is one below the phone's own folder.
+func valid(name string) bool { return fs.ValidPath(name) && strings.HasPrefix(name, small().UDID) }
+
 func ok(value any) []any { return []any{0, mb2.Text, value} }
 
 func status(err error) []any { return []any{int64(mb2.StatusOf(err)), "failure", map[string]any{}} }
@@ -136,7 +139,7 @@ func result(err error) []any {
 
 func (h *host) carryOut(name string, args []any) ([]any, error) {
 	if strings.HasSuffix(name, "Files") || strings.HasSuffix(name, "Items") || len(args) == 0 {
-	} else if p, isPath := args[0].(string); isPath && !fs.ValidPath(p) {
+	} else if p, isPath := args[0].(string); isPath && !valid(p) {
 		return status(fs.ErrInvalid), nil
 	}
 	switch name {
@@ -170,7 +173,7 @@ func (h *host) multi(names map[string]any, do func(from, to string) error) []any
 	details := map[string]any{}
 	for from, to := range names {
 		err := error(fs.ErrInvalid)
-		if fs.ValidPath(from) && fs.ValidPath(to.(string)) {
+		if valid(from) && valid(to.(string)) {
 			err = do(from, to.(string))
 		}
 		if err != nil {
@@ -240,7 +243,7 @@ func (h *host) receive() ([]any, error) {
 			}
 			if mb2.Code(unit[0]) != mb2.CodeEnd {
 				h.failed++
-			} else if !fs.ValidPath(string(name)) {
+			} else if !valid(string(name)) {
 				failure = fs.ErrInvalid
 			} else {
 				if h.stores != nil {
@@ -259,6 +262,9 @@ func (h *host) sendAll(paths []any) ([]any, error) {
 	for _, v := range paths {
 		p := v.(string)
 		data, err := h.root.read(p)
+		if !valid(p) {
+			err = fs.ErrInvalid
+		}
 		if h.serves != nil {
 			data = h.serves(p, data)
 		}

@@ -227,6 +227,9 @@ func (s *Script) check() error {
 		default:
 			return errors.New("a hostile order is none that exists")
 		}
+		if h.Order == "download" && h.Name == "" {
+			return errors.New("a hostile download has no name: that is how a batch ends")
+		}
 	}
 	return nil
 }
