@@ -58,6 +58,7 @@ func (s *session) backup(ctx context.Context, m map[string]any) error {
 	force, _ := options["ForceFullBackup"].(bool)
 	b := &backup{s: s, target: target, force: force, sums: make(map[string][]byte)}
 	err := b.run(ctx)
+	s.report.Full = b.full
 	return errors.Join(err, b.end(err))
 }
 
@@ -93,7 +94,11 @@ func (b *backup) end(err error) error {
 		if b.m != nil {
 			b.m.Close()
 		}
-		return errors.Join(p.drop(workName, cachedName, storedName), p.remember(func(st *state) { st.Run = nil }))
+		dropped := p.drop(workName, cachedName, storedName)
+		if p.remembered().Run == nil {
+			return dropped
+		}
+		return errors.Join(dropped, p.remember(func(st *state) { st.Run = nil }))
 	}
 	if b.m == nil || !b.started {
 		if b.m != nil {

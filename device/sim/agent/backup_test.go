@@ -2,9 +2,7 @@ package agent
 
 import (
 	"bytes"
-	"context"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"testing"
@@ -58,9 +56,8 @@ func backUp(t *testing.T, p *Phone, h *host) Report {
 
 // meaning is what a backup says: the record of each file, without what differs
 // from one backup to the next, and the plaintext.
-func meaning(t *testing.T, folder, password string) map[string]string {
+func meaning(t *testing.T, fsys fs.FS, password string) map[string]string {
 	t.Helper()
-	fsys := os.DirFS(folder)
 	b, err := ios.Open(fsys)
 	if err != nil {
 		t.Fatal(err)
@@ -141,7 +138,7 @@ func written(t *testing.T, d *sim.Device, password string) map[string]string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return meaning(t, report.Folder, password)
+	return meaning(t, os.DirFS(report.Folder), password)
 }
 
 func same(t *testing.T, got, want map[string]string) {
@@ -170,8 +167,7 @@ func TestFullAndIncremental(t *testing.T) {
 			if err := p.remember(func(s *state) { s.Password = password }); err != nil {
 				t.Fatal(err)
 			}
-			dir := t.TempDir()
-			h := newHost(t, dir)
+			h := newHost()
 			report := backUp(t, p, h)
 			if !report.Full || report.Fallback != "" || report.Kept != 0 || report.Sent == 0 {
 				t.Errorf("got %+v", report)
@@ -183,7 +179,7 @@ func TestFullAndIncremental(t *testing.T) {
 			if counts["DLMessageCreateDirectory"] != 514 || counts["DLContentsOfDirectory"] != 257 {
 				t.Errorf("got %v", counts)
 			}
-			same(t, meaning(t, folderOf(dir, d.Config().UDID), password), written(t, d, password))
+			same(t, meaning(t, h.backup(), password), written(t, d, password))
 			for range 4 {
 				if err := d.Next(t.Context()); err != nil {
 					t.Fatal(err)
@@ -192,7 +188,7 @@ func TestFullAndIncremental(t *testing.T) {
 				if report.Full || report.Fallback != "" || report.Kept == 0 || report.Sent == 0 {
 					t.Errorf("got %+v", report)
 				}
-				same(t, meaning(t, folderOf(dir, d.Config().UDID), password), written(t, d, password))
+				same(t, meaning(t, h.backup(), password), written(t, d, password))
 			}
 		})
 	}
@@ -202,7 +198,7 @@ func TestNothingChanged(t *testing.T) {
 	t.Parallel()
 	d := newDevice(t, small())
 	p := openPhone(t, d, Options{})
-	h := newHost(t, t.TempDir())
+	h := newHost()
 	backUp(t, p, h)
 	if report := backUp(t, p, h); report.Full || report.Sent != 0 || report.Removed != 0 {
 		t.Errorf("got %+v", report)
@@ -228,8 +224,7 @@ func TestFolderContents(t *testing.T) {
 	put("Library/b.txt", "two", 1_700_000_000)
 	put("empty", "", 1_700_000_000)
 	p := openPhone(t, c, Options{Now: time.Now})
-	dir := t.TempDir()
-	h := newHost(t, dir)
+	h := newHost()
 	if r := backUp(t, p, h); r.Sent != 3 {
 		t.Errorf("got %+v", r)
 	}
@@ -240,34 +235,8 @@ func TestFolderContents(t *testing.T) {
 	if r := backUp(t, p, h); r.Sent != 1 || r.Removed != 1 || r.Full {
 		t.Errorf("got %+v", r)
 	}
-	said := meaning(t, folderOf(dir, small().UDID), "")
+	said := meaning(t, h.backup(), "")
 	if got := said["HomeDomain-a.txt"]; !bytes.Contains([]byte(got), []byte(`"changed"`)) || len(said) != 4 {
 		t.Errorf("got %v", said)
 	}
-}
-
-// readAll returns the plaintext of all regular files.
-func readAll(t *testing.T, ctx context.Context, c Contents) map[string]string {
-	t.Helper()
-	files := map[string]string{}
-	for f, err := range c.Scan(ctx) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		text := f.Target
-		if f.Regular() {
-			r, err := c.Open(f)
-			if err != nil {
-				t.Fatal(err)
-			}
-			data, err := io.ReadAll(r)
-			r.Close()
-			if err != nil {
-				t.Fatal(err)
-			}
-			text = string(data)
-		}
-		files[f.Domain+"-"+f.RelativePath] = text
-	}
-	return files
 }

@@ -207,7 +207,6 @@ func (b *backup) finish(context.Context) error {
 	if err := b.s.phase(PhaseFinished); err != nil {
 		return err
 	}
-	b.s.report.Full = b.full
 	if b.moved != "" {
 		return b.removeItems([]string{b.moved}, 98)
 	}

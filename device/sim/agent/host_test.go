@@ -7,19 +7,15 @@ import (
 	"io"
 	"io/fs"
 	"net"
-	"os"
 	"path"
-	"path/filepath"
 	"strings"
-	"testing"
 
 	"russet/device/mb2"
 )
 
-// host is the reference host: a plain directory. Its fields break it.
+// host is the reference host: a folder. Its fields break it.
 type host struct {
-	t    *testing.T
-	root *os.Root
+	root *tree
 	conn net.Conn
 
 	version  int   // of DeviceLink, 300 unless set
@@ -41,14 +37,8 @@ type host struct {
 	failed  int      // files that the phone ended with an error
 }
 
-func newHost(t *testing.T, dir string) *host {
-	t.Helper()
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { root.Close() })
-	return &host{t: t, root: root, version: 300, free: 1 << 40, unit: mb2.DataSize}
+func newHost() *host {
+	return &host{root: newTree(), version: 300, free: 1 << 40, unit: mb2.DataSize}
 }
 
 // final is the final answer of a phone.
@@ -133,6 +123,9 @@ func (h *host) serve(name string, args []any) error {
 	return mb2.WriteMessage(h.conn, msgStatus, answer...)
 }
 
+// valid says whether a name is one below the phone's own folder.
+func valid(name string) bool { return fs.ValidPath(name) && strings.HasPrefix(name, small().UDID) }
+
 func ok(value any) []any { return []any{0, mb2.Text, value} }
 
 func status(err error) []any { return []any{int64(mb2.StatusOf(err)), "failure", map[string]any{}} }
@@ -146,12 +139,12 @@ func result(err error) []any {
 
 func (h *host) carryOut(name string, args []any) ([]any, error) {
 	if strings.HasSuffix(name, "Files") || strings.HasSuffix(name, "Items") || len(args) == 0 {
-	} else if p, isPath := args[0].(string); isPath && !fs.ValidPath(p) {
+	} else if p, isPath := args[0].(string); isPath && !valid(p) {
 		return status(fs.ErrInvalid), nil
 	}
 	switch name {
 	case "DLMessageCreateDirectory":
-		return result(h.root.Mkdir(args[0].(string), 0o755)), nil
+		return result(h.root.mkdir(args[0].(string))), nil
 	case "DLContentsOfDirectory":
 		return h.list(args[0].(string)), nil
 	case "DLMessageGetFreeDiskSpace":
@@ -159,18 +152,13 @@ func (h *host) carryOut(name string, args []any) ([]any, error) {
 	case "DLMessagePurgeDiskSpace":
 		return ok(int64(0)), nil
 	case "DLMessageMoveItems", "DLMessageMoveFiles":
-		return h.multi(args[0].(map[string]any), func(from, to string) error { return h.root.Rename(from, to) }), nil
+		return h.multi(args[0].(map[string]any), h.root.move), nil
 	case "DLMessageRemoveItems", "DLMessageRemoveFiles":
 		names := map[string]any{}
 		for _, p := range args[0].([]any) {
 			names[p.(string)] = p
 		}
-		return h.multi(names, func(p, _ string) error {
-			if _, err := h.root.Lstat(p); err != nil {
-				return err
-			}
-			return h.root.RemoveAll(p)
-		}), nil
+		return h.multi(names, func(p, _ string) error { return h.root.remove(p) }), nil
 	case "DLMessageCopyItem":
 		return result(h.copyItem(args[0].(string), args[1].(string))), nil
 	case "DLMessageUploadFiles":
@@ -185,7 +173,7 @@ func (h *host) multi(names map[string]any, do func(from, to string) error) []any
 	details := map[string]any{}
 	for from, to := range names {
 		err := error(fs.ErrInvalid)
-		if fs.ValidPath(from) && fs.ValidPath(to.(string)) {
+		if valid(from) && valid(to.(string)) {
 			err = do(from, to.(string))
 		}
 		if err != nil {
@@ -199,35 +187,30 @@ func (h *host) multi(names map[string]any, do func(from, to string) error) []any
 }
 
 func (h *host) copyItem(from, to string) error {
-	return fs.WalkDir(h.root.FS(), from, func(name string, e fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		dst := to + strings.TrimPrefix(name, from)
-		if e.IsDir() {
-			return h.root.Mkdir(dst, 0o755)
-		}
-		data, err := h.root.ReadFile(name)
-		return errors.Join(err, h.root.WriteFile(dst, data, 0o644))
-	})
+	src, err := h.root.at(from)
+	if err != nil {
+		return err
+	}
+	p, err := h.root.parent(to)
+	if err != nil {
+		return err
+	}
+	p.dir[path.Base(to)] = src.clone()
+	return nil
 }
 
 func (h *host) list(dir string) []any {
-	entries, err := fs.ReadDir(h.root.FS(), dir)
+	f, err := h.root.at(dir)
 	if err != nil {
 		return status(err)
 	}
 	names := map[string]any{}
-	for _, e := range entries {
-		info, err := e.Info()
-		if err != nil {
-			return status(err)
-		}
+	for name, e := range f.dir {
 		kind := "DLFileTypeRegular"
-		if e.IsDir() {
+		if e.dir != nil {
 			kind = "DLFileTypeDirectory"
 		}
-		names[e.Name()] = map[string]any{"DLFileType": kind, "DLFileSize": info.Size(), "DLFileModificationDate": info.ModTime().UTC()}
+		names[name] = map[string]any{"DLFileType": kind, "DLFileSize": len(e.data), "DLFileModificationDate": treeTime()}
 	}
 	if h.listing != nil {
 		names = h.listing(dir, names)
@@ -260,13 +243,13 @@ func (h *host) receive() ([]any, error) {
 			}
 			if mb2.Code(unit[0]) != mb2.CodeEnd {
 				h.failed++
-			} else if !fs.ValidPath(string(name)) {
+			} else if !valid(string(name)) {
 				failure = fs.ErrInvalid
 			} else {
 				if h.stores != nil {
 					data = h.stores(string(name), data)
 				}
-				failure = errors.Join(failure, h.root.WriteFile(string(name), data, 0o644))
+				failure = errors.Join(failure, h.root.write(string(name), data))
 			}
 			break
 		}
@@ -278,8 +261,8 @@ func (h *host) sendAll(paths []any) ([]any, error) {
 	details := map[string]any{}
 	for _, v := range paths {
 		p := v.(string)
-		data, err := h.root.ReadFile(p)
-		if !fs.ValidPath(p) {
+		data, err := h.root.read(p)
+		if !valid(p) {
 			err = fs.ErrInvalid
 		}
 		if h.serves != nil {
@@ -317,7 +300,7 @@ func (h *host) sendAll(paths []any) ([]any, error) {
 	return ok(map[string]any{}), nil
 }
 
-// session lets a host and a phone speak to each other.
+// speak lets a host and a phone speak to each other.
 func speak(ctx context.Context, p *Phone, h *host, request map[string]any) (final, Report, error) {
 	ours, theirs := net.Pipe()
 	type served struct {
@@ -341,23 +324,6 @@ func backupRequest(udid string) map[string]any {
 	return map[string]any{"MessageName": "Backup", "TargetIdentifier": udid}
 }
 
-// folderOf is the backup in the host's directory.
-func folderOf(dir, udid string) string { return filepath.Join(dir, udid) }
-
-// tree returns all files of a folder by their paths.
-func tree(t *testing.T, dir string) map[string]string {
-	t.Helper()
-	files := map[string]string{}
-	err := fs.WalkDir(os.DirFS(dir), ".", func(name string, e fs.DirEntry, err error) error {
-		if err != nil || e.IsDir() {
-			return err
-		}
-		data, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(name)))
-		files[path.Clean(name)] = string(data)
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return files
-}
+// backup is the backup that the host has, which is that of the one phone of all
+// tests.
+func (h *host) backup() fs.FS { return h.root.fsys(small().UDID) }

@@ -69,7 +69,6 @@ type Behaviour struct {
 	DropCache     bool `json:"dropCache"`     // a run that was cut is scanned and sent afresh
 	NoRewrap      bool `json:"noRewrap"`      // a changed password does not change the manifest on the host
 	UnpackedPaths bool `json:"unpackedPaths"` // names on the phone are those of domains and paths
-	CopyOnRestore bool `json:"copyOnRestore"` // the backup is copied on the host unless that is declined
 }
 
 // Answer is a final answer at a point of a run.
@@ -227,6 +226,9 @@ func (s *Script) check() error {
 		case "upload", "mkdir", "move", "remove", "download", "list", "copy":
 		default:
 			return errors.New("a hostile order is none that exists")
+		}
+		if h.Order == "download" && h.Name == "" {
+			return errors.New("a hostile download has no name: that is how a batch ends")
 		}
 	}
 	return nil

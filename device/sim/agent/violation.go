@@ -67,7 +67,6 @@ const (
 	codeRead     = 103 // the host cannot read
 	codeWrite    = 104 // the host cannot write, or a file of the phone could not be read
 	codeHostFull = 105
-	codeFull     = 106 // the phone is full
 	codeVersion  = 203
 	codeNothing  = 204
 	codeCorrupt  = 205
