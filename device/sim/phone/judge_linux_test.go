@@ -40,6 +40,17 @@ func (g judge) good(t *testing.T, name string, args ...string) string {
 	return out
 }
 
+// newJudge makes a phone and a judge that is paired with it already: making
+// keys is dear.
+func newJudge(t *testing.T, state string, opts Options) (*Phone, judge, *journal) {
+	t.Helper()
+	p, j := newPhone(t, state, opts)
+	h := newHost(t, serve(t, p), p)
+	h.lockdown(t, 1).pair(t)
+	h.save(t, p)
+	return p, judge{h.address}, j
+}
+
 func TestLibimobiledevice(t *testing.T) {
 	t.Parallel()
 	p, j := newPhone(t, t.TempDir(), Options{})
@@ -62,9 +73,7 @@ func TestLibimobiledevice(t *testing.T) {
 // An older phone answers what newer ones do not any more.
 func TestIdevicediagnostics(t *testing.T) {
 	t.Parallel()
-	p, j := newPhone(t, t.TempDir(), Options{ProductVersion: "16.7"})
-	g := judge{serve(t, p)}
-	g.good(t, "idevicepair", "pair")
+	_, g, j := newJudge(t, t.TempDir(), Options{ProductVersion: "16.7"})
 	wants(t, g.good(t, "idevicediagnostics", "mobilegestalt", "ProductType"), "iPhone14,5")
 	wants(t, g.good(t, "idevicediagnostics", "diagnostics", "GasGauge"), "CycleCount")
 	j.clean(t)
@@ -90,18 +99,14 @@ func TestIdevicepairRefusals(t *testing.T) {
 		}
 		wants(t, out, c.want)
 	}
-	p.SetPairing(Pairing{})
-	wants(t, g.good(t, "idevicepair", "pair"), "SUCCESS")
 	j.clean(t)
 }
 
 // By network libimobiledevice dials the phone itself, at every port.
 func TestIdeviceNetwork(t *testing.T) {
 	t.Parallel()
-	p, j := newPhone(t, t.TempDir(), Options{Network: loopback(3)})
-	g := judge{serve(t, p)}
+	p, g, j := newJudge(t, t.TempDir(), Options{Network: loopback(3)})
 	wants(t, g.good(t, "idevice_id", "-n"), p.UDID())
-	g.good(t, "idevicepair", "pair")
 	wants(t, g.good(t, "ideviceinfo", "-n", "-k", "ProductVersion"), "18.1")
 	wants(t, g.good(t, "idevicediagnostics", "-n", "mobilegestalt", "ProductType"), "MobileGestaltDeprecated")
 	j.clean(t)
@@ -141,9 +146,7 @@ func (g judge) mount(t *testing.T, args ...string) string {
 func TestIfuse(t *testing.T) {
 	t.Parallel()
 	state := t.TempDir()
-	p, j := newPhone(t, state, Options{})
-	g := judge{serve(t, p)}
-	g.good(t, "idevicepair", "pair")
+	_, g, j := newJudge(t, state, Options{})
 	wants(t, g.good(t, "ifuse", "--list-apps"), "org.example.notes")
 
 	const big = 3_000_000
