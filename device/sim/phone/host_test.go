@@ -5,6 +5,8 @@ import (
 	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
+	"maps"
 	"math/big"
 	"net"
 	"sync"
@@ -53,16 +55,16 @@ func newHost(t *testing.T, address string, p *Phone) *host {
 		}
 		return b
 	}
+	h := &host{address: address}
+	buid, _ := ask(t, h.muxer(t), map[string]any{"MessageType": "ReadBUID"})["BUID"].(string)
 	root, own := issue(&key.PublicKey, true), issue(&key.PublicKey, false)
-	return &host{
-		address: address,
-		record: map[string]any{
-			"RootCertificate": pemOf(root), "HostCertificate": pemOf(own), "DeviceCertificate": pemOf(issue(&p.key.PublicKey, false)),
-			"HostID": "6E1F9A60-0000-4000-8000-000000000001", "SystemBUID": "6E1F9A60-0000-4000-8000-000000000002",
-		},
-		root: tls.Certificate{Certificate: [][]byte{root}, PrivateKey: key},
-		own:  tls.Certificate{Certificate: [][]byte{own}, PrivateKey: key},
+	h.record = map[string]any{
+		"RootCertificate": pemOf(root), "HostCertificate": pemOf(own), "DeviceCertificate": pemOf(issue(&p.key.PublicKey, false)),
+		"HostID": "6E1F9A60-0000-4000-8000-000000000001", "SystemBUID": buid,
 	}
+	h.root = tls.Certificate{Certificate: [][]byte{root}, PrivateKey: key}
+	h.own = tls.Certificate{Certificate: [][]byte{own}, PrivateKey: key}
+	return h
 }
 
 // muxer connects to the muxer.
@@ -183,6 +185,23 @@ func client(raw net.Conn, cert tls.Certificate) (*tls.Conn, error) {
 		return &cert, nil
 	}})
 	return conn, conn.Handshake()
+}
+
+// save keeps the pair record at the muxer, as programs of others need it.
+func (h *host) save(t *testing.T, p *Phone) {
+	t.Helper()
+	record := maps.Clone(h.record)
+	private := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(hostKey())})
+	record["RootPrivateKey"], record["HostPrivateKey"] = private, private
+	record["EscrowBag"], record["WiFiMACAddress"] = h.escrow, p.text("WiFiAddress")
+	b, err := plist.Marshal(record, plist.XML)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn := h.muxer(t)
+	if a := ask(t, conn, map[string]any{"MessageType": "SavePairRecord", "PairRecordID": p.UDID(), "PairRecordData": b}); a["Number"] != uint64(0) {
+		t.Fatalf("SavePairRecord: %v", a)
+	}
 }
 
 // session pairs and opens a session.

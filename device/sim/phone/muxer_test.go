@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"os"
 	"runtime"
 	"testing"
 
@@ -148,7 +147,7 @@ func TestNetwork(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("not here: one loopback address only")
 	}
-	addr := netip.AddrFrom4([4]byte{127, 0, byte(os.Getpid() >> 8), byte(os.Getpid()) | 2})
+	addr := loopback(2)
 	_, h, _ := newRig(t, Options{Network: addr})
 	conn := h.muxer(t)
 	list := ask(t, conn, map[string]any{"MessageType": "ListDevices"})["DeviceList"].([]any)

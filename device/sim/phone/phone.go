@@ -44,7 +44,6 @@ func New(state string, opts Options) (*Phone, error) {
 		return nil, fmt.Errorf("open the phone's state: %w", err)
 	}
 	p := &Phone{opts: opts, root: root, pairing: opts.Pairing, lock: opts.Lock, observers: map[*observer]struct{}{}}
-	p.locks.held = map[string]map[*openFile]bool{}
 	if p.opts.Now == nil {
 		p.opts.Now = time.Now
 	}

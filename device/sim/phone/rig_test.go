@@ -8,6 +8,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -94,6 +95,13 @@ func background(t *testing.T, serve func(context.Context, ...net.Listener) error
 	if err != nil {
 		t.Fatal(err)
 	}
+	serveAt(t, serve, l)
+	return l.Addr().String()
+}
+
+// serveAt runs a Serve at a listener until the test ends.
+func serveAt(t *testing.T, serve func(context.Context, ...net.Listener) error, l net.Listener) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	done := make(chan error, 1)
 	go func() { done <- serve(ctx, l) }()
@@ -103,7 +111,11 @@ func background(t *testing.T, serve func(context.Context, ...net.Listener) error
 			t.Errorf("Serve: %v", err)
 		}
 	})
-	return l.Addr().String()
+}
+
+// loopback is an address that no other process is likely to use.
+func loopback(n byte) netip.Addr {
+	return netip.AddrFrom4([4]byte{127, byte(os.Getpid() >> 8), byte(os.Getpid()), n})
 }
 
 // wants fails the test where a text lacks one of the words.

@@ -26,6 +26,20 @@ const (
 // service returns who speaks as the service of a name, or nil.
 func (p *Phone) service(name string) func(context.Context, net.Conn) error {
 	switch name {
+	case afcService:
+		return p.serveAFC
+	case houseArrest:
+		return p.serveDocuments
+	case installationProxy:
+		return p.serveApps
+	case springboard:
+		return p.serveSpringboard
+	case diagnostics:
+		return p.serveDiagnostics
+	case heartbeat:
+		return p.serveHeartbeat
+	case assertions:
+		return p.serveAssertions
 	case notifications, openNotifications:
 		return func(ctx context.Context, conn net.Conn) error { return p.serveNotifications(ctx, name, conn) }
 	case backupService:
