@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -17,7 +18,7 @@ type progress struct {
 }
 
 // String is the whole state for people and tests, without rate and time.
-func (g progress) String() string { return strings.Join(g.parts(), "  ") }
+func (g progress) String() string { return g.words().String() }
 
 // fraction says how much is done, of 1; ok is false while totals are unknown.
 func (g progress) fraction() (f float64, ok bool) {
@@ -34,18 +35,28 @@ func (g progress) fraction() (f float64, ok bool) {
 	return min(f, 1), true
 }
 
-func (g progress) parts() []string {
-	var parts []string
+// words are the parts of a progress line; what is not known is empty.
+type words struct{ percent, files, bytes, rate, left, phase, current string }
+
+// String joins what is there, in the order in which it is shown.
+func (w words) String() string {
+	doing := strings.TrimSuffix(w.phase+": "+w.current, ": ")
+	parts := []string{w.percent, w.files, w.bytes, w.rate, w.left, doing}
+	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), "  ")
+}
+
+func (g progress) words() words {
+	var w words
 	if f, ok := g.fraction(); ok {
-		parts = append(parts, fmt.Sprintf("%3d %%", int(100*f)))
+		w.percent = fmt.Sprintf("%3d %%", int(100*f))
 	}
 	if g.FilesDone > 0 || g.FilesTotal > 0 {
-		parts = append(parts, share(count(g.FilesDone), count(g.FilesTotal), g.FilesTotal)+" files")
+		w.files = share(count(g.FilesDone), count(g.FilesTotal), g.FilesTotal) + " files"
 	}
 	if g.BytesDone > 0 || g.BytesTotal > 0 {
-		parts = append(parts, share(size(g.BytesDone), size(g.BytesTotal), g.BytesTotal))
+		w.bytes = share(size(g.BytesDone), size(g.BytesTotal), g.BytesTotal)
 	}
-	return parts
+	return w
 }
 
 // share is "done/total", or "done" while the total is unknown.
@@ -171,26 +182,37 @@ func (r *reporter) pace(now time.Time, g progress) (rate float64, left time.Dura
 	return max(rate, 0), left
 }
 
-// line is a state in words.
-func (r *reporter) line(now time.Time, g progress) string {
+// line is a state in words, of which those that people miss least are left out
+// where the width does not hold all; 0 holds all.
+func (r *reporter) line(now time.Time, g progress, width int) string {
 	rate, left := r.pace(now, g)
-	parts := g.parts()
+	said := g.words()
 	if rate > 0 {
-		parts = append(parts, size(int64(rate))+"/s")
+		said.rate = size(int64(rate)) + "/s"
 	}
 	if left > 0 {
-		parts = append(parts, duration(left)+" left")
+		said.left = duration(left) + " left"
 	}
-	if g.Phase != "" {
-		parts = append(parts, strings.TrimSuffix(g.Phase+": "+visible(g.Current), ": "))
+	said.phase, said.current = g.Phase, visible(g.Current)
+	line := said.String()
+	for _, least := range []*string{&said.current, &said.files, &said.rate, &said.bytes, &said.phase} {
+		if width <= 0 || columns(line) <= width {
+			break
+		}
+		*least = ""
+		if fewer := said.String(); fewer != "" {
+			line = fewer
+		}
 	}
-	return strings.Join(parts, "  ")
+	return line
 }
 
-func (r *reporter) draw(now time.Time, g progress) { r.p.console.show(r.line(now, g)) }
+func (r *reporter) draw(now time.Time, g progress) {
+	r.p.console.show(r.line(now, g, r.p.console.width()-1)) // which leaves the last column free, as show does
+}
 
 func (r *reporter) log(now time.Time, g progress) {
-	r.p.console.print("russet: " + duration(now.Sub(r.start)) + "  " + r.line(now, g))
+	r.p.console.print("russet: " + duration(now.Sub(r.start)) + "  " + r.line(now, g, 0))
 }
 
 func (r *reporter) emit(now time.Time, g progress) {

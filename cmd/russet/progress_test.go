@@ -84,7 +84,7 @@ func TestProgressOnTerminal(t *testing.T) {
 		}
 	}
 	last := writes[len(writes)-2]
-	if want := "\r 19 %  199/1,000 files  19.9 MiB/100.0 MiB  1.0 MiB/s  1:2…\r"; last != want {
+	if want := "\r 19 %  19.9 MiB/100.0 MiB  1.0 MiB/s  1:20 left  store\r"; last != want {
 		t.Errorf("the last status is %q, want %q", last, want)
 	}
 	if end := writes[len(writes)-1]; strings.Trim(end, "\r ") != "" || len(end) < 40 {
@@ -171,5 +171,33 @@ func TestProgressString(t *testing.T) {
 		if got := c.g.String(); got != c.want {
 			t.Errorf("%+v: got %q, want %q", c.g, got, c.want)
 		}
+	}
+}
+
+// TestProgressFits: on a narrow terminal the time that is left is seen, not cut.
+func TestProgressFits(t *testing.T) {
+	t.Parallel()
+	g := progress{Phase: "store", FilesDone: 9, FilesTotal: 90, BytesDone: 10 << 20, BytesTotal: 100 << 20, Current: "name"}
+	start := time.Unix(0, 0)
+	for _, c := range []struct {
+		width int
+		want  string
+	}{
+		{0, " 10 %  9/90 files  10.0 MiB/100.0 MiB  1.0 MiB/s  1:30 left  store: name"},
+		{69, " 10 %  9/90 files  10.0 MiB/100.0 MiB  1.0 MiB/s  1:30 left  store"},
+		{54, " 10 %  10.0 MiB/100.0 MiB  1.0 MiB/s  1:30 left  store"},
+		{53, " 10 %  10.0 MiB/100.0 MiB  1:30 left  store"},
+		{39, " 10 %  1:30 left  store"},
+		{16, " 10 %  1:30 left"},
+		{3, " 10 %  1:30 left"}, // show cuts it
+	} {
+		r := &reporter{phase: g.Phase, samples: []sample{{at: start}}}
+		if got := r.line(start.Add(10*time.Second), g, c.width); got != c.want {
+			t.Errorf("in %d columns: got %q, want %q", c.width, got, c.want)
+		}
+	}
+	r := &reporter{}
+	if got, want := r.line(start, progress{Phase: "listing the folder"}, 9), "listing the folder"; got != want {
+		t.Errorf("a phase alone: got %q, want %q", got, want)
 	}
 }
