@@ -15,6 +15,7 @@ import (
 
 	"russet/backend"
 	"russet/capture"
+	"russet/device"
 	"russet/ios"
 	"russet/repo"
 )
@@ -23,45 +24,102 @@ func (p *program) backupVerb() *cli.Command {
 	return &cli.Command{
 		Name:      "backup",
 		Category:  groupKeep,
-		Usage:     "keep the phone backups that lie on this computer",
+		Usage:     "keep the phones that are connected, or the backups that lie on this computer",
 		ArgsUsage: "[FOLDER…]",
 		UsageText: "russet backup -r /media/drive/repo\n" +
-			"russet backup -r /media/drive/repo ~/Backups --backup-password-file phone.txt\n" +
+			"russet backup -r /media/drive/repo --device 00008020 --backup-password-file phone.txt\n" +
+			"russet backup -r /media/drive/repo ~/Backups\n" +
 			"russet backup -r /media/drive/repo FOLDER --incomplete",
-		Description: "Keeps every backup folder found in the given folders or below them as a snapshot, oldest\n" +
-			"first, so that archived ones (UDID-date) become older snapshots of the same phone. Without\n" +
-			"a folder it looks where Finder, iTunes and Apple Devices put theirs. Only what changed since\n" +
-			"the last snapshot is read and stored; a backup that is kept already is not kept twice.\n" +
+		Description: "Without a folder it backs up the phones that are connected, straight into the repository:\n" +
+			"nothing else is written, but for the content of an encrypted backup, which waits beside the\n" +
+			"repository until its manifest has come. The phone must be unlocked, trust this computer, and\n" +
+			"have its passcode entered, at every backup since iOS 16.1. It may be silent for minutes while\n" +
+			"it prepares. A backup that is cut off leaves everything that was kept as it was, and the next\n" +
+			"one goes on from there. Where no phone is connected, the usual folders are looked through.\n" +
+			"\n" +
+			"Every backup folder found in the given folders or below them is kept as a snapshot, oldest\n" +
+			"first, so that archived ones (UDID-date) become older snapshots of the same phone. The usual\n" +
+			"folders are those of Finder, iTunes and Apple Devices. Only what changed since the last\n" +
+			"snapshot is read and stored; a backup that is kept already is not kept twice.\n" +
 			"\n" +
 			"An encrypted backup is opened with the phone's backup password, the one that Finder or\n" +
 			"iTunes asked for when encryption was turned on; it is asked for once, and not again for\n" +
 			"later backups of the phone. While it is not known, the backup is kept sealed: it can be\n" +
 			"restored to a phone, but not looked into, and it does not share space with others.",
 		Flags: append([]cli.Flag{
-			&cli.BoolFlag{Name: "incomplete", Usage: "keep backups that were cut off, too, with a tag that says so"},
-			&cli.BoolFlag{Name: "force", Usage: "read all files, also those that did not change, and what is stored of them; store again what is damaged"},
+			&cli.StringFlag{Name: "device", Usage: "the phone whose `UDID` begins so, and no folder"},
+			&cli.BoolFlag{Name: "full", Usage: "have the phone send everything, as if there were no snapshot"},
+			&cli.StringFlag{Name: "spool", Usage: "keep what waits for an encrypted backup's manifest in `DIR`, not beside the repository"},
+			&cli.StringFlag{Name: "record", Usage: "write what the phone and we say, without any content or names, to `FILE`"},
+			&cli.BoolFlag{Name: "no-sync-lock", Usage: "do not wait for other programs that sync with the phone"},
+			&cli.BoolFlag{Name: "incomplete", Usage: "keep backup folders that were cut off, too, with a tag that says so"},
+			&cli.BoolFlag{Name: "force", Usage: "read all files of a folder, also those that did not change, and what is stored of them; store again what is damaged"},
+			muxFlag(),
 		}, phoneFlags()...),
 		Action: func(c *cli.Context) error {
 			passwords, err := p.newPhonePasswords(c)
 			if err != nil {
 				return err
 			}
-			found, err := p.findBackups(c.Context, c.Args().Slice())
-			if err != nil {
-				return err
-			}
-			return p.withRepository(c, lockShared, func(ctx context.Context, r *repo.Repository) error {
-				if err := p.loadIndexToAdd(ctx, r); err != nil {
-					return err
-				}
-				b := backupRun{p: p, r: r, passwords: passwords, opt: capture.Options{
-					Incomplete: c.Bool("incomplete"), Force: c.Bool("force"), Keys: map[string]ios.ClassKeys{},
-					Username: owner(time.Now()).Username, ProgramVersion: "russet " + thisVersion().Version, Now: time.Now,
-				}}
-				return b.all(ctx, found)
-			})
+			return p.backup(c, passwords)
 		},
 	}
+}
+
+// backup keeps what there is: folders that are named, else phones that are
+// connected, else what lies in the usual folders.
+func (p *program) backup(c *cli.Context, passwords *phonePasswords) error {
+	folders := c.Args().Slice()
+	if len(folders) > 0 && c.String("device") != "" {
+		return usageError{"backup keeps folders or, with --device, a phone: not both at once"}
+	}
+	var m *device.Mux
+	var phones []device.Device
+	var found []capture.Found
+	var err error
+	if len(folders) == 0 {
+		var none error
+		if m, phones, none, err = p.phonesAtHand(c); err != nil {
+			return err
+		}
+		if none != nil {
+			if c.String("device") != "" || len(usualPlaces(runtime.GOOS, p.env)) == 0 {
+				return none
+			}
+			p.note("%v", none)
+		}
+	}
+	if len(phones) == 0 {
+		if found, err = p.findBackups(c.Context, folders); err != nil {
+			return err
+		}
+	}
+	return p.withRepository(c, lockShared, func(ctx context.Context, r *repo.Repository) error {
+		if err := p.loadIndexToAdd(ctx, r); err != nil {
+			return err
+		}
+		opt := capture.Options{
+			Incomplete: c.Bool("incomplete"), Force: c.Bool("force"), Keys: map[string]ios.ClassKeys{},
+			Username: owner(time.Now()).Username, ProgramVersion: "russet " + thisVersion().Version, Now: time.Now,
+		}
+		if len(phones) == 0 {
+			return (&backupRun{p: p, r: r, passwords: passwords, opt: opt}).all(ctx, found)
+		}
+		place, err := p.repository(c)
+		if err != nil {
+			return err
+		}
+		spool, err := openSpool(place, c.String("spool"))
+		if err != nil {
+			return err
+		}
+		defer spool.Close()
+		b := phoneBackup{
+			p: p, m: m, r: r, spool: spool, passwords: passwords, opt: capture.PhoneOptions{Options: opt, Full: c.Bool("full")},
+			noLock: c.Bool("no-sync-lock"), record: c.String("record"),
+		}
+		return errors.Join(b.drain(ctx), b.all(ctx, phones))
+	})
 }
 
 // loadIndexToAdd loads the index for a run that adds to the repository, which
@@ -85,9 +143,7 @@ func (p *program) loadIndexToAdd(ctx context.Context, r *repo.Repository) error 
 func (p *program) findBackups(ctx context.Context, folders []string) ([]capture.Found, error) {
 	usual := len(folders) == 0
 	if usual {
-		if folders = usualPlaces(runtime.GOOS, p.env); len(folders) == 0 {
-			return nil, usageError{"backup wants a folder: programs on this system have no usual place for phone backups"}
-		}
+		folders = usualPlaces(runtime.GOOS, p.env)
 		p.note("looking for backups in %s", strings.Join(folders, " and "))
 	}
 	seen := map[string]bool{}

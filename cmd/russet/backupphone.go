@@ -10,7 +10,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 
@@ -361,13 +360,4 @@ func (t *conversation) watchCable(ctx context.Context, cancel context.CancelCaus
 	if t.ph.Device().Connection == device.Network {
 		wg.Go(func() { _ = t.ph.Heartbeat(ctx) }) // a phone that wants none is backed up without
 	}
-}
-
-// phoneSource says where backup takes its backups from.
-func describePhones(phones []device.Device) string {
-	names := make([]string, len(phones))
-	for i, d := range phones {
-		names[i] = visible(d.UDID)
-	}
-	return strings.Join(names, " and ")
 }
