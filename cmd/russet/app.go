@@ -91,6 +91,7 @@ func (p *program) verbs() []*cli.Command {
 		p.restoreVerb(),
 		p.checkVerb(),
 		p.unlockVerb(),
+		p.demoVerb(),
 		p.simulateVerb(),
 		p.versionVerb(),
 		p.completionVerb(),

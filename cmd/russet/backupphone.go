@@ -36,8 +36,9 @@ type phoneBackup struct {
 	spool     *os.Root
 	passwords *phonePasswords
 	opt       capture.PhoneOptions
-	noLock    bool   // --no-sync-lock
-	record    string // --record
+	noLock    bool                  // --no-sync-lock
+	record    string                // --record
+	kept      func(*capture.Result) // is told of each snapshot, if not nil
 }
 
 // phonesAtHand lists the phones that backup means: the one of --device, or all
@@ -125,6 +126,9 @@ func (b *phoneBackup) one(ctx context.Context, d device.Device) error {
 	show.stop()
 	if res == nil {
 		return err
+	}
+	if b.kept != nil {
+		b.kept(res)
 	}
 	if err := errors.Join(err, b.p.showSummary("", res, time.Since(start))); err != nil {
 		return err
