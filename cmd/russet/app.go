@@ -29,10 +29,12 @@ type program struct {
 	cost    func() crypto.Cost // of new keys; tests want it cheap
 	json    bool               // --json
 	quiet   bool               // --quiet
+
+	patience patience // with people at phones
 }
 
 func newProgram(env environ, stdin io.Reader, stdout, stderr io.Writer) *program {
-	p := &program{env: env, stdin: stdin, stdout: stdout, console: newConsole(stderr), cost: keyCost}
+	p := &program{env: env, stdin: stdin, stdout: stdout, console: newConsole(stderr), cost: keyCost, patience: usualPatience}
 	if env("TERM") == "dumb" {
 		p.console.terminal = false // it cannot go back to the beginning of a line
 	}
@@ -45,12 +47,13 @@ func (p *program) app() *cli.App {
 	app := &cli.App{
 		Name:  "russet",
 		Usage: "every version of an iPhone or iPad, kept in a restic repository",
-		Description: "Russet takes the backup folders that Finder, iTunes, Apple Devices, iMazing and\n" +
-			"idevicebackup2 leave on a computer, plain or encrypted, into a repository that holds\n" +
-			"all of them as snapshots, and gives any of them back byte for byte. The repository is\n" +
-			"restic's: stock restic can open, check, mount, restore and prune it.",
+		Description: "Russet backs iPhones and iPads up into a repository that holds every version of them,\n" +
+			"takes in the backup folders that Finder, iTunes, Apple Devices, iMazing and idevicebackup2\n" +
+			"left on a computer, plain or encrypted, and gives any version back byte for byte. The\n" +
+			"repository is restic's: stock restic can open, check, mount, restore and prune it.",
 		UsageText: "russet init -r /media/drive/repo        # make a repository\n" +
-			"russet backup -r /media/drive/repo      # keep every backup found on this computer\n" +
+			"russet pair                             # once: have the phone trust this computer\n" +
+			"russet backup -r /media/drive/repo      # keep the phone that is connected\n" +
 			"russet snapshots -r /media/drive/repo   # list what is kept\n" +
 			"russet restore -r /media/drive/repo latest --target DIR",
 		Flags:                     p.globalFlags(),

@@ -249,17 +249,18 @@ type conversation struct {
 // complete.
 func (t *conversation) hold(ctx context.Context, full bool) (answered time.Time, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	defer func() {
-		// "context canceled" hides why.
-		if cause := context.Cause(ctx); err != nil && cause != nil {
-			err = cause
-		}
-	}()
 	var watchers sync.WaitGroup
-	defer watchers.Wait()
-	defer cancel(nil)
-	if err := t.listen(ctx, cancel, &watchers); err != nil {
+	answered, err = t.talk(ctx, cancel, &watchers, full)
+	if cause := context.Cause(ctx); err != nil && cause != nil {
+		err = cause // "context canceled" hides why
+	}
+	cancel(nil)
+	watchers.Wait()
+	return answered, err
+}
+
+func (t *conversation) talk(ctx context.Context, cancel context.CancelCauseFunc, watchers *sync.WaitGroup, full bool) (answered time.Time, err error) {
+	if err := t.listen(ctx, cancel, watchers); err != nil {
 		return answered, err
 	}
 	if !t.b.noLock {
@@ -277,7 +278,7 @@ func (t *conversation) hold(ctx context.Context, full bool) (answered time.Time,
 	if err != nil {
 		return answered, err
 	}
-	t.watchCable(ctx, cancel, &watchers)
+	t.watchCable(ctx, cancel, watchers)
 	return t.backup(ctx, conn, full)
 }
 

@@ -15,12 +15,12 @@ import (
 // errNoPhone says that no phone is connected, or not the one that is meant.
 var errNoPhone = errors.New("no phone is connected")
 
-// How often a phone is asked again while its person has something to do, and
-// for how long.
-const (
-	askAgain = 1500 * time.Millisecond
-	askFor   = 5 * time.Minute
-)
+// patience is how often a phone is asked again while its person has something
+// to do, and for how long.
+type patience struct{ every, atMost time.Duration }
+
+// usualPatience leaves time to find the phone and type a passcode.
+var usualPatience = patience{1500 * time.Millisecond, 5 * time.Minute}
 
 // muxFlag is that of verbs that speak to phones.
 func muxFlag() cli.Flag {
@@ -81,15 +81,15 @@ func hasUDIDPrefix(udid, prefix string) bool {
 }
 
 // untilAnswered asks a phone again and again while its person has something to
-// do, and says what that is. It gives up after askFor.
+// do, and says what that is. It gives up when its patience ends.
 func (p *program) untilAnswered(ctx context.Context, ask func(context.Context) error) error {
-	tick := time.NewTicker(askAgain)
+	tick := time.NewTicker(p.patience.every)
 	defer tick.Stop()
 	said := ""
 	for since := time.Now(); ; {
 		err := ask(ctx)
 		todo := whatToDo(err)
-		if todo == "" || time.Since(since) > askFor {
+		if todo == "" || time.Since(since) > p.patience.atMost {
 			return err
 		}
 		if todo != said {

@@ -28,6 +28,10 @@ const (
 	codeBackupLocked = 21
 	codeDamaged      = 22
 	codeFull         = 23
+	codePhoneAway    = 30
+	codePhoneWaits   = 31
+	codePhoneRefuses = 32
+	codePhoneBusy    = 33
 	codeCancelled    = 130
 )
 
@@ -49,6 +53,10 @@ var exitCodes = []exitCode{
 	{codeBackupLocked, "the phone's backup password is wrong; the backup is kept sealed"},
 	{codeDamaged, "the repository is damaged"},
 	{codeFull, "the drive is full"},
+	{codePhoneAway, "no phone is connected, or it went away: to be tried again"},
+	{codePhoneWaits, "somebody has to do something at the phone (unlock it, tap Trust, enter the passcode): to be tried again then"},
+	{codePhoneRefuses, "the phone refuses, and will until something is changed"},
+	{codePhoneBusy, "the phone is busy, or something went wrong on the way: to be tried again later"},
 	{codeCancelled, "stopped by Ctrl-C or SIGTERM; the repository is valid"},
 }
 
@@ -174,6 +182,9 @@ func adviceFor(err error) advice {
 		if errors.Is(err, a.is) {
 			return a
 		}
+	}
+	if a, ok := phoneAdvice(err); ok {
+		return a
 	}
 	if backend.IsFull(err) {
 		return advice{code: codeFull, hint: "free some space there and run the same command again; nothing that was kept is lost"}

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -27,6 +28,7 @@ func TestMain(m *testing.M) {
 func cheapMain() {
 	p := newProgram(os.Getenv, os.Stdin, os.Stdout, os.Stderr)
 	p.cost = func() crypto.Cost { return crypto.Cost{N: 16, R: 1, P: 1} }
+	p.patience = patience{100 * time.Millisecond, 2 * time.Second}
 	os.Exit(p.report(p.dispatch(context.Background(), os.Args)))
 }
 
@@ -87,6 +89,7 @@ const sampleFolder = "../../../shared/samples/backups"
 //
 //	exits CODE COMMAND ARGS...   run a command that must end with that exit code
 //	exec phone FOLDER DAY [PASSWORD]   see phoneMain
+//	plug [FLAGS...], unplug            a simulated phone beside the script, see simulations
 //
 // and the variables SAMPLES, ESC (the byte), SECRET (what stands in the
 // simulated phone's content and nowhere else) and UDID (that phone's).
@@ -96,11 +99,14 @@ func TestScript(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	phones := new(simulations)
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
-		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": exits, "plug": phones.plug, "unplug": phones.unplug,
+		},
 		Condition: func(name string) (bool, error) {
 			switch name {
 			case "samples":
@@ -116,6 +122,7 @@ func TestScript(t *testing.T) {
 			env.Setenv("ESC", "\x1b")
 			env.Setenv("SECRET", sim.Secret)
 			env.Setenv("UDID", sim.Tiny().UDID)
+			env.Setenv("USBMUXD_SOCKET_ADDRESS", "127.0.0.1:1") // nobody: this computer's own phones are left alone
 			return nil
 		},
 	})

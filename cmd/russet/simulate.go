@@ -61,14 +61,14 @@ func (p *program) simulateVerb() *cli.Command {
 		Name:     "simulate",
 		Category: groupSelf,
 		Usage:    "be a phone made of software, for any program that speaks to usbmuxd",
-		UsageText: "russet simulate --state phone &\n" +
-			"USBMUXD_SOCKET_ADDRESS=127.0.0.1:27015 idevice_id -l\n" +
-			"USBMUXD_SOCKET_ADDRESS=127.0.0.1:27015 russet devices",
+		UsageText: "russet simulate --state phone\n" +
+			"russet simulate --state phone --listen UNIX:/tmp/mux --faults slow.json",
 		Description: "Answers as usbmuxd with one iPhone until it is stopped with Ctrl-C: it can be paired, asked,\n" +
 			"backed up and restored. What it holds lies below the folder DIR, to be looked at and\n" +
 			"changed: Files/DOMAIN/PATH are the files of its backups, Media is what its file service\n" +
 			"shows. A new folder is filled with made-up content. What comes, and every rule that a\n" +
-			"host breaks, is told on stderr.",
+			"host breaks, is told on stderr. Programs find it by the address in the environment:\n" +
+			"USBMUXD_SOCKET_ADDRESS=127.0.0.1:27015 russet devices, or idevice_id -l.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "listen", Value: usualListen, Usage: "the `ADDRESS` to answer at: HOST:PORT, or UNIX:PATH; port 0 takes a free one"},
 			&cli.StringFlag{Name: "state", Usage: "the `DIR` that the phone lies in; made where there is none"},
