@@ -44,9 +44,6 @@ type Options struct {
 	// Force reads every file, whatever the last version says, and what is
 	// stored of it: what does not come back whole is stored again.
 	Force bool
-	// Confirm, if not nil, is called right before the snapshot is saved; its
-	// error ends the capture without one. See repo.Lock.Confirm.
-	Confirm func(ctx context.Context) error
 	// Keys caches class keys by keybag over several captures; may be nil.
 	Keys map[string]ios.ClassKeys
 	// Progress is kept up to date; may be nil.
@@ -205,7 +202,7 @@ func (c *run) unlock(ctx context.Context) error {
 		c.opt.Keys[c.keybag] = c.keys
 	}
 	key, ok, err := c.b.ManifestKey(c.keys)
-	if err != nil {
+	if err != nil || ok && c.b.Flat() { // which no phone encrypts
 		c.sealed, c.unreadable = true, true
 		return nil
 	}
@@ -248,7 +245,7 @@ func (c *run) ask(ctx context.Context, kb *ios.Keybag) (ios.ClassKeys, error) {
 		c.setPhase("deriving the backup's keys")
 		keys, err := kb.Unlock(ctx, password)
 		if err == nil {
-			return keys, nil
+			return fileClasses(keys), nil
 		}
 		if !errors.Is(err, ios.ErrWrongPassword) {
 			return nil, fmt.Errorf("unlock backup: %w", err)

@@ -1,8 +1,6 @@
 package capture
 
 import (
-	"context"
-	"errors"
 	"testing"
 
 	"russet/backend"
@@ -61,20 +59,5 @@ func damageAll(t *testing.T, be backend.Backend, change func([]byte) []byte) {
 		if err := backendtest.Damage(t.Context(), be, f, change); err != nil {
 			t.Fatal(err)
 		}
-	}
-}
-
-// Without its lock a capture saves no snapshot.
-func TestFolderConfirms(t *testing.T) {
-	t.Parallel()
-	p := newPhone(t, false)
-	r := newRepo(t)
-	lost := errors.New("lost")
-	_, err := Folder(t.Context(), r, openRoot(t, p.dir), "x", Options{Confirm: func(context.Context) error { return lost }})
-	if !errors.Is(err, lost) {
-		t.Errorf("got %v, want %v", err, lost)
-	}
-	if all, err := r.AllSnapshots(t.Context()); err != nil || len(all) != 0 {
-		t.Errorf("%d snapshots, %v, want none", len(all), err)
 	}
 }

@@ -61,11 +61,6 @@ func (c *run) commit(ctx context.Context, tree chunk.ID, meta *Metadata) (*Resul
 			return res, nil
 		}
 	}
-	if c.opt.Confirm != nil {
-		if err := c.opt.Confirm(ctx); err != nil {
-			return nil, fmt.Errorf("capture folder: %w", err)
-		}
-	}
 	if _, err := c.r.SaveSnapshot(ctx, s); err != nil {
 		return nil, err
 	}

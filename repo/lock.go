@@ -1,6 +1,7 @@
 package repo
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -62,6 +63,7 @@ type Lock struct {
 	file lockFile
 	id   chunk.ID
 	left []chunk.ID // replaced files that may still be there
+	lost error      // why the lock is no longer held
 }
 
 // LockedError names the process that holds a conflicting lock. It is an
@@ -136,7 +138,7 @@ func (r *Repository) tryLock(ctx context.Context, exclusive bool, opt LockOption
 	if err != nil {
 		return nil, errors.Join(err, l.remove(ctx))
 	}
-	l.ctx, l.cancel = context.WithCancelCause(ctx)
+	l.ctx, l.cancel = context.WithCancelCause(context.WithValue(ctx, lockKey{}, l))
 	go l.refresh()
 	return l, nil
 }
@@ -233,42 +235,65 @@ func (l *Lock) refresh() {
 			continue
 		}
 		if errors.Is(err, errLockGone) || age > lockLost {
-			l.cancel(lostBy(err))
+			_ = l.lose(err)
 			return
 		}
 	}
 }
 
-func lostBy(err error) error {
-	return fmt.Errorf("%w, so work on it has stopped: %w", ErrLockLost, err)
+// lose stops the work that is done under the lock, and returns the error that
+// says so.
+func (l *Lock) lose(err error) error {
+	err = fmt.Errorf("%w, so work on it has stopped: %w", ErrLockLost, err)
+	l.mu.Lock()
+	l.lost = err
+	l.mu.Unlock()
+	l.cancel(err)
+	return err
 }
 
-// Confirm makes sure that the lock is still held, and is called right before a
-// snapshot is saved: a computer that slept may have lost its lock and not know
-// it yet. A lock that is lost cancels Context, and the error is an ErrLockLost.
-func (l *Lock) Confirm(ctx context.Context) error {
+// lockKey is under which Lock.Context has the lock.
+type lockKey struct{}
+
+// confirmLock is called before anything is written that refers to other files.
+// Where ctx is that of a lock, also a cancelled one, the error says that it is
+// lost. The refresher may not have noticed yet that others removed the lock, or,
+// after the computer slept, took it for stale, and removed what is referred to:
+// so the file is looked for, and replaced where it was not in time. One that
+// cannot be read for the moment is forgiven until it would be stale.
+func confirmLock(ctx context.Context) error {
+	l, ok := ctx.Value(lockKey{}).(*Lock)
+	if !ok {
+		return nil
+	}
 	l.mu.Lock()
-	id, age := l.id, time.Now().Round(0).Sub(l.file.Time.Round(0))
-	_, err := l.r.loadLock(ctx, id)
+	lost, age := l.lost, time.Now().Round(0).Sub(l.file.Time.Round(0))
+	var err error
+	if lost == nil {
+		_, err = l.r.loadLock(ctx, l.id)
+	}
 	l.mu.Unlock()
-	if errors.Is(err, fs.ErrNotExist) {
+	if lost != nil {
+		return lost
+	}
+	gone := errors.Is(err, fs.ErrNotExist)
+	if gone {
 		err = errLockGone
-	} else if age >= lockRefresh {
+	} else if age > lockLost {
 		err = l.replace(ctx)
+		gone = err != nil
 	}
-	switch {
-	case ctx.Err() != nil:
-		return context.Cause(ctx)
-	case errors.Is(err, errLockGone) || err != nil && age > lockLost:
-		err = lostBy(err)
-		l.cancel(err)
-		return err
+	if !gone {
+		return nil
 	}
-	return nil // one that cannot be read for the moment is not stale yet
+	return l.lose(err)
 }
 
 // errLockGone: somebody removed our lock, so somebody may be pruning.
 var errLockGone = errors.New("the lock file is gone")
+
+// errReleased: somebody writes after Unlock.
+var errReleased = errors.New("the repository's lock was released before the work ended")
 
 // replace writes a new lock file and removes the old one. It is an error when
 // the old one is no longer there: others took the lock for stale.
@@ -313,6 +338,9 @@ func (l *Lock) sweep(ctx context.Context) error {
 func (l *Lock) Unlock(ctx context.Context) error {
 	l.cancel(context.Canceled)
 	<-l.done
+	l.mu.Lock()
+	l.lost = cmp.Or(l.lost, errReleased)
+	l.mu.Unlock()
 	return l.remove(ctx)
 }
 

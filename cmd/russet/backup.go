@@ -50,14 +50,13 @@ func (p *program) backupVerb() *cli.Command {
 			if err != nil {
 				return err
 			}
-			return p.withLock(c, lockShared, func(ctx context.Context, r *repo.Repository, lock *repo.Lock) error {
+			return p.withRepository(c, lockShared, func(ctx context.Context, r *repo.Repository) error {
 				if err := p.loadIndexToAdd(ctx, r); err != nil {
 					return err
 				}
 				b := backupRun{p: p, r: r, passwords: passwords, opt: capture.Options{
 					Incomplete: c.Bool("incomplete"), Force: c.Bool("force"), Keys: map[string]ios.ClassKeys{},
 					Username: owner(time.Now()).Username, ProgramVersion: "russet " + thisVersion().Version, Now: time.Now,
-					Confirm: lock.Confirm,
 				}}
 				return b.all(ctx, found)
 			})

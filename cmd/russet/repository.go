@@ -39,12 +39,6 @@ const (
 // withRepository opens the repository, takes the lock, works, and gives the
 // lock back. The work's context ends when the lock is lost.
 func (p *program) withRepository(c *cli.Context, kind locking, work func(ctx context.Context, r *repo.Repository) error) error {
-	return p.withLock(c, kind, func(ctx context.Context, r *repo.Repository, _ *repo.Lock) error { return work(ctx, r) })
-}
-
-// withLock is withRepository for work that asks whether the lock is still held.
-// It is nil for kinds that take none.
-func (p *program) withLock(c *cli.Context, kind locking, work func(context.Context, *repo.Repository, *repo.Lock) error) error {
 	ctx := c.Context
 	place, err := p.repository(c)
 	if err != nil {
@@ -56,13 +50,13 @@ func (p *program) withLock(c *cli.Context, kind locking, work func(context.Conte
 	}
 	defer done()
 	if kind == lockNone || (kind == lockRead || kind == lockCheck) && c.Bool("no-lock") {
-		return unlessGone(ctx, place, work(ctx, r, nil))
+		return unlessGone(ctx, place, work(ctx, r))
 	}
 	lock, err := r.Lock(ctx, kind >= lockExclusive, p.lockOptions(c.Duration("retry-lock")))
 	if err != nil {
 		return unlessGone(ctx, place, lockError(err, kind))
 	}
-	err = work(lock.Context(), r, lock)
+	err = work(lock.Context(), r)
 	if lost := context.Cause(lock.Context()); err != nil && lost != nil {
 		err = lost // "context canceled" hides why
 	}
