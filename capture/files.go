@@ -17,10 +17,17 @@ import (
 // target/<domain>/<relative path>. Symlinks are written as the text that they
 // are on the phone, and never followed. Files that exist are not overwritten.
 func (v *Version) RestoreFiles(ctx context.Context, target *os.Root, opt RestoreOptions) (*Restored, error) {
-	res := &Restored{Original: !v.Edited}
+	res := &Restored{Original: !v.Edited && v.lost == nil}
 	var outs []repo.Output
 	var dirs, links []placedNode
-	err := v.walk(ctx, nameFiles, func(p string, n *repo.Node) error {
+	damaged := func(p string, err error) {
+		to := hostPath(p)
+		res.Failed, res.Original = append(res.Failed, to), false
+		if opt.Failed != nil {
+			opt.Failed(to, err)
+		}
+	}
+	err := v.walkWhole(ctx, nameFiles, damaged, func(p string, n *repo.Node) error {
 		if opt.Select != nil && !opt.Select(p, n.Type == repo.TypeDir) {
 			if n.Type == repo.TypeDir {
 				return repo.ErrSkipDir

@@ -1,11 +1,13 @@
 package capture
 
 import (
+	"errors"
 	"testing"
 
 	"russet/backend"
 	"russet/backend/backendtest"
 	"russet/crypto"
+	"russet/index"
 	"russet/repo"
 )
 
@@ -59,5 +61,68 @@ func damageAll(t *testing.T, be backend.Backend, change func([]byte) []byte) {
 		if err := backendtest.Damage(t.Context(), be, f, change); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// Where russet.json and a folder's list of names are damaged, the files that
+// are whole are still written, and what is missing is told.
+func TestRestoreFilesAroundDamage(t *testing.T) {
+	t.Parallel()
+	p := newPhone(t, false)
+	be := backend.NewMemory()
+	r, err := repo.Init(t.Context(), be, "x", repo.InitOptions{Cost: crypto.Cost{N: 2, R: 1, P: 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := keep(t, r, p.dir, Options{}).Snapshot
+	v, err := Open(t.Context(), r, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole := restoreFiles(t, v)
+	flipBlob(t, r, be, index.Handle{ID: v.tree.Find(nameMetadata).Content[0], Type: index.Data})
+	const folder = "CameraRollDomain"
+	n, err := r.Find(t.Context(), *s.Tree, v.UDID+"/"+nameFiles+"/"+folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	flipBlob(t, r, be, index.Handle{ID: *n.Subtree, Type: index.Tree})
+	if v, err = Open(t.Context(), openLoaded(t, be), s); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := v.RestoreFolder(t.Context(), openRoot(t, t.TempDir()), RestoreOptions{}); !errors.Is(err, repo.ErrDamaged) {
+		t.Errorf("the folder: got %v, want %v", err, repo.ErrDamaged)
+	}
+	got := restoreFiles(t, v)
+	if len(got.Failed) != 1 || got.Failed[0] != folder || got.Original || got.Files == 0 || got.Files >= whole.Files {
+		t.Errorf("got %+v, want all but %s of %+v", got, folder, whole)
+	}
+	if v.usable() {
+		t.Error("what has lost its russet.json is built upon")
+	}
+}
+
+func restoreFiles(t *testing.T, v *Version) *Restored {
+	t.Helper()
+	res, err := v.RestoreFiles(t.Context(), openRoot(t, t.TempDir()), RestoreOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res
+}
+
+// flipBlob changes a byte of a blob in its pack.
+func flipBlob(t *testing.T, r *repo.Repository, be backend.Backend, h index.Handle) {
+	t.Helper()
+	at, ok := r.Index().Lookup(h)
+	if !ok {
+		t.Fatalf("no blob %v", h.ID)
+	}
+	err := backendtest.Damage(t.Context(), be, backend.File{Kind: backend.Data, Name: at.Pack.String()}, func(data []byte) []byte {
+		data[at.Offset+at.Length/2] ^= 1
+		return data
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }

@@ -30,6 +30,9 @@ type stored struct {
 
 // folderFiles lists all files of the backup folder but those on top.
 func (v *Version) folderFiles(ctx context.Context) ([]stored, error) {
+	if v.lost != nil {
+		return nil, fmt.Errorf("restore folder: %w", v.lost)
+	}
 	if !v.Metadata.known() {
 		return nil, fmt.Errorf("restore folder: %w", ErrUnknownVersion)
 	}
@@ -81,11 +84,21 @@ func (v *Version) folderFiles(ctx context.Context) ([]stored, error) {
 
 // walk visits what lies below one of the three folders, with legal names only.
 func (v *Version) walk(ctx context.Context, name string, visit func(p string, n *repo.Node) error) error {
+	return v.walkWhole(ctx, name, nil, visit)
+}
+
+// walkWhole is walk that leaves out the folders whose list of names is damaged,
+// and tells lost of them; nil is told nothing, and the walk ends.
+func (v *Version) walkWhole(ctx context.Context, name string, lost func(p string, err error), visit func(p string, n *repo.Node) error) error {
 	tree := v.subtree(name)
 	if tree == nil {
 		return nil
 	}
 	return v.r.Walk(ctx, *tree, func(p string, n *repo.Node, err error) error {
+		if err != nil && lost != nil && ctx.Err() == nil && errors.Is(err, repo.ErrDamaged) {
+			lost(p, err)
+			return nil
+		}
 		if err == nil {
 			err = n.CheckName()
 		}
@@ -250,6 +263,7 @@ func (v *Version) write(ctx context.Context, root *os.Root, outs []repo.Output, 
 		opt.Progress.SetTotal(int64(len(outs)), v.size(outs))
 		opt.Progress.SetPhase("writing files")
 	}
+	before := len(res.Failed)
 	err := v.r.WriteFiles(ctx, root, outs, repo.OutputOptions{
 		Progress: opt.Progress,
 		Failed: func(p string, err error) error {
@@ -264,7 +278,7 @@ func (v *Version) write(ctx context.Context, root *os.Root, outs []repo.Output, 
 			return nil
 		},
 	})
-	res.Files += len(outs) - len(res.Failed)
+	res.Files += len(outs) - (len(res.Failed) - before)
 	res.Bytes += v.size(outs)
 	return err
 }

@@ -50,13 +50,14 @@ type Version struct {
 
 	r    *repo.Repository
 	tree *repo.Tree // of /<UDID>
+	lost error      // why russet.json cannot be read; Metadata is empty then
 }
 
 // ErrNotDevice says that a snapshot is not a version of a device.
 var ErrNotDevice = errors.New("not a snapshot of a device's backup")
 
 // Open reads the top of a device's snapshot. Snapshots of anything else give
-// ErrNotDevice.
+// ErrNotDevice. One whose russet.json is damaged gives its files only.
 func Open(ctx context.Context, r *repo.Repository, s *repo.Snapshot) (*Version, error) {
 	udid, ok := UDID(s)
 	if !ok {
@@ -81,6 +82,10 @@ func Open(ctx context.Context, r *repo.Repository, s *repo.Snapshot) (*Version, 
 		return nil, fmt.Errorf("open snapshot %.8s: %w: it has no %s", s.ID().String(), ErrNotDevice, nameMetadata)
 	}
 	data, err := r.ReadFile(ctx, m.Content, maxMetadata)
+	if errors.Is(err, repo.ErrDamaged) && ctx.Err() == nil {
+		v.Metadata, v.lost = new(Metadata), fmt.Errorf("read %s: %w", nameMetadata, err)
+		return v, nil
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open snapshot %.8s: %w", s.ID().String(), err)
 	}

@@ -177,27 +177,32 @@ func TestDistrust(t *testing.T) {
 // Right before a snapshot is saved a lock that has gone is noticed, though the
 // next refresh is minutes away; one that the drive does not give is forgiven
 // for as long as nobody may take it for stale.
-func TestLockConfirm(t *testing.T) {
+func TestLockIsConfirmed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		down := false
-		r, be, _ := lockRepo(t, backendtest.Faults{Before: func(context.Context, backendtest.Op) error {
-			if down {
+		r, be, _ := lockRepo(t, backendtest.Faults{Before: func(_ context.Context, op backendtest.Op) error {
+			if down && op.File.Kind == backend.Lock {
 				return errors.New("down")
 			}
 			return nil
 		}})
 		l := take(t, r, false)
-		if err := confirmLock(l.Context()); err != nil {
+		tree := saveFiles(t, r, map[string][]byte{"a": payload(1, 100)}).Tree
+		commit := func() error {
+			_, err := r.SaveSnapshot(l.Context(), &Snapshot{Time: testTime(), Tree: tree, Paths: []string{"/x"}})
+			return err
+		}
+		if err := commit(); err != nil {
 			t.Fatalf("a lock that is there: %v", err)
 		}
 		down = true
-		if err := confirmLock(l.Context()); err != nil {
-			t.Errorf("a drive that is away for a moment: %v", err)
+		if err := commit(); err != nil {
+			t.Errorf("a lock that cannot be read for a moment: %v", err)
 		}
 		down = false
 		time.Sleep(time.Hour) // refreshed meanwhile
-		if err := confirmLock(l.Context()); err != nil {
+		if err := commit(); err != nil {
 			t.Errorf("an hour later: %v", err)
 		}
 		for id := range locks(t, r, be) {
@@ -205,7 +210,7 @@ func TestLockConfirm(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if err := confirmLock(l.Context()); !errors.Is(err, ErrLockLost) {
+		if err := commit(); !errors.Is(err, ErrLockLost) || !errors.Is(err, errLockGone) {
 			t.Errorf("a lock that is gone: got %v, want %v", err, ErrLockLost)
 		}
 		if l.Context().Err() == nil {

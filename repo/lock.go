@@ -241,7 +241,8 @@ func (l *Lock) refresh() {
 	}
 }
 
-// lose stops the work that is done under the lock.
+// lose stops the work that is done under the lock, and returns the error that
+// says so.
 func (l *Lock) lose(err error) error {
 	err = fmt.Errorf("%w, so work on it has stopped: %w", ErrLockLost, err)
 	l.mu.Lock()
@@ -256,8 +257,10 @@ type lockKey struct{}
 
 // confirmLock is called before anything is written that refers to other files.
 // Where ctx is that of a lock, also a cancelled one, the error says that it is
-// lost. The refresher may not have noticed yet: while the computer slept, others
-// may have taken the lock for stale, and removed it and what is referred to.
+// lost. The refresher may not have noticed yet that others removed the lock, or,
+// after the computer slept, took it for stale, and removed what is referred to:
+// so the file is looked for, and replaced where it was not in time. One that
+// cannot be read for the moment is forgiven until it would be stale.
 func confirmLock(ctx context.Context) error {
 	l, ok := ctx.Value(lockKey{}).(*Lock)
 	if !ok {
@@ -266,25 +269,24 @@ func confirmLock(ctx context.Context) error {
 	l.mu.Lock()
 	lost, age := l.lost, time.Now().Round(0).Sub(l.file.Time.Round(0))
 	var err error
-	if lost == nil && ctx.Err() == nil {
+	if lost == nil {
 		_, err = l.r.loadLock(ctx, l.id)
 	}
 	l.mu.Unlock()
-	switch {
-	case lost != nil:
+	if lost != nil {
 		return lost
-	case errors.Is(err, fs.ErrNotExist):
+	}
+	gone := errors.Is(err, fs.ErrNotExist)
+	if gone {
 		err = errLockGone
-	case age >= lockRefresh:
+	} else if age > lockLost {
 		err = l.replace(ctx)
+		gone = err != nil
 	}
-	switch {
-	case errors.Is(err, errLockGone) || err != nil && age > lockLost:
-		return l.lose(err)
-	case ctx.Err() != nil:
-		return context.Cause(ctx)
+	if !gone {
+		return nil
 	}
-	return nil // one that cannot be read for the moment is not stale yet
+	return l.lose(err)
 }
 
 // errLockGone: somebody removed our lock, so somebody may be pruning.

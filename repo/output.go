@@ -307,6 +307,9 @@ func (w *outputWorker) file(f *sized, fill func(*os.File, Filter) error) error {
 	name := path.Base(f.Path)
 	out, err := dir.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600|f.Mode.Perm())
 	if err != nil {
+		if e, ok := errors.AsType[*fs.PathError](err); ok {
+			err = &fs.PathError{Op: "create", Path: f.Path, Err: e.Err} // the name alone is not found again
+		}
 		return fmt.Errorf("write file: %w", err)
 	}
 	var filter Filter

@@ -29,7 +29,7 @@ run backup "$phone"
 bin/mkbackup -dir "$phone" -preset demo -encrypt -password demo -generation 1
 run backup "$phone"
 run snapshots
-run ls latest / | head -n 20
+run ls latest Files | head -n 20
 run check --read-data
 
 first=$(bin/russet snapshots --json | grep -o '"short_id": *"[0-9a-f]*"' | head -n 1 | grep -o '[0-9a-f]*"$' | tr -d '"')

@@ -84,6 +84,7 @@ var (
 	errReadOnly   = errors.New("nothing can be written, for a verb that writes")
 	errDeadHolder = errors.New("who holds the lock no longer runs")
 	errLeftovers  = errors.New("parts of a repository are there without its config")
+	errBadFolder  = errors.New("what the backup folder needs is damaged")
 	errHalfFiles  = errors.New("files were restored in part")
 )
 
@@ -121,6 +122,7 @@ var advices = []advice{
 	{errCannotLock, codeError, "to read a repository that cannot be written, add --no-lock"},
 	{errReadOnly, codeError, "the repository cannot be written: is the drive write-protected, or somebody else's?"},
 	{errLeftovers, codeError, "a repository lost its config, which a copy of it may still have; or an init was cut off: then remove the folder"},
+	{errBadFolder, codeDamaged, "--as files still gives the phone's files that are whole; russet check tells what is damaged"},
 	{errBadConfig, codeDamaged, "without its config and a key nothing in it can be read: put them back from a copy of the repository, if there is one"},
 	{errBadIndex, codeDamaged, "restic repair index makes the index anew from what is there"},
 	{backend.ErrNoRepository, codeNoRepository, "is the drive connected, and the name right? russet init makes a new repository"},

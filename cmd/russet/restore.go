@@ -122,6 +122,9 @@ func (x *restoration) run(ctx context.Context) error {
 		err = x.other(ctx)
 	}
 	show.stop()
+	if errors.Is(err, repo.ErrDamaged) && !loose {
+		return situation{err, errBadFolder}
+	}
 	if err != nil && loose { // the next run does not begin again, as it does with a backup folder
 		return situation{err, errHalfFiles}
 	}
