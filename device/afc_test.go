@@ -62,6 +62,10 @@ func TestAFCFiles(t *testing.T) {
 	if err := f.Close(); err != nil {
 		t.Error(err)
 	}
+	before := len(fake.asked)
+	if _, err := f.Read(make([]byte, 1)); !errors.Is(err, fs.ErrClosed) || !errors.Is(f.Close(), fs.ErrClosed) || len(fake.asked) != before {
+		t.Errorf("after Close: got %v, want fs.ErrClosed and no request", err)
+	}
 	if err := a.Remove(ctx, "/a"); !errors.Is(err, AFCNotEmpty) || !errors.Is(err, fs.ErrExist) {
 		t.Errorf("got %v, want %v", err, AFCNotEmpty)
 	}
@@ -148,6 +152,7 @@ func TestAFCHostile(t *testing.T) {
 		"negative length":  {stat, []*AFCPacket{data("st_ifmt\x00S_IFREG\x00st_size\x00-5\x00")}, nil},
 		"endless facts":    {stat, []*AFCPacket{data("st_ifmt\x00S_IFREG\x00" + strings.Repeat("k\x00v\x00", maxInfoKey))}, nil},
 		"many names":       {list, []*AFCPacket{data(strings.Repeat("a\x00", maxNames+1))}, nil},
+		"handle zero":      {open, []*AFCPacket{{Op: AFCFileOpened, Params: make([]byte, 8)}}, nil},
 		"no handle":        {open, []*AFCPacket{{Op: AFCFileOpened}}, nil},
 		"more than asked":  {read, []*AFCPacket{data("12345")}, nil},
 		"end":              {read, []*AFCPacket{data("")}, io.EOF},

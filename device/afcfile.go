@@ -29,7 +29,7 @@ const (
 type AFCFile struct {
 	a      *AFC
 	ctx    context.Context // of Open: Read and Write have none
-	handle uint64
+	handle uint64          // 0 after Close
 	name   string
 }
 
@@ -39,17 +39,37 @@ func (a *AFC) Open(ctx context.Context, name string, mode AFCMode) (*AFCFile, er
 	if err == nil {
 		b, err = a.ask(ctx, AFCFileOpened, AFCFileOpen, b, nil)
 	}
-	if err == nil && len(b) < 8 {
+	f := &AFCFile{a: a, ctx: ctx, name: name}
+	if err == nil && len(b) >= 8 {
+		f.handle = binary.LittleEndian.Uint64(b)
+	}
+	if err == nil && f.handle == 0 {
 		err = errors.New("the phone gives no handle")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open a file of the phone: %w", err)
 	}
-	return &AFCFile{a: a, ctx: ctx, handle: binary.LittleEndian.Uint64(b), name: name}, nil
+	return f, nil
 }
 
+// ask sends a request about the file.
+func (f *AFCFile) ask(want, op AFCOp, data []byte, numbers ...uint64) ([]byte, error) {
+	if f.handle == 0 {
+		return nil, fs.ErrClosed
+	}
+	b, err := params(nil, append([]uint64{f.handle}, numbers...)...)
+	if err != nil {
+		return nil, err
+	}
+	return f.a.ask(f.ctx, want, op, b, data)
+}
+
+// do is a request that is answered by success alone.
 func (f *AFCFile) do(what string, op AFCOp, numbers ...uint64) error {
-	return f.a.do(f.ctx, what, op, nil, append([]uint64{f.handle}, numbers...)...)
+	if _, err := f.ask(AFCStatus, op, nil, numbers...); err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return nil
 }
 
 // Read reads what comes next, a megabyte at most.
@@ -58,10 +78,7 @@ func (f *AFCFile) Read(p []byte) (int, error) {
 		return 0, nil
 	}
 	p = p[:min(len(p), afcBlock)]
-	b, err := params(nil, f.handle, uint64(len(p)))
-	if err == nil {
-		b, err = f.a.ask(f.ctx, AFCData, AFCFileRead, b, nil)
-	}
+	b, err := f.ask(AFCData, AFCFileRead, nil, uint64(len(p)))
 	switch {
 	case err == nil && len(b) == 0, errors.Is(err, afcEndOfData):
 		return 0, io.EOF
@@ -78,11 +95,7 @@ func (f *AFCFile) Read(p []byte) (int, error) {
 func (f *AFCFile) Write(p []byte) (n int, err error) {
 	for len(p) > 0 {
 		block := p[:min(len(p), afcBlock)]
-		b, err := params(nil, f.handle)
-		if err == nil {
-			_, err = f.a.ask(f.ctx, AFCStatus, AFCFileWrite, b, block)
-		}
-		if err != nil {
+		if _, err := f.ask(AFCStatus, AFCFileWrite, block); err != nil {
 			return n, fmt.Errorf("write a file of the phone: %w", err)
 		}
 		n, p = n+len(block), p[len(block):]
@@ -96,10 +109,7 @@ func (f *AFCFile) Seek(offset int64, whence int) (int64, error) {
 	if err := f.do(what, AFCFileSeek, uint64(whence), uint64(offset)); err != nil {
 		return 0, err
 	}
-	b, err := params(nil, f.handle)
-	if err == nil {
-		b, err = f.a.ask(f.ctx, AFCFileTold, AFCFileTell, b, nil)
-	}
+	b, err := f.ask(AFCFileTold, AFCFileTell, nil)
 	if err == nil && len(b) < 8 {
 		err = errors.New("the phone gives no place")
 	}
@@ -134,8 +144,12 @@ func (f *AFCFile) Unlock() error {
 // Stat describes the file.
 func (f *AFCFile) Stat() (fs.FileInfo, error) { return f.a.Stat(f.ctx, f.name) }
 
-// Close closes the file.
-func (f *AFCFile) Close() error { return f.do("close a file of the phone", AFCFileClose) }
+// Close closes the file. What is asked of it afterwards is fs.ErrClosed.
+func (f *AFCFile) Close() error {
+	err := f.do("close a file of the phone", AFCFileClose)
+	f.handle = 0
+	return err
+}
 
 // afcInfo is what the phone says of a file.
 type afcInfo struct {

@@ -109,37 +109,48 @@ func (p *Phone) infoApps(ctx context.Context, info map[string]any, icons bool) e
 	if err != nil {
 		return err
 	}
-	budget := 0
-	var board *SpringBoard
-	if icons {
-		board, err = p.SpringBoard(ctx)
-		if absent(err) != nil {
-			return err
-		}
-		if err == nil {
-			defer board.Close()
-			budget = maxInfoIcons
-		}
-	}
 	for _, a := range apps {
 		installed = append(installed, a.ID)
-		if len(a.SINF) == 0 || len(a.Metadata) == 0 {
-			continue
-		}
-		d := map[string]any{"ApplicationSINF": a.SINF, "iTunesMetadata": a.Metadata}
-		detailed[a.ID] = d
-		if budget <= 0 {
-			continue
-		}
-		icon, err := board.Icon(ctx, a.ID)
-		if absent(err) != nil {
-			return err
-		}
-		if budget -= len(icon); budget > 0 && len(icon) > 0 {
-			d["PlaceholderIcon"] = icon
+		if len(a.SINF) > 0 && len(a.Metadata) > 0 {
+			detailed[a.ID] = map[string]any{"ApplicationSINF": a.SINF, "iTunesMetadata": a.Metadata}
 		}
 	}
 	info["Installed Applications"] = installed
+	if !icons {
+		return nil
+	}
+	// Pictures are not worth a backup that fails.
+	if err := p.infoIcons(ctx, installed, detailed); ctx.Err() != nil || errors.Is(err, PasswordProtected) {
+		return err
+	}
+	return nil
+}
+
+// infoIcons adds icons to the apps in detailed, in the order of installed, as
+// far as the phone gives them.
+func (p *Phone) infoIcons(ctx context.Context, installed []string, detailed map[string]any) error {
+	board, err := p.SpringBoard(ctx)
+	if err != nil {
+		return err
+	}
+	defer board.Close()
+	budget := maxInfoIcons
+	for _, id := range installed {
+		app, ok := detailed[id].(map[string]any)
+		if !ok {
+			continue
+		}
+		icon, err := board.Icon(ctx, id)
+		if absent(err) != nil {
+			return err
+		}
+		if budget -= len(icon); budget < 0 {
+			return nil
+		}
+		if len(icon) > 0 {
+			app["PlaceholderIcon"] = icon
+		}
+	}
 	return nil
 }
 

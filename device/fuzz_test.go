@@ -114,7 +114,7 @@ func FuzzLockdownAnswers(f *testing.F) {
 func FuzzAFCAnswers(f *testing.F) {
 	info := []byte("st_size\x0012\x00st_ifmt\x00S_IFREG\x00st_mtime\x001700000000000000000\x00")
 	for _, answers := range [][]*AFCPacket{
-		{{Op: AFCData, Data: []byte(".\x00..\x00a\x00")}, {Op: AFCData, Data: info}, {Op: AFCFileOpened, Params: make([]byte, 8)}, {Op: AFCData, Data: []byte("abc")}},
+		{{Op: AFCData, Data: []byte(".\x00..\x00a\x00")}, {Op: AFCData, Data: info}, {Op: AFCFileOpened, Params: []byte("12345678")}, {Op: AFCData, Data: []byte("abc")}},
 		{status(AFCNotFound), status(0), status(afcEndOfData)},
 	} {
 		var b bytes.Buffer

@@ -287,6 +287,11 @@ func TestBackupInfoWithLess(t *testing.T) {
 			t.Errorf("%s of a locked phone: got %v, want %v", name, err, PasswordProtected)
 		}
 	}
+	f = plainFake(t, infoServices(newFakeAFC()))
+	f.services["com.apple.springboardservices"] = func(net.Conn) {} // hangs up
+	if _, err := f.open(t).BackupInfo(t.Context(), time.Now(), "G", true); err != nil {
+		t.Errorf("without icons: got %v, want nil", err)
+	}
 	afc := newFakeAFC()
 	afc.files["/iTunes_Control/iTunes/iTunesPrefs"] = strings.Repeat("x", maxInfoFiles+1)
 	f = plainFake(t, infoServices(afc))

@@ -153,7 +153,7 @@ func (p *program) report(err error) int {
 	if err == nil {
 		return 0
 	}
-	if errors.Is(err, syscall.EPIPE) {
+	if file, ok := errors.AsType[*fs.PathError](err); ok && errors.Is(file, syscall.EPIPE) { // of a phone it is a *net.OpError
 		return codeError // whoever read our output has had enough, and knows
 	}
 	a := adviceFor(err)
