@@ -1,6 +1,7 @@
 package repo
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -62,6 +63,7 @@ type Lock struct {
 	file lockFile
 	id   chunk.ID
 	left []chunk.ID // replaced files that may still be there
+	lost error      // why the lock is no longer held
 }
 
 // LockedError names the process that holds a conflicting lock. It is an
@@ -129,7 +131,7 @@ func (r *Repository) tryLock(ctx context.Context, exclusive bool, opt LockOption
 	if err != nil {
 		return nil, errors.Join(err, l.remove(ctx))
 	}
-	l.ctx, l.cancel = context.WithCancelCause(ctx)
+	l.ctx, l.cancel = context.WithCancelCause(context.WithValue(ctx, lockKey{}, l))
 	go l.refresh()
 	return l, nil
 }
@@ -226,14 +228,52 @@ func (l *Lock) refresh() {
 			continue
 		}
 		if errors.Is(err, errLockGone) || age > lockLost {
-			l.cancel(fmt.Errorf("the repository's lock was lost, so work on it has stopped: %w", err))
+			l.lose(err)
 			return
 		}
 	}
 }
 
+// lose stops the work that is done under the lock.
+func (l *Lock) lose(err error) {
+	err = fmt.Errorf("the repository's lock was lost, so work on it has stopped: %w", err)
+	l.mu.Lock()
+	l.lost = err
+	l.mu.Unlock()
+	l.cancel(err)
+}
+
+// lockKey is under which Lock.Context has the lock.
+type lockKey struct{}
+
+// confirmLock is called before anything is written that refers to other files.
+// Where ctx is that of a lock, also a cancelled one, the error says that it is
+// lost. A lock that has not been refreshed in time, as after the computer slept,
+// is refreshed first: the refresher may not have noticed yet that others took it
+// for stale, and removed what is referred to.
+func confirmLock(ctx context.Context) error {
+	l, ok := ctx.Value(lockKey{}).(*Lock)
+	if !ok {
+		return nil
+	}
+	l.mu.Lock()
+	lost, since := l.lost, l.file.Time
+	l.mu.Unlock()
+	if lost != nil || time.Now().Round(0).Sub(since.Round(0)) <= lockLost {
+		return lost
+	}
+	if err := l.replace(ctx); err != nil {
+		l.lose(err)
+		return err
+	}
+	return nil
+}
+
 // errLockGone: somebody removed our lock, so somebody may be pruning.
 var errLockGone = errors.New("the lock file is gone")
+
+// errReleased: somebody writes after Unlock.
+var errReleased = errors.New("the repository's lock was released before the work ended")
 
 // replace writes a new lock file and removes the old one. It is an error when
 // the old one is no longer there: others took the lock for stale.
@@ -278,6 +318,9 @@ func (l *Lock) sweep(ctx context.Context) error {
 func (l *Lock) Unlock(ctx context.Context) error {
 	l.cancel(context.Canceled)
 	<-l.done
+	l.mu.Lock()
+	l.lost = cmp.Or(l.lost, errReleased)
+	l.mu.Unlock()
 	return l.remove(ctx)
 }
 

@@ -72,6 +72,9 @@ func (r *Repository) SaveSnapshot(ctx context.Context, s *Snapshot) (chunk.ID, e
 	if err := ctx.Err(); err != nil {
 		return chunk.ID{}, fmt.Errorf("save snapshot: %w", err)
 	}
+	if err := confirmLock(ctx); err != nil {
+		return chunk.ID{}, fmt.Errorf("save snapshot: %w", err)
+	}
 	plain, err := json.Marshal(s)
 	if err != nil {
 		return chunk.ID{}, fmt.Errorf("encode snapshot: %w", err)

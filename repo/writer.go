@@ -3,7 +3,6 @@ package repo
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -39,8 +38,8 @@ type Stats struct {
 }
 
 // Writer adds blobs to a repository. Save is safe for concurrent use; Flush
-// ends the session. A Writer that is dropped without Flush leaves packs that
-// no index names, and no running goroutine once Close returned.
+// ends the session. Of a Writer that is dropped without Flush no goroutine runs
+// once Close returned, and what it made durable is found by the next one.
 type Writer struct {
 	r       *Repository
 	ctx     context.Context
@@ -51,7 +50,7 @@ type Writer struct {
 	scratch sync.Pool  // of *scratch
 
 	mu      sync.Mutex
-	pending map[index.Handle]struct{} // saved, but their pack is not durable yet
+	pending map[index.Handle]struct{} // saved, but in no index file yet
 	open    [2][]*pack                // by blob type
 	packs   []index.Pack              // durable, but in no index file yet
 	blobs   int                       // in packs
@@ -259,19 +258,22 @@ func (w *Writer) upload() error {
 // packSaved notes a durable pack, and writes an index file when enough of them
 // have come together.
 func (w *Writer) packSaved(p index.Pack) error {
-	w.r.index.Add(p)
 	w.mu.Lock()
-	for _, b := range p.Blobs {
-		delete(w.pending, b.Handle)
-	}
-	w.packs = append(w.packs, p)
-	w.blobs += len(p.Blobs)
+	w.keepPacks(p)
 	var due []index.Pack
 	if w.blobs >= indexBlobs || time.Since(w.since) > indexAge {
 		due = w.takePacks()
 	}
 	w.mu.Unlock()
-	return w.saveIndex(due)
+	return w.saveIndex(w.ctx, due)
+}
+
+// keepPacks is called with w.mu held.
+func (w *Writer) keepPacks(packs ...index.Pack) {
+	w.packs = append(w.packs, packs...)
+	for _, p := range packs {
+		w.blobs += len(p.Blobs)
+	}
 }
 
 // takePacks is called with w.mu held.
@@ -281,36 +283,62 @@ func (w *Writer) takePacks() []index.Pack {
 	return packs
 }
 
-func (w *Writer) saveIndex(packs []index.Pack) error {
+// saveIndex writes an index file. Only then does the repository know what is in
+// packs: this process goes on after a session that ended badly, and would build
+// the next snapshot on blobs that nobody else can find.
+func (w *Writer) saveIndex(ctx context.Context, packs []index.Pack) error {
 	if len(packs) == 0 {
 		return nil
 	}
-	_, err := w.r.saveUnpacked(w.ctx, backend.Index, index.Append(nil, packs))
-	return err
+	err := confirmLock(ctx)
+	if err == nil {
+		_, err = w.r.saveUnpacked(ctx, backend.Index, index.Append(nil, packs))
+	}
+	if err != nil {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.keepPacks(packs...)
+		return err
+	}
+	for _, p := range packs {
+		w.r.index.Add(p)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, p := range packs {
+		for _, b := range p.Blobs {
+			delete(w.pending, b.Handle)
+		}
+	}
+	return nil
 }
 
 // Flush makes everything saved durable and indexed, and ends the session.
 func (w *Writer) Flush(ctx context.Context) error {
-	if err := context.Cause(w.ctx); err != nil {
-		return errors.Join(err, w.Close())
+	err := context.Cause(w.ctx)
+	if err == nil {
+		err = w.finishPacks()
 	}
-	if err := w.finishPacks(); err != nil {
-		return errors.Join(err, w.Close())
+	if err == nil {
+		err = w.stop()
 	}
-	if err := w.Close(); err != nil {
-		return err
+	if err == nil {
+		err = ctx.Err()
 	}
-	if err := ctx.Err(); err != nil {
-		return err
+	if err == nil {
+		err = w.saveRest(ctx)
 	}
+	if cerr := w.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}
+
+func (w *Writer) saveRest(ctx context.Context) error {
 	w.mu.Lock()
 	due := w.takePacks()
 	w.mu.Unlock()
-	if len(due) == 0 {
-		return nil
-	}
-	_, err := w.r.saveUnpacked(ctx, backend.Index, index.Append(nil, due))
-	return err
+	return w.saveIndex(ctx, due)
 }
 
 // finishPacks hands on the open packs, small ones of a type put together.
@@ -351,8 +379,23 @@ func (p *pack) merge(q *pack) {
 	}
 }
 
-// Close ends the session's goroutines. What was not flushed is not indexed.
+// Close ends the session's goroutines. After a session that ended badly it
+// writes, also when the session's context is cancelled, an index of the packs
+// that are durable: the next session need not store them again. It does not
+// after a lost lock, since another process may have removed them.
 func (w *Writer) Close() error {
+	err := w.stop()
+	w.cancel(nil)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.ctx), unlockGrace)
+	defer cancel()
+	if ierr := w.saveRest(ctx); err == nil {
+		err = ierr
+	}
+	return err
+}
+
+// stop waits until what was handed on is durable, or cannot be.
+func (w *Writer) stop() error {
 	w.mu.Lock()
 	closed := w.closed
 	w.closed = true
@@ -360,9 +403,7 @@ func (w *Writer) Close() error {
 	if !closed {
 		close(w.queue)
 	}
-	err := w.group.Wait()
-	w.cancel(nil)
-	return err
+	return w.group.Wait()
 }
 
 // Stats is what was added so far.
