@@ -58,7 +58,7 @@ func (c *run) missingFound(v *Version) (bool, error) {
 // loaded, which proves them; data is only looked up.
 func allStored(ctx context.Context, r *repo.Repository, v *Version) (bool, error) {
 	errGap := errors.New("a blob is missing")
-	err := r.Walk(ctx, *v.Snapshot.Tree, func(_ string, n *repo.Node, err error) error {
+	err := r.WalkOnce(ctx, *v.Snapshot.Tree, func(n *repo.Node, err error) error {
 		if err != nil {
 			return err
 		}

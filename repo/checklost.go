@@ -94,7 +94,7 @@ type lostFile struct {
 
 // folder reports what is lost at and below a path.
 func (l *locator) folder(ctx context.Context, path string, variants []variant, depth int) error {
-	if depth > maxTreeDepth || l.c.affected() > maxAffected {
+	if checkDepth(path, depth) != nil || l.c.affected() > maxAffected {
 		return nil
 	}
 	files, folders := map[string]lostFile{}, map[string][]variant{}

@@ -65,6 +65,7 @@ type extraction struct {
 	root   *os.Root
 	opt    ExtractOptions
 	owners bool
+	visits visits
 
 	files   []Output
 	folders []*folder // in the order of their making
@@ -124,8 +125,8 @@ func (x *extraction) skip(path string, why error) {
 
 // tree restores a tree into a folder, but only notes the files in it.
 func (x *extraction) tree(ctx context.Context, id chunk.ID, f *folder, depth int) error {
-	if depth > maxTreeDepth {
-		return x.fail(f.path, fmt.Errorf("%w: trees are nested deeper than %d", ErrDamaged, maxTreeDepth))
+	if err := checkDepth(f.path, depth); err != nil {
+		return x.fail(f.path, err)
 	}
 	t, err := x.r.LoadTree(ctx, id)
 	if ctx.Err() != nil {
@@ -133,6 +134,9 @@ func (x *extraction) tree(ctx context.Context, id chunk.ID, f *folder, depth int
 	}
 	if err != nil {
 		return x.fail(f.path, err)
+	}
+	if err := x.visits.add(id, len(t.Nodes)); err != nil {
+		return err
 	}
 	for _, n := range t.Nodes {
 		if err := ctx.Err(); err != nil {
