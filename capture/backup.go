@@ -199,7 +199,7 @@ func (c *run) unlock(ctx context.Context) error {
 		c.opt.Keys[c.keybag] = c.keys
 	}
 	key, ok, err := c.b.ManifestKey(c.keys)
-	if err != nil {
+	if err != nil || ok && c.b.Flat() { // which no phone encrypts
 		c.sealed, c.unreadable = true, true
 		return nil
 	}
@@ -242,7 +242,7 @@ func (c *run) ask(ctx context.Context, kb *ios.Keybag) (ios.ClassKeys, error) {
 		c.setPhase("deriving the backup's keys")
 		keys, err := kb.Unlock(ctx, password)
 		if err == nil {
-			return keys, nil
+			return fileClasses(keys), nil
 		}
 		if !errors.Is(err, ios.ErrWrongPassword) {
 			return nil, fmt.Errorf("unlock backup: %w", err)

@@ -89,12 +89,22 @@ const (
 	lastFileClass  = 4
 )
 
+// fileClasses leaves out the keys that russet.json does not keep. Files are not
+// opened with them either: nothing could encrypt such a file again.
+func fileClasses(keys ios.ClassKeys) ios.ClassKeys {
+	files := ios.ClassKeys{}
+	for class, key := range keys {
+		if firstFileClass <= class && class <= lastFileClass {
+			files[class] = key
+		}
+	}
+	return files
+}
+
 func newKeybag(uuid [16]byte, keys ios.ClassKeys) *Keybag {
 	k := &Keybag{UUID: hex.EncodeToString(uuid[:]), Keys: map[string][]byte{}}
-	for class := uint32(firstFileClass); class <= lastFileClass; class++ {
-		if key, ok := keys[class]; ok {
-			k.Keys[strconv.Itoa(int(class))] = key[:]
-		}
+	for class, key := range fileClasses(keys) {
+		k.Keys[strconv.Itoa(int(class))] = key[:]
 	}
 	return k
 }
@@ -109,14 +119,18 @@ func (k *Keybag) classKeys() (ios.ClassKeys, error) {
 		}
 		keys[uint32(class)] = ios.Key(b)
 	}
-	return keys, nil
+	return fileClasses(keys), nil
 }
 
-// encode gives the bytes of russet.json: the same for the same values.
+// encode gives the bytes of russet.json: the same for the same values. What no
+// reader would take is an error: the snapshot could not be restored.
 func (m *Metadata) encode() ([]byte, error) {
 	b, err := json.MarshalIndent(m, "", " ")
 	if err != nil {
 		return nil, fmt.Errorf("encode %s: %w", nameMetadata, err)
+	}
+	if len(b) >= maxMetadata {
+		return nil, fmt.Errorf("encode %s: %d bytes are over its limit of %d", nameMetadata, len(b), maxMetadata)
 	}
 	return append(b, '\n'), nil
 }

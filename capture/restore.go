@@ -54,10 +54,14 @@ func (v *Version) folderFiles(ctx context.Context) ([]stored, error) {
 		return nil, err
 	}
 	err = v.walk(ctx, nameSealed, func(p string, n *repo.Node) error {
-		if n.Type == repo.TypeFile {
-			name := storedPath(path.Base(p), v.Metadata.Flat)
-			files = append(files, stored{path: name, content: n.Content, modTime: n.ModTime})
+		if n.Type != repo.TypeFile {
+			return nil
 		}
+		name := path.Base(p)
+		if _, ok := parseFileID(name); !ok {
+			return fmt.Errorf("restore folder: %w: %s holds what is no stored file", repo.ErrDamaged, nameSealed)
+		}
+		files = append(files, stored{path: storedPath(name, v.Metadata.Flat), content: n.Content, modTime: n.ModTime})
 		return nil
 	})
 	if err != nil {

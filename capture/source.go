@@ -216,17 +216,20 @@ func readTop(root *os.Root) ([]received, error) {
 }
 
 func hashFile(root *os.Root, name string) (received, error) {
-	f, err := root.Open(name)
-	if err != nil {
-		return received{}, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
+	info, err := root.Stat(name) // before it is opened, which waits for ever at a pipe
 	if err != nil {
 		return received{}, err
 	}
 	if !info.Mode().IsRegular() {
 		return received{}, errors.New("not a regular file")
+	}
+	f, err := root.Open(name)
+	if err != nil {
+		return received{}, err
+	}
+	defer f.Close()
+	if info, err = f.Stat(); err != nil {
+		return received{}, err
 	}
 	h := sha256.New()
 	n, err := io.Copy(h, f)

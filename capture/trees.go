@@ -2,6 +2,7 @@ package capture
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"io/fs"
@@ -98,7 +99,7 @@ func (c *run) storeTop(ctx context.Context, meta *Metadata) ([]*repo.Node, error
 	w := c.newReader()
 	var nodes []*repo.Node
 	for _, t := range c.top {
-		got, form, err := c.topContent(ctx, w, t.name)
+		got, form, err := c.topContent(ctx, w, &t)
 		if err != nil {
 			return nil, fmt.Errorf("read %s: %w", t.name, err)
 		}
@@ -111,15 +112,20 @@ func (c *run) storeTop(ctx context.Context, meta *Metadata) ([]*repo.Node, error
 	return nodes, nil
 }
 
-func (c *run) topContent(ctx context.Context, w *reader, name string) (content, ManifestForm, error) {
-	f, err := c.root.Open(name)
+// topContent stores a top file. Info.plist may have been written again since it
+// was read first, and is noted as it is stored.
+func (c *run) topContent(ctx context.Context, w *reader, t *received) (content, ManifestForm, error) {
+	f, err := c.root.Open(t.name)
 	if err != nil {
 		return content{}, "", err
 	}
 	defer f.Close()
 	var src io.Reader = f
 	var form ManifestForm
-	switch {
+	hash := sha256.New()
+	switch name := t.name; {
+	case name == ios.InfoName:
+		src = io.TeeReader(f, hash)
 	case name == ios.DatabaseName && c.manifestKey != nil:
 		w.dec.Reset(f, *c.manifestKey)
 		src, form = w.dec, ManifestDecrypted
@@ -127,6 +133,9 @@ func (c *run) topContent(ctx context.Context, w *reader, name string) (content, 
 		form = ManifestReceived
 	}
 	got, err := w.blobs(ctx, src)
+	if t.name == ios.InfoName {
+		t.size, t.sum = got.size, chunk.ID(hash.Sum(nil))
+	}
 	return got, form, err
 }
 

@@ -213,10 +213,17 @@ func isSyntax(err error) bool {
 
 // readPlist reads a property list of the folder.
 func readPlist(fsys fs.FS, name string) (dict, error) {
-	f, err := fsys.Open(name)
+	info, err := fs.Stat(fsys, name) // before it is opened, which waits for ever at a pipe
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("open backup: %w: no %s: %w", ErrNotBackup, name, fs.ErrNotExist)
 	}
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%w: %s is no file", ErrNotBackup, name)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open backup: %w", err)
+	}
+	f, err := fsys.Open(name)
 	if err != nil {
 		return nil, fmt.Errorf("open backup: %w", err)
 	}
