@@ -32,7 +32,7 @@ func (hs *handles) acquire(root *os.Root, name string) (*handle, error) {
 	if h != nil {
 		return h, nil
 	}
-	file, err := root.Open(name)
+	file, err := openPlain(root, name)
 	if err != nil {
 		return nil, err
 	}

@@ -273,7 +273,7 @@ func (l *Local) load(f File, offset int64, dst []byte) (int, error) {
 		defer l.packs.release(h)
 		file = h.file
 	} else {
-		opened, err := l.root.Open(name)
+		opened, err := openPlain(l.root, name)
 		if err != nil {
 			return 0, bare(err)
 		}
@@ -286,6 +286,18 @@ func (l *Local) load(f File, offset int64, dst []byte) (int, error) {
 		return 0, bare(err)
 	}
 	return n, nil
+}
+
+// openPlain opens a file. A pipe, at which opening waits for ever, is an error.
+func openPlain(root *os.Root, name string) (*os.File, error) {
+	info, err := root.Stat(name)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("not a file: %w", fs.ErrInvalid)
+	}
+	return root.Open(name)
 }
 
 // Remove removes a file, read-only as it is.

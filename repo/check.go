@@ -208,6 +208,7 @@ func (c *checker) each(ctx context.Context, kind backend.Kind, bad ProblemKind, 
 // locks.
 func (c *checker) small(ctx context.Context) error {
 	again := *c.r
+	again.config = Config{}
 	f := backend.File{Kind: backend.Config}
 	sealed, err := loadAll(ctx, c.r.be, f, maxConfig)
 	if err == nil {

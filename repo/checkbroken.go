@@ -129,6 +129,9 @@ func (p *packReader) blob(ctx context.Context, id chunk.ID, size int64, b index.
 	if int64(b.Offset)+int64(b.Length) > size {
 		return fmt.Errorf("%w: it would lie behind the end of its pack", ErrDamaged)
 	}
+	if err := checkSize(b); err != nil {
+		return err
+	}
 	p.buf = resize(p.buf, int(b.Length))
 	if err := p.c.r.loadRange(ctx, id, int64(b.Offset), p.buf); err != nil {
 		return err

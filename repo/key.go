@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"time"
 
 	"russet/backend"
@@ -38,6 +39,8 @@ const (
 	// maxKeys bounds how many derivations, each of seconds, a hostile store
 	// can make us run; restic tries as many.
 	maxKeys = 20
+	// maxKeyFiles bounds the files that are looked at for those.
+	maxKeyFiles = 1000
 	// maxKeyFile is some fifty times what a key file takes.
 	maxKeyFile = 64 << 10
 )
@@ -99,54 +102,97 @@ func (k *keyFile) open(password string) (*crypto.Key, error) {
 }
 
 // openKey tries the key files in turn. Unlike restic it goes on after one that
-// cannot be read, so a single damaged key file does not lock out the others;
-// that one is blamed only when no other opens.
+// cannot be read, so a single damaged key file does not lock out the others.
+// When none opens, a file that the backend does not give is blamed first: with
+// it the password may be right. Then a damaged one: there is damage whether the
+// password is wrong or that key's, and the error says both.
 func openKey(ctx context.Context, be backend.Backend, password string) (*crypto.Key, chunk.ID, error) {
-	var broken error
-	tried := 0
+	var t keyTrial
+	listed := 0
 	for info, err := range be.List(ctx, backend.Key) {
+		if err == nil {
+			err = ctx.Err()
+		}
 		if err != nil {
 			return nil, chunk.ID{}, fmt.Errorf("list keys: %w", err)
 		}
-		if tried++; tried > maxKeys {
+		if listed++; listed > maxKeyFiles || t.derived == maxKeys {
+			t.more = true
 			break
 		}
-		if err := ctx.Err(); err != nil {
-			return nil, chunk.ID{}, err
-		}
-		master, id, err := tryKey(ctx, be, info.Name, password)
-		if err == nil {
+		if master, id := t.try(ctx, be, info.Name, password); master != nil {
 			return master, id, nil
 		}
-		if !errors.Is(err, crypto.ErrUnauthenticated) {
-			broken = fmt.Errorf("open key %.8s: %w: %w", info.Name, ErrDamaged, err)
-		}
 	}
-	if broken != nil {
-		return nil, chunk.ID{}, broken
-	}
-	if tried == 0 {
-		return nil, chunk.ID{}, fmt.Errorf("%w: it has no key files", ErrDamaged)
-	}
-	return nil, chunk.ID{}, ErrWrongPassword
+	return nil, chunk.ID{}, t.verdict()
 }
 
-func tryKey(ctx context.Context, be backend.Backend, name, password string) (*crypto.Key, chunk.ID, error) {
-	id, err := chunk.ParseID(name)
-	if err != nil {
-		return nil, id, err
+// keyTrial is what became of the key files that did not open.
+type keyTrial struct {
+	derived int   // how often a key was derived from the password
+	refused bool  // a whole key file does not open with it
+	more    bool  // there are more than are tried
+	broken  error // ErrDamaged: of one that is none
+	unread  error // of one that the backend did not give
+}
+
+func (t *keyTrial) try(ctx context.Context, be backend.Backend, name, password string) (*crypto.Key, chunk.ID) {
+	k, id, err := loadKey(ctx, be, name)
+	if err == nil {
+		var master *crypto.Key
+		t.derived++
+		if master, err = k.open(password); err == nil {
+			return master, id
+		}
+		if errors.Is(err, crypto.ErrUnauthenticated) {
+			t.refused = true
+			return nil, id
+		}
+		err = fmt.Errorf("open key %.8s: %w: %w", name, ErrDamaged, err)
 	}
-	data, err := loadAll(ctx, be, backend.File{Kind: backend.Key, Name: name}, maxKeyFile)
-	if err != nil {
-		return nil, id, err
+	switch {
+	case errors.Is(err, ErrDamaged):
+		t.broken = err
+	case !errors.Is(err, fs.ErrNotExist): // else it was removed since it was listed
+		t.unread = err
 	}
-	if chunk.Sum(data) != id {
-		return nil, id, errors.New("its bytes do not match its name")
+	return nil, id
+}
+
+func (t *keyTrial) verdict() error {
+	switch {
+	case t.unread != nil:
+		return t.unread
+	case t.refused && t.broken != nil:
+		return fmt.Errorf("no other key opens with the password: %w", t.broken)
+	case t.broken != nil:
+		return t.broken
+	case t.more:
+		return fmt.Errorf("%w: only %d keys were tried", ErrWrongPassword, t.derived)
+	case t.refused:
+		return ErrWrongPassword
 	}
-	var k keyFile
-	if err := json.Unmarshal(data, &k); err != nil {
-		return nil, id, err
+	return fmt.Errorf("%w: it has no key files", ErrDamaged)
+}
+
+// loadKey loads a key file. Damage is read a second time before it is believed.
+func loadKey(ctx context.Context, be backend.Backend, name string) (k keyFile, id chunk.ID, err error) {
+	if id, err = chunk.ParseID(name); err != nil {
+		return k, id, fmt.Errorf("load key: %w: %w", ErrDamaged, err)
 	}
-	master, err := k.open(password)
-	return master, id, err
+	for range 2 {
+		var data []byte
+		if data, err = loadAll(ctx, be, backend.File{Kind: backend.Key, Name: name}, maxKeyFile); err != nil {
+			return k, id, err
+		}
+		if chunk.Sum(data) != id {
+			err = fmt.Errorf("load key %.8s: %w: its bytes do not match its name", name, ErrDamaged)
+			continue
+		}
+		if err = json.Unmarshal(data, &k); err != nil {
+			err = fmt.Errorf("decode key %.8s: %w: %w", name, ErrDamaged, err)
+		}
+		return k, id, err
+	}
+	return k, id, err
 }

@@ -61,14 +61,9 @@ func (r *Repository) Load(ctx context.Context, h index.Handle, dst []byte) ([]by
 	var errs []error
 	for range 2 { // a transient fault of the path here is not damage there
 		for _, loc := range at {
-			buf := make([]byte, loc.Length)
-			err := r.loadRange(ctx, loc.Pack, int64(loc.Offset), buf)
+			plain, err := r.loadCopy(ctx, loc)
 			if err == nil {
-				var s scratch
-				var plain []byte
-				if plain, err = r.openBlob(&s, loc.Blob, buf); err == nil {
-					return append(dst, plain...), nil
-				}
+				return append(dst, plain...), nil
 			}
 			if ctx.Err() != nil {
 				return nil, ctx.Err()
@@ -77,6 +72,27 @@ func (r *Repository) Load(ctx context.Context, h index.Handle, dst []byte) ([]by
 		}
 	}
 	return nil, fmt.Errorf("load %v %v: %w", h.Type, h.ID, errs[0])
+}
+
+// loadCopy loads one copy of a blob.
+func (r *Repository) loadCopy(ctx context.Context, loc index.Location) ([]byte, error) {
+	if err := checkSize(loc.Blob); err != nil {
+		return nil, err
+	}
+	buf := make([]byte, loc.Length)
+	if err := r.loadRange(ctx, loc.Pack, int64(loc.Offset), buf); err != nil {
+		return nil, err
+	}
+	return r.openBlob(new(scratch), loc.Blob, buf)
+}
+
+// checkSize is asked before memory is made for a blob of which only the index
+// says how large it is.
+func checkSize(b index.Blob) error {
+	if b.Length > maxSealed || b.Size() > maxBlob {
+		return fmt.Errorf("%w: a blob would have %d bytes, stored as %d", ErrDamaged, b.Size(), b.Length)
+	}
+	return nil
 }
 
 // loadRange fills buf from a pack.
@@ -109,8 +125,8 @@ func (r *Repository) openBlob(s *scratch, b index.Blob, sealed []byte) ([]byte, 
 func (r *Repository) unpackBlob(s *scratch, b index.Blob, opened []byte) ([]byte, error) {
 	plain := opened
 	if b.RawLength > 0 {
-		if b.RawLength > maxBlob {
-			return nil, fmt.Errorf("%w: blob of %d bytes", ErrDamaged, b.RawLength)
+		if err := checkSize(b); err != nil {
+			return nil, err
 		}
 		var err error
 		if s.plain, err = r.codec.decompress(s.plain[:0], opened, int(b.RawLength)); err != nil {
@@ -157,6 +173,13 @@ func (l *Loader) Load(ctx context.Context, blobs []index.Handle, yield func(i in
 		if !ok {
 			err := fmt.Errorf("load %v %v: %w: it is in no index", h.Type, h.ID, ErrDamaged)
 			if err := yield(i, nil, err); err != nil {
+				return err
+			}
+			continue
+		}
+		if checkSize(loc.Blob) != nil {
+			plain, err := l.r.Load(ctx, h, nil) // another copy, perhaps
+			if err := yield(i, plain, err); err != nil {
 				return err
 			}
 			continue

@@ -133,6 +133,10 @@ func (r *Repository) measure(f *Output) sized {
 			s.err = fmt.Errorf("blob %v: %w: it is in no index", id, ErrDamaged)
 			return s
 		}
+		if err := checkSize(loc.Blob); err != nil {
+			s.err = fmt.Errorf("blob %v: %w", id, err)
+			return s
+		}
 		if i == 0 {
 			s.first = loc
 		}

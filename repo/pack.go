@@ -33,6 +33,8 @@ const (
 	// maxBlob bounds a blob's plaintext: a tree of a folder of a million files
 	// has some 500 MB; data blobs end at 8 MiB.
 	maxBlob = 1 << 30
+	// maxSealed bounds its stored form: compression can make it a little larger.
+	maxSealed = maxBlob + 1<<20
 )
 
 const (

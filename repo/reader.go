@@ -48,11 +48,14 @@ func (r *Repository) NewFileReader(ctx context.Context, content []chunk.ID) (*Fi
 	var size int64
 	for _, id := range content {
 		h := index.Handle{ID: id, Type: index.Data}
-		n, ok := r.index.Size(h)
+		loc, ok := r.index.Lookup(h)
 		if !ok {
 			return nil, fmt.Errorf("open file: blob %v: %w: it is in no index", id, ErrDamaged)
 		}
-		size += n
+		if err := checkSize(loc.Blob); err != nil {
+			return nil, fmt.Errorf("open file: blob %v: %w", id, err)
+		}
+		size += loc.Size()
 		f.content = append(f.content, h)
 		f.ends = append(f.ends, size)
 	}

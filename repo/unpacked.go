@@ -33,7 +33,7 @@ func loadAll(ctx context.Context, be backend.Backend, f backend.File, limit int)
 			return buf[:n], nil
 		}
 		if n > limit {
-			return nil, fmt.Errorf("load %v: larger than %d bytes", f, limit)
+			return nil, fmt.Errorf("load %v: %w: it is larger than %d bytes", f, ErrDamaged, limit)
 		}
 		buf = append(buf, make([]byte, len(buf))...)
 	}
