@@ -59,7 +59,19 @@ func FileID(domain, relativePath string) string {
 }
 
 // Manifest is an open Manifest.db. It is safe for concurrent use.
-type Manifest struct{ db *sqlite.DB }
+type Manifest struct {
+	db      *sqlite.DB
+	maxRows int64
+}
+
+// A row takes several hundred bytes, if only for the names. A hostile manifest may hold freeRows that are shorter than
+// leastRow, but no more: the pages of a table can refer to each other so that a few of them never end.
+const (
+	freeRows = 1000
+	leastRow = 64
+)
+
+var errManyRows = errors.New("it has more rows than its length explains")
 
 // OpenManifest opens the Manifest.db, not encrypted, that r holds in its first size bytes. r must be safe for
 // concurrent use and stay readable until Close; nothing of it is copied to a disk. What is not a manifest is
@@ -72,7 +84,7 @@ func OpenManifest(r io.ReaderAt, size int64) (*Manifest, error) {
 	if err := checkSchema(db); err != nil {
 		return nil, errors.Join(manifestError("open manifest", err), db.Close())
 	}
-	return &Manifest{db: db}, nil
+	return &Manifest{db: db, maxRows: freeRows + size/leastRow}, nil
 }
 
 // Close closes the manifest. No Records may be running.
@@ -152,7 +164,10 @@ func (m *Manifest) Records(ctx context.Context) iter.Seq2[Record, error] {
 				yield(Record{}, manifestError("read manifest", err))
 				return
 			}
-			n++
+			if n++; n > m.maxRows {
+				yield(Record{}, manifestError("read manifest", errManyRows))
+				return
+			}
 			if n%pollRows == 0 && ctx.Err() != nil {
 				yield(Record{}, fmt.Errorf("read manifest: %w", ctx.Err()))
 				return

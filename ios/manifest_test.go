@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -286,6 +287,63 @@ func TestRecordsCancelled(t *testing.T) {
 	}
 	if err := m.Check(ctx); !errors.Is(err, context.Canceled) || errors.Is(err, ErrUnreadable) {
 		t.Errorf("Check: %v", err)
+	}
+}
+
+// endless makes the table Files one whose pages all refer to the same one below, several levels deep: some 10^10 rows in a
+// few pages. The layout is that of SQLite's "Database File Format", section 1.6.
+func endless(t *testing.T) []byte {
+	t.Helper()
+	data := manifest(t, schema, many(2))
+	var root int
+	m := openManifest(t, bytes.NewReader(data), int64(len(data)))
+	if err := m.db.QueryRow("SELECT rootpage FROM sqlite_schema WHERE name = 'Files'").Scan(&root); err != nil {
+		t.Fatal(err)
+	}
+	size := int(binary.BigEndian.Uint16(data[16:]))
+	page := func(n int) []byte { return data[(n-1)*size : n*size] }
+	below := len(data)/size + 1
+	data = append(data, page(root)...) // a leaf
+	for range 3 {
+		interior := make([]byte, size)
+		interior[0] = 5
+		count := (size - 12) / 7
+		binary.BigEndian.PutUint16(interior[3:], uint16(count))
+		binary.BigEndian.PutUint32(interior[8:], uint32(below))
+		at := size
+		for i := range count {
+			at -= 5
+			binary.BigEndian.PutUint32(interior[at:], uint32(below))
+			interior[at+4] = 1 // the row number
+			binary.BigEndian.PutUint16(interior[12+2*i:], uint16(at))
+		}
+		binary.BigEndian.PutUint16(interior[5:], uint16(at))
+		below = len(data)/size + 1
+		data = append(data, interior...)
+	}
+	copy(page(root), page(below))
+	binary.BigEndian.PutUint32(data[28:], uint32(len(data)/size))
+	return data
+}
+
+func TestEndlessManifest(t *testing.T) {
+	t.Parallel()
+	data := endless(t)
+	m := openManifest(t, bytes.NewReader(data), int64(len(data)))
+	rows := 0
+	for _, err := range m.Records(t.Context()) {
+		if rows++; err != nil {
+			if !errors.Is(err, ErrUnreadable) || !errors.Is(err, errManyRows) {
+				t.Errorf("records: %v, want that there are too many", err)
+			}
+			break
+		}
+		if rows > 100_000 {
+			t.Fatal("more rows than the file can hold")
+		}
+	}
+	if rows < freeRows {
+		t.Errorf("it ends after %d rows", rows)
 	}
 }
 
