@@ -25,6 +25,9 @@ import (
 // maxConns bounds the connections of one database: each has a page cache of its own.
 const maxConns = 4
 
+// cacheSize is SQLite's usual cache of a connection, in KiB if it is negative.
+const cacheSize = -2000
+
 // limitLength is SQLITE_LIMIT_LENGTH of SQLite's C interface.
 const limitLength = 0
 
@@ -48,6 +51,7 @@ func (e *ReadError) Unwrap() error { return e.Err }
 // it is met.
 func Open(r io.ReaderAt, size int64) (*DB, error) {
 	below := &reader{r: r, size: size}
+	below.budget.begin(size)
 	name, fsys, err := vfs.New(below)
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
@@ -63,8 +67,16 @@ func Open(r io.ReaderAt, size int64) (*DB, error) {
 	}
 	db := &DB{DB: sql.OpenDB(c), vfs: fsys, reader: below}
 	db.SetMaxOpenConns(maxConns)
+	// The driver reads the schema where no context interrupts it.
 	var tables int
-	if err := db.QueryRow("SELECT count(*) FROM sqlite_schema").Scan(&tables); err != nil {
+	err = db.QueryRow("SELECT count(*) FROM sqlite_schema").Scan(&tables)
+	if err == nil {
+		_, err = db.Exec(fmt.Sprintf("PRAGMA cache_size(%d)", cacheSize))
+	}
+	if below.budget.end() {
+		err = errEndless
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open database: %w", db.cause(err)), db.Close())
 	}
 	return db, nil

@@ -1,10 +1,12 @@
 package sqlite
 
 import (
+	"errors"
 	"io"
 	"io/fs"
 	"path"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -19,8 +21,49 @@ type reader struct {
 	r    io.ReaderAt
 	size int64
 
+	budget budget
+
 	mu  sync.Mutex
 	err error // the first that r returned
+}
+
+// budget bounds the reads of Open. The pages of a schema, and of the statistics that SQLite reads with it, can refer to
+// each other without end. What SQLite has in its cache it does not read again, so while the budget counts, the file's
+// header suggests a cache of one page.
+type budget struct {
+	counts atomic.Bool
+	left   atomic.Int64
+}
+
+var errEndless = errors.New("its schema has more pages than there are")
+
+// begin allows several reads for each page that a database of size bytes may have.
+func (b *budget) begin(size int64) {
+	b.left.Store(10_000 + size/128)
+	b.counts.Store(true)
+}
+
+// end tells whether the budget was exceeded.
+func (b *budget) end() bool {
+	b.counts.Store(false)
+	return b.left.Load() < 0
+}
+
+// spend counts a read, which filled p from off.
+func (b *budget) spend(p []byte, off int64) error {
+	if !b.counts.Load() {
+		return nil
+	}
+	if b.left.Add(-1) < 0 {
+		return errEndless
+	}
+	const suggested = 48 // SQLite's "Database File Format", section 1.3.7
+	for i, c := range [4]byte{0, 0, 0, 1} {
+		if at := suggested + int64(i) - off; 0 <= at && at < int64(len(p)) {
+			p[at] = c
+		}
+	}
+	return nil
 }
 
 // Open implements fs.FS.
@@ -81,6 +124,18 @@ func (f *file) Seek(offset int64, whence int) (int64, error) {
 
 // Read implements fs.File.
 func (f *file) Read(p []byte) (int, error) {
+	off := f.off
+	n, err := f.read(p)
+	if err == nil {
+		err = f.budget.spend(p[:n], off)
+	}
+	if err != nil {
+		return 0, err
+	}
+	return n, nil
+}
+
+func (f *file) read(p []byte) (int, error) {
 	if f.off >= f.size {
 		return 0, io.EOF
 	}
