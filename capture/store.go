@@ -222,11 +222,12 @@ func (c *run) reuseDir(ctx context.Context, d *dir, parent *chunk.ID, hashes map
 			return ctx.Err()
 		} // a damaged parent costs reading the files, no more
 	}
+	nodes := byName(t)
 	for _, e := range d.files {
 		if e.flag != flagFile || !e.found {
 			continue
 		}
-		n := t.Find(e.name())
+		n := nodes[e.name()]
 		switch {
 		case n == nil || n.Type != repo.TypeFile:
 			c.sum.FilesNew++
@@ -240,7 +241,7 @@ func (c *run) reuseDir(ctx context.Context, d *dir, parent *chunk.ID, hashes map
 	}
 	for _, sub := range d.dirs {
 		var old *chunk.ID
-		if n := t.Find(sub.name); n != nil && n.Type == repo.TypeDir {
+		if n := nodes[sub.name]; n != nil && n.Type == repo.TypeDir {
 			old = n.Subtree
 		}
 		if err := c.reuseDir(ctx, sub, old, hashes); err != nil {
@@ -248,6 +249,17 @@ func (c *run) reuseDir(ctx context.Context, d *dir, parent *chunk.ID, hashes map
 		}
 	}
 	return nil
+}
+
+// byName is for folders of any size, which Tree.Find is not.
+func byName(t *repo.Tree) map[string]*repo.Node {
+	nodes := make(map[string]*repo.Node, len(t.Nodes))
+	for _, n := range t.Nodes {
+		if nodes[n.Name] == nil {
+			nodes[n.Name] = n
+		}
+	}
+	return nodes
 }
 
 // unchanged: the manifest's record, the stored size and the stored file's own

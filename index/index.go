@@ -172,6 +172,16 @@ func (x *Index) described(pack uint32, b Blob) bool {
 	return false
 }
 
+// Holds reports whether the blob is known to lie there. It gives every place
+// of a blob that has more than sixteen copies the benefit of the doubt, as to
+// look at all of them for each of them could be made to take for ever.
+func (x *Index) Holds(loc Location) bool {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	number, known := x.byPack[loc.Pack]
+	return known && x.described(number, loc.Blob)
+}
+
 func (x *Index) location(e *entry) Location {
 	return Location{
 		Pack: x.packs[e.pack>>1].id,

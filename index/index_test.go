@@ -317,3 +317,27 @@ func BenchmarkLookup(b *testing.B) {
 		}
 	}
 }
+
+func TestHolds(t *testing.T) {
+	t.Parallel()
+	x := New()
+	h := Handle{ID: name(1)}
+	b := Blob{Handle: h, Offset: 50, Length: 40}
+	x.Add(Pack{ID: name(-1), Blobs: []Blob{b, {Handle: h, Length: 50}}})
+	other := b
+	other.RawLength = 7
+	for _, c := range []struct {
+		loc  Location
+		want bool
+	}{
+		{Location{name(-1), b}, true},
+		{Location{name(-1), Blob{Handle: h, Length: 50}}, true},
+		{Location{name(-1), other}, false},
+		{Location{name(-2), b}, false},
+		{Location{name(-1), Blob{Handle: Handle{ID: name(2)}, Offset: 50, Length: 40}}, false},
+	} {
+		if got := x.Holds(c.loc); got != c.want {
+			t.Errorf("%v: %v, want %v", c.loc, got, c.want)
+		}
+	}
+}

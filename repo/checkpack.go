@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"hash"
 	"runtime"
-	"slices"
 
 	"golang.org/x/sync/errgroup"
 
@@ -218,7 +217,7 @@ func (p *packReader) compare(f packFile, blobs []index.Blob, start int64) error 
 		if loc, ok := p.c.r.index.Lookup(b.Handle); ok && loc == want {
 			continue
 		}
-		if !slices.Contains(p.c.r.index.Locations(b.Handle), want) {
+		if !p.c.r.index.Holds(want) {
 			return errHeader
 		}
 	}

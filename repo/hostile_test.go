@@ -171,3 +171,21 @@ func TestCheckEmptyConfig(t *testing.T) {
 		t.Errorf("check: %v, %v, want BadConfig", err, found)
 	}
 }
+
+// An index may list one damaged blob any number of times: it is not read as
+// often.
+func TestManyCopies(t *testing.T) {
+	t.Parallel()
+	r, be := smallRepo(t)
+	h := index.Handle{ID: chunk.Sum([]byte("nowhere")), Type: index.Data}
+	for n := range 1000 {
+		r.Index().Add(index.Pack{ID: chunk.Sum(payload(uint64(n), 8)), Blobs: []index.Blob{{Handle: h, Length: 40}}})
+	}
+	counting := backendtest.NewFaulty(be, backendtest.Faults{})
+	if _, err := on(r, counting).Load(t.Context(), h, nil); !errors.Is(err, ErrDamaged) {
+		t.Errorf("load: %v, want ErrDamaged", err)
+	}
+	if got := len(counting.Ops()); got > 2*maxCopies {
+		t.Errorf("%d loads", got)
+	}
+}

@@ -19,6 +19,9 @@ const (
 	// maxGap is how many unwanted bytes are read rather than starting another
 	// request.
 	maxGap = 64 << 10
+	// maxCopies is how many copies of a blob are tried: more are an attempt to
+	// use up time.
+	maxCopies = 16
 )
 
 // LoadIndex reads every index file. List the snapshots before: then every
@@ -55,6 +58,7 @@ func (r *Repository) Index() *index.Index { return r.index }
 // Where one copy is damaged or gone, the others are tried.
 func (r *Repository) Load(ctx context.Context, h index.Handle, dst []byte) ([]byte, error) {
 	at := r.index.Locations(h)
+	at = at[:min(len(at), maxCopies)]
 	if len(at) == 0 {
 		return nil, fmt.Errorf("load %v %v: %w: it is in no index", h.Type, h.ID, ErrDamaged)
 	}
