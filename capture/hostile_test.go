@@ -119,6 +119,26 @@ func TestOnlyFileClasses(t *testing.T) {
 	}
 }
 
+// Without its key a file cannot be written back as it was received: it is not
+// written in plain instead.
+func TestRestoreWithoutKey(t *testing.T) {
+	t.Parallel()
+	p := newPhone(t, true)
+	r := newRepo(t)
+	v, err := Open(t.Context(), r, keep(t, r, p.dir, withPassword(simPassword)).Snapshot)
+	if err != nil {
+		t.Fatal(err)
+	}
+	delete(v.Metadata.Keybag.Keys, "3")
+	target := t.TempDir()
+	if _, err := v.RestoreFolder(t.Context(), openRoot(t, target), RestoreOptions{}); !errors.Is(err, repo.ErrDamaged) {
+		t.Errorf("restored without the keys of a class: %v, want ErrDamaged", err)
+	}
+	if _, err := os.Stat(filepath.Join(target, v.UDID)); err == nil {
+		t.Error("a folder was left")
+	}
+}
+
 // What no reader would take is refused when it is written, not when it is
 // needed.
 func TestMetadataLimit(t *testing.T) {

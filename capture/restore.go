@@ -44,9 +44,13 @@ func (v *Version) folderFiles(ctx context.Context) ([]stored, error) {
 		}
 		domain, rel, _ := strings.Cut(p, "/")
 		id := ios.FileID(domain, rel)
+		key, encrypted := keys[id]
+		if encrypted && key == nil {
+			return fmt.Errorf("restore folder: %w: the key of a file does not open", repo.ErrDamaged)
+		}
 		files = append(files, stored{
 			path:    storedPath(id, v.Metadata.Flat),
-			content: n.Content, modTime: n.AccessTime, key: keys[id],
+			content: n.Content, modTime: n.AccessTime, key: key,
 		})
 		return nil
 	})
@@ -97,7 +101,7 @@ func (v *Version) walk(ctx context.Context, name string, visit func(p string, n 
 }
 
 // fileKeys maps file ids to the keys of their stored form: none for a plain
-// backup.
+// backup, and nil for a key that does not open, as that of a sealed file.
 func (v *Version) fileKeys(ctx context.Context) (map[string]*ios.Key, error) {
 	if v.Metadata.Keybag == nil {
 		return nil, nil
@@ -123,9 +127,11 @@ func (v *Version) fileKeys(ctx context.Context) (map[string]*ios.Key, error) {
 		if rec.Flags != flagFile || rec.Parse(&f) != nil || len(f.EncryptionKey) == 0 {
 			continue
 		}
+		var key *ios.Key
 		if k, err := class.Unwrap(f.EncryptionKey); err == nil {
-			keys[strings.Clone(rec.FileID)] = &k
+			key = &k
 		}
+		keys[strings.Clone(rec.FileID)] = key
 	}
 	return keys, nil
 }
