@@ -363,6 +363,13 @@ func (w *Writer) Checkpoint() error {
 	case <-w.ctx.Done():
 		return context.Cause(w.ctx)
 	}
+	if cerr := w.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}
+
+func (w *Writer) saveRest(ctx context.Context) error {
 	w.mu.Lock()
 	due := w.takePacks()
 	w.mu.Unlock()
