@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -180,9 +181,9 @@ func TestDistrust(t *testing.T) {
 func TestLockIsConfirmed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		down := false
+		var down atomic.Bool // the refresher reads it
 		r, be, _ := lockRepo(t, backendtest.Faults{Before: func(_ context.Context, op backendtest.Op) error {
-			if down && op.File.Kind == backend.Lock {
+			if down.Load() && op.File.Kind == backend.Lock {
 				return errors.New("down")
 			}
 			return nil
@@ -196,11 +197,11 @@ func TestLockIsConfirmed(t *testing.T) {
 		if err := commit(); err != nil {
 			t.Fatalf("a lock that is there: %v", err)
 		}
-		down = true
+		down.Store(true)
 		if err := commit(); err != nil {
 			t.Errorf("a lock that cannot be read for a moment: %v", err)
 		}
-		down = false
+		down.Store(false)
 		time.Sleep(time.Hour) // refreshed meanwhile
 		if err := commit(); err != nil {
 			t.Errorf("an hour later: %v", err)
