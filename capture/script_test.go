@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"russet/device/mb2"
+	"russet/device/sim"
 	"russet/internal/plist"
 	"russet/ios"
 )
@@ -34,7 +35,19 @@ type scripted struct {
 
 func newScripted(t *testing.T, encrypted bool) *scripted {
 	t.Helper()
-	s := &scripted{t: t, from: newPhone(t, encrypted)}
+	return newScriptedOf(t, sim.Tiny(), encrypted)
+}
+
+// small is a phone for tests that back it up many times.
+func small() sim.Config {
+	c := sim.Tiny()
+	c.SmallFiles, c.Photos, c.Videos, c.Messages = 12, 0, 0, 5
+	return c
+}
+
+func newScriptedOf(t *testing.T, config sim.Config, encrypted bool) *scripted {
+	t.Helper()
+	s := &scripted{t: t, from: newPhoneOf(t, config, encrypted)}
 	s.udid = s.from.d.Config().UDID
 	s.keep()
 	return s
