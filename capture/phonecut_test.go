@@ -192,7 +192,7 @@ func cutOnce(t *testing.T, from *session, s scripted, n int, full bool) {
 		if !kill && (!resumed && sent > 0 || again.full != full || sent > 0 && again.sent > s.total()-sent) {
 			t.Errorf("cut %d: resumed %t, full %t, sent %d of %d, then %d", n, resumed, again.full, sent, s.total(), again.sent)
 		}
-		res, err := p.Commit(t.Context(), answered)
+		res, err := p.Commit(t.Context(), s.answered())
 		if err != nil {
 			t.Fatalf("cut %d, kill %t: %v", n, kill, err)
 		}
