@@ -10,7 +10,6 @@ import (
 	"russet/repo"
 )
 
-
 // answered is the moment at which the phone answered in this generation.
 func (s *scripted) answered() time.Time {
 	return time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC).Add(time.Duration(s.from.d.Generation()) * time.Hour)
