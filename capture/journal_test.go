@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -55,18 +56,7 @@ func TestJournal(t *testing.T) {
 		t.Fatal(err)
 	}
 	load := func(data []byte, key *crypto.Key) (ops []operation, err error) {
-		if err := os.WriteFile(dir+"/"+journalName, data, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		again := &journal{root: j.root, key: key}
-		err = again.read(func(op operation) error {
-			if len(op.held.data) == 0 {
-				op.held.data = nil
-			}
-			ops = append(ops, op)
-			return nil
-		})
-		return ops, err
+		return loadJournal(t, &journal{root: j.root, key: key}, data)
 	}
 	got, err := load(whole, j.key)
 	if err != nil || !reflect.DeepEqual(got, want) {
@@ -107,6 +97,21 @@ func TestJournal(t *testing.T) {
 	if err := j.read(nil); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("none: got %v", err)
 	}
+}
+
+func loadJournal(t *testing.T, j *journal, data []byte) (ops []operation, err error) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(j.root.Name(), journalName), data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	err = j.read(func(op operation) error {
+		if len(op.held.data) == 0 {
+			op.held.data = nil
+		}
+		ops = append(ops, op)
+		return nil
+	})
+	return ops, err
 }
 
 func flipped(data []byte, at int) []byte {
@@ -152,11 +157,7 @@ func FuzzJournal(f *testing.F) {
 func TestSpool(t *testing.T) {
 	t.Parallel()
 	s := &spool{root: openRoot(t, t.TempDir()), key: testKey(), run: [16]byte{9}, limit: 600 << 10}
-	type spooled struct {
-		at   uint64
-		data []byte
-	}
-	var files []spooled
+	var files []spooledFile
 	for i, n := range []int{0, 1, 1000, pieceSize - 1, pieceSize, pieceSize + 1, 5*pieceSize + 17, 3} {
 		data := bytes.Repeat([]byte{byte(i), byte(n), 7}, n/3+1)[:n]
 		s.begin()
@@ -170,7 +171,7 @@ func TestSpool(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		files = append(files, spooled{at, data})
+		files = append(files, spooledFile{at, data})
 	}
 	if err := s.close(); err != nil {
 		t.Fatal(err)
@@ -202,14 +203,25 @@ func TestSpool(t *testing.T) {
 			t.Errorf("file %d is not held", i)
 		}
 	}
-	long := files[6]
+	spoolRefuses(t, s, found, files[6])
+}
+
+type spooledFile struct {
+	at   uint64
+	data []byte
+}
+
+// spoolRefuses tries what must not read, and removes the first segments. A file
+// long lies in several.
+func spoolRefuses(t *testing.T, s *spool, found map[uint32]int64, long spooledFile) {
+	t.Helper()
 	delete(found, uint32(long.at>>32)+1)
 	if s.holds(found, long.at, int64(len(long.data))) {
 		t.Error("a file is held whose second segment is gone")
 	}
 	// A piece in another's place, another length and another run do not read.
 	for _, r := range []*spoolFile{
-		s.open(files[3].at, int64(len(files[3].data)+1)), s.open(long.at+4, 100),
+		s.open(long.at, 10), s.open(long.at+4, 100),
 		(&spool{root: s.root, key: s.key, run: [16]byte{8}}).open(long.at, int64(len(long.data))),
 	} {
 		if _, err := r.ReadAt(make([]byte, 1), 0); !errors.Is(err, errSpool) || strings.Contains(err.Error(), s.root.Name()) {
@@ -222,7 +234,7 @@ func TestSpool(t *testing.T) {
 	if err := s.removeBelow(long.at); err != nil {
 		t.Fatal(err)
 	}
-	if found, err = s.segments(); err != nil || found[1] != 0 || found[uint32(long.at>>32)] == 0 {
+	if found, err := s.segments(); err != nil || found[1] != 0 || found[uint32(long.at>>32)] == 0 {
 		t.Errorf("left: %v, %v", found, err)
 	}
 }
