@@ -1,7 +1,9 @@
-// Package capture keeps phones' backup folders in a repository: a folder in, a
-// snapshot out, and back again byte for byte.
+// Package capture keeps phones' backup folders in a repository: a folder or a
+// phone in, a snapshot out, and back again byte for byte.
 //
 //	res, err := capture.Folder(ctx, r, root, name, capture.Options{...})
+//	p, err := capture.OpenPhone(ctx, r, udid, capture.PhoneOptions{...}) // a folder for package mb2
+//	res, err = p.Commit(ctx, time.Now())            // once the phone said that it is complete
 //	v, err := capture.Open(ctx, r, res.Snapshot)
 //	err = v.RestoreFolder(ctx, target, nil)   // the exact MobileSync folder
 //	err = v.RestoreFiles(ctx, target, ...)      // the phone's files, readable

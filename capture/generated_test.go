@@ -29,7 +29,12 @@ type phone struct {
 
 func newPhone(t *testing.T, encrypted bool) *phone {
 	t.Helper()
-	d, err := sim.New(t.Context(), sim.Tiny(), t.TempDir())
+	return newPhoneOf(t, sim.Tiny(), encrypted)
+}
+
+func newPhoneOf(t *testing.T, config sim.Config, encrypted bool) *phone {
+	t.Helper()
+	d, err := sim.New(t.Context(), config, t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -49,7 +49,9 @@ type PhoneOptions struct {
 	// AssumeFree is what Free says, in bytes; 0 asks the repository's drive.
 	AssumeFree int64
 
-	segment int64 // the spool's segment size, for tests; 0 is the real one
+	// For tests: sizes of a segment of the spool, and of what is drained between
+	// two checkpoints; 0 are the real ones.
+	segment, drain int64
 }
 
 // Phone is the folder that a phone writes its backup to and reads it from, an

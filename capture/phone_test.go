@@ -10,7 +10,10 @@ import (
 	"russet/repo"
 )
 
-var answered = time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
+// answered is the moment at which the phone answered in this generation.
+func (s *scripted) answered() time.Time {
+	return time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC).Add(time.Duration(s.from.d.Generation()) * time.Hour)
+}
 
 // session is a repository and the spool beside it.
 type session struct {
@@ -51,7 +54,7 @@ func backUp(t *testing.T, se *session, s *scripted) *Result {
 	if err := s.run(t.Context(), p); err != nil {
 		t.Fatal(err)
 	}
-	res, err := p.Commit(t.Context(), answered.Add(time.Duration(s.from.d.Generation())*time.Hour))
+	res, err := p.Commit(t.Context(), s.answered())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +98,7 @@ func TestPhoneGenerations(t *testing.T) {
 		if !s.full || res.Summary.Missing != 0 || res.Summary.FilesSealed != 0 || res.Summary.FilesNew != s.sent {
 			t.Errorf("first: full %t, %+v", s.full, res.Summary)
 		}
-		if !res.Snapshot.Time.Equal(answered) || res.Snapshot.Parent != nil {
+		if !res.Snapshot.Time.Equal(s.answered()) || res.Snapshot.Parent != nil {
 			t.Errorf("first: %+v", res.Snapshot)
 		}
 		gives(t, se.r, res.Snapshot, s.dir)

@@ -305,7 +305,7 @@ func (c *run) drain(ctx context.Context, jobs []job, sealed []*sealedFile) ([]*s
 	slices.SortFunc(jobs, func(a, b job) int { return cmp.Compare(a.stored().arrival(), b.stored().arrival()) })
 	for len(jobs) > 0 {
 		n, bytes := 0, int64(0)
-		for n < len(jobs) && n < drainFiles && (n == 0 || bytes+jobs[n].size() <= drainBytes) {
+		for n < len(jobs) && n < drainFiles && (n == 0 || bytes+jobs[n].size() <= cmp.Or(c.phone.opt.drain, drainBytes)) {
 			bytes += jobs[n].size()
 			n++
 		}

@@ -37,11 +37,14 @@ func sampleFolder(t *testing.T, name string) string {
 	return ""
 }
 
+// cheapInit keeps key derivation out of the tests' time.
+func cheapInit() repo.InitOptions {
+	return repo.InitOptions{Cost: crypto.Cost{N: 1 << 10, R: 1, P: 1}, Owner: repo.Owner{Time: time.Unix(0, 0)}}
+}
+
 func newRepo(t *testing.T) *repo.Repository {
 	t.Helper()
-	r, err := repo.Init(t.Context(), backend.NewMemory(), "x", repo.InitOptions{
-		Cost: crypto.Cost{N: 1 << 10, R: 1, P: 1}, Owner: repo.Owner{Time: time.Unix(0, 0)},
-	})
+	r, err := repo.Init(t.Context(), backend.NewMemory(), "x", cheapInit())
 	if err != nil {
 		t.Fatal(err)
 	}

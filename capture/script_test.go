@@ -14,7 +14,11 @@ import (
 	"strings"
 	"testing"
 
+	"russet/backend"
+	"russet/backend/backendtest"
 	"russet/device/mb2"
+	"russet/device/sim"
+	"russet/index"
 	"russet/internal/plist"
 	"russet/ios"
 )
@@ -34,7 +38,19 @@ type scripted struct {
 
 func newScripted(t *testing.T, encrypted bool) *scripted {
 	t.Helper()
-	s := &scripted{t: t, from: newPhone(t, encrypted)}
+	return newScriptedOf(t, sim.Tiny(), encrypted)
+}
+
+// small is a phone for tests that back it up many times.
+func small() sim.Config {
+	c := sim.Tiny()
+	c.SmallFiles, c.Photos, c.Videos, c.Messages = 12, 0, 0, 5
+	return c
+}
+
+func newScriptedOf(t *testing.T, config sim.Config, encrypted bool) *scripted {
+	t.Helper()
+	s := &scripted{t: t, from: newPhoneOf(t, config, encrypted)}
 	s.udid = s.from.d.Config().UDID
 	s.keep()
 	return s
@@ -199,6 +215,7 @@ func (s *scripted) choose(ctx context.Context, f mb2.Folder) (state string, err 
 			return "", err
 		}
 		s.full = true // a phone says nothing, and sends everything
+		s.t.Logf("full: %v", err)
 	}
 	return "finished", nil
 }
@@ -364,4 +381,40 @@ func bareState(t *testing.T, dir string) map[string]string {
 		}
 	}
 	return m
+}
+
+// hide takes a blob out of the repository's index files.
+func hide(t *testing.T, se *session, gone index.Handle) {
+	t.Helper()
+	ctx := t.Context()
+	be := se.r.Backend()
+	var left []index.Pack
+	for loc := range se.r.Index().Blobs() {
+		if loc.Handle == gone {
+			continue
+		}
+		if n := len(left); n > 0 && left[n-1].ID == loc.Pack {
+			left[n-1].Blobs = append(left[n-1].Blobs, loc.Blob)
+			continue
+		}
+		left = append(left, index.Pack{ID: loc.Pack, Blobs: []index.Blob{loc.Blob}})
+	}
+	for info, err := range be.List(ctx, backend.Index) {
+		if err == nil {
+			err = be.Remove(ctx, backend.File{Kind: backend.Index, Name: info.Name})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	sealed := se.r.Key().Seal(nil, index.Append(nil, left))
+	if err := be.Save(ctx, backendtest.Named(backend.Index, sealed), sealed); err != nil {
+		t.Fatal(err)
+	}
+	if err := se.r.LoadIndex(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if se.r.Index().Has(gone) {
+		t.Fatal("the blob is still there")
+	}
 }

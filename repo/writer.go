@@ -363,17 +363,7 @@ func (w *Writer) Checkpoint() error {
 	case <-w.ctx.Done():
 		return context.Cause(w.ctx)
 	}
-	if cerr := w.Close(); err == nil {
-		err = cerr
-	}
-	return err
-}
-
-func (w *Writer) saveRest(ctx context.Context) error {
-	w.mu.Lock()
-	due := w.takePacks()
-	w.mu.Unlock()
-	if err := w.saveIndex(w.ctx, due); err != nil {
+	if err := w.saveRest(w.ctx); err != nil {
 		// The packs that it would have named are in no index: nothing may build on them.
 		w.cancel(err)
 		return err
