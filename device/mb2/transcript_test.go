@@ -220,10 +220,11 @@ func TestTranscriptOfACut(t *testing.T) {
 	}
 }
 
-type brokenWriter struct{ left int }
+type brokenWriter struct{ left, after int }
 
 func (w *brokenWriter) Write(p []byte) (int, error) {
 	if w.left--; w.left < 0 {
+		w.after++
 		return 0, errRecord
 	}
 	return len(p), nil
@@ -234,7 +235,8 @@ func TestRecordFails(t *testing.T) {
 	t.Parallel()
 	f := newFolder(t)
 	var errClose error
-	err := converse(t, Options{Record: &brokenWriter{3}}, func(p *phone) {
+	w := &brokenWriter{left: 3}
+	err := converse(t, Options{Record: w}, func(p *phone) {
 		p.request()
 		p.upload(1, udid+"/a", "x")
 		p.wantStatus(StatusOK)
@@ -245,8 +247,8 @@ func TestRecordFails(t *testing.T) {
 		errClose = s.Close()
 		return err
 	})
-	if err != nil || !errors.Is(errClose, errRecord) {
-		t.Errorf("got %v, and %v at the end", err, errClose)
+	if err != nil || !errors.Is(errClose, errRecord) || w.after != 1 {
+		t.Errorf("got %v, %v at the end, and %d attempts", err, errClose, w.after)
 	}
 	f.want(udid+"/a", "x")
 }
