@@ -26,7 +26,7 @@ type memFolder struct {
 	open  int              // files begun and not ended
 	fails map[string]error // call ("Create NAME") to its error
 	free  int64
-	wrote time.Time // last
+	wrote time.Time                              // last
 	enter func(ctx context.Context, call string) // is called at each call
 }
 

@@ -184,6 +184,35 @@ func TestReplayFindsDifferences(t *testing.T) {
 	}
 }
 
+func TestReplayRefuses(t *testing.T) {
+	t.Parallel()
+	host := AppendUnit(AppendUnit(nil, []byte("x")), []byte{0})
+	for name, text := range map[string]string{
+		"no JSON":        `from the phone`,
+		"nobody":         `{"from":"me","message":"DLMessagePing"}`,
+		"endless file":   `{"from":"phone","file":{"name":"UDID/a","unit":9,"bytes":1099511627777}}`,
+		"negative file":  `{"from":"phone","file":{"name":"UDID/a","unit":9,"bytes":-1}}`,
+		"no unit":        `{"from":"phone","file":{"name":"UDID/a","bytes":1}}`,
+		"large unit":     `{"from":"phone","file":{"name":"UDID/a","unit":99999999,"bytes":99999999}}`,
+		"more than then": `{"from":"host","end":true}`,
+	} {
+		_, err := ReplayPhone(&played{Reader: bytes.NewReader(host)}, strings.NewReader(text), udid, "")
+		if err == nil || !strings.HasPrefix(err.Error(), "replay line 1: ") {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+	for _, c := range []struct {
+		name string
+		want int
+	}{{"UDID/x", 1}, {"SOURCE-20260102-030405/x", 1}, {"x", 0}} {
+		line := strings.NewReader(`{"from":"host","file":{"name":"` + c.name + `"}}`)
+		found, err := ReplayPhone(&played{Reader: bytes.NewReader(host)}, line, udid, "source")
+		if err != nil || len(found) != c.want {
+			t.Errorf("%s: got %v, %v, want %d differences", c.name, found, err, c.want)
+		}
+	}
+}
+
 // A transcript of a session that was cut ends where it was cut.
 func TestTranscriptOfACut(t *testing.T) {
 	t.Parallel()
