@@ -89,6 +89,27 @@ func TestCancel(t *testing.T) {
 			p.request()
 			p.hear(disconnect)
 		},
+		"removing": func(p *phone) {
+			p.request()
+			p.say("DLMessageRemoveItems", []any{u + "a"})
+			p.status()
+			p.farewell()
+		},
+		"verifying": func(p *phone) {
+			p.request()
+			p.upload(99, u+"Status.plist", "finished")
+			p.status()
+			p.download(u + "Status.plist")
+			p.status()
+			p.farewell()
+		},
+		"before the status": func(p *phone) {
+			p.request()
+			p.upload(1, u+"a", "content")
+			p.hear("DLMessageStatusResponse")
+			p.say("DLMessagePing", "busy")
+			p.farewell()
+		},
 		"moving": func(p *phone) {
 			p.request()
 			p.say("DLMessageMoveItems", map[string]any{u + "a": u + "b"})
