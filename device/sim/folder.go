@@ -266,7 +266,7 @@ func (p *Folder) Fill(ctx context.Context, d *Device) error {
 			folders = append(folders, f)
 			continue
 		}
-		var r io.ReadCloser = io.NopCloser(strings.NewReader(""))
+		r := io.NopCloser(strings.NewReader(""))
 		if f.Regular() {
 			var err error
 			if r, err = d.Open(f); err != nil {

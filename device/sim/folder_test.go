@@ -79,8 +79,16 @@ func TestFolderRefusesHostileNames(t *testing.T) {
 	}
 	defer p.Close()
 	for _, c := range []struct{ domain, path string }{
-		{"", "a"}, {"..", "a"}, {".", "a"}, {"a/b", "c"}, {"HomeDomain", "../../x"}, {"HomeDomain", "/x"},
-		{"HomeDomain", "a//b"}, {"HomeDomain", "."}, {"HomeDomain", ""}, {"HomeDomain", "a\x00"},
+		{"", "a"},
+		{"..", "a"},
+		{".", "a"},
+		{"a/b", "c"},
+		{"HomeDomain", "../../x"},
+		{"HomeDomain", "/x"},
+		{"HomeDomain", "a//b"},
+		{"HomeDomain", "."},
+		{"HomeDomain", ""},
+		{"HomeDomain", "a\x00"},
 	} {
 		f := NewFile(c.domain, ios.File{RelativePath: c.path, Mode: modeRegular | 0o644}, 1)
 		if err := p.Put(f, bytes.NewReader([]byte("x"))); err == nil {

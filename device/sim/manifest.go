@@ -27,6 +27,7 @@ type Manifest struct {
 	tx     *sql.Tx
 	insert *sql.Stmt
 	update *sql.Stmt
+	stored *sql.Stmt
 }
 
 // OpenManifest opens the database at path, or makes a new one there. A database with another schema than a phone's is
@@ -59,6 +60,10 @@ func (m *Manifest) begin(ctx context.Context, create bool) (err error) {
 		return err
 	}
 	m.update, err = m.tx.PrepareContext(ctx, `UPDATE Files SET file = ? WHERE fileID = ?`)
+	if err != nil {
+		return err
+	}
+	m.stored, err = m.tx.PrepareContext(ctx, `SELECT fileID FROM Files WHERE flags = ? AND fileID >= ? AND fileID < ? || 'g'`)
 	return err
 }
 
@@ -121,8 +126,7 @@ func (m *Manifest) Record(ctx context.Context, id string) ([]byte, error) {
 
 // Stored returns the ids of regular files that begin with prefix: what must lie in one folder of the backup.
 func (m *Manifest) Stored(ctx context.Context, prefix string) ([]string, error) {
-	rows, err := m.tx.QueryContext(ctx, `SELECT fileID FROM Files WHERE flags = ? AND fileID >= ? AND fileID < ? || 'g'`,
-		ios.RegularFile, prefix, prefix)
+	rows, err := m.stored.QueryContext(ctx, ios.RegularFile, prefix, prefix)
 	if err != nil {
 		return nil, err
 	}

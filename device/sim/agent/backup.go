@@ -34,9 +34,8 @@ type backup struct {
 	m       *sim.Manifest // being written; nil before and after
 	resumed listing       // ids in Snapshot that an earlier run has sent
 
-	todo    map[string]bool // ids whose bytes must be sent
+	todo    map[string]bool // ids whose bytes must be sent; true where the manifest has them already
 	again   map[string]bool // ids that changed while they were read
-	known   map[string]bool // ids that the manifest had before, of those in todo
 	total   int64           // bytes to send
 	done    int64
 	moves   []string         // ids that are in Snapshot

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -12,6 +13,8 @@ import (
 	"russet/device/sim"
 	"russet/internal/plist"
 )
+
+var everyStep = flag.Bool("every", false, "cut runs at every step")
 
 // interesting returns the steps of a run at which it is cut: all of them, but
 // for most of the hundreds of folders that are made and listed.
@@ -129,12 +132,15 @@ func cutAtEachStep(t *testing.T, password string, day int) {
 	if last := events[len(events)-1].Step; last != report.Steps {
 		t.Errorf("got %d steps, the last one is %d", report.Steps, last)
 	}
-	steps := interesting(t, events)
+	stride := 6 // each of the four runs has steps of its own
 	if testing.Short() {
-		steps = steps[len(steps)%7:]
+		stride = 20
 	}
-	for i, step := range steps {
-		if testing.Short() && i%7 != 0 {
+	if *everyStep {
+		stride = 1
+	}
+	for i, step := range interesting(t, events) {
+		if (i+2*day+min(1, len(password)))%stride != 0 {
 			continue
 		}
 		p := openPhone(t, c, Options{Script: Script{Disconnect: step}})

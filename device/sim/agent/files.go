@@ -104,7 +104,7 @@ func (b *backup) scan(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	b.todo, b.known, b.again, b.sizes = map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]int64{}
+	b.todo, b.again, b.sizes = map[string]bool{}, map[string]bool{}, map[string]int64{}
 	b.total = b.s.script.Extra
 	for f, err := range b.all(ctx) {
 		if err != nil {
@@ -161,7 +161,7 @@ func (b *backup) examine(ctx context.Context, f *sim.File, old map[string]int64,
 			return b.m.Put(ctx, known, id, f, record)
 		}
 	}
-	b.todo[id], b.known[id] = true, known
+	b.todo[id] = known
 	b.total += b.storedSize(f)
 	return nil
 }
@@ -200,8 +200,8 @@ func (b *backup) send(ctx context.Context) error {
 	}
 	// What is left has vanished since the scan.
 	gone := map[string]int64{}
-	for id := range b.todo {
-		if b.known[id] {
+	for id, known := range b.todo {
+		if known {
 			gone[id] = 0
 		}
 	}
@@ -224,7 +224,7 @@ func (b *backup) pass(ctx context.Context, wanted map[string]bool) error {
 			continue
 		}
 		id := ios.FileID(f.Domain, f.RelativePath)
-		if !wanted[id] {
+		if _, ok := wanted[id]; !ok {
 			continue
 		}
 		if batch = append(batch, outgoing{f: f, id: id}); len(batch) == b.s.script.Batch {
@@ -274,14 +274,14 @@ func (b *backup) sendBatch(ctx context.Context, batch []outgoing) error {
 		if !ok || o.twin {
 			continue
 		}
-		if err := b.m.Put(ctx, b.known[o.id], o.id, o.f, record); err != nil {
+		known, first := b.todo[o.id]
+		if err := b.m.Put(ctx, known || !first, o.id, o.f, record); err != nil {
 			return err
 		}
-		if b.todo[o.id] {
+		if first {
 			b.moves = append(b.moves, o.id)
 			b.s.report.Sent++
 		}
-		b.known[o.id] = true
 		delete(b.todo, o.id)
 	}
 	return nil

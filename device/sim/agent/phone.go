@@ -51,9 +51,9 @@ type Phone struct {
 
 	session chan struct{} // holds one token
 
-	mu    sync.Mutex // guards what follows
-	state state
-	files Script
+	mu     sync.Mutex // guards what follows
+	state  state
+	script Script
 }
 
 // state is what outlasts a session. It lies in the state directory.
@@ -102,7 +102,7 @@ func Open(dir string, contents Contents, o Options) (*Phone, error) {
 		o.Random = rand.Reader
 	}
 	o.Iterations = cmp.Or(o.Iterations, 10_000_000)
-	p := &Phone{contents: contents, root: root, dir: dir, o: o, session: make(chan struct{}, 1), files: o.Script}
+	p := &Phone{contents: contents, root: root, dir: dir, o: o, session: make(chan struct{}, 1), script: o.Script}
 	if err := p.load(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the phone's state: %w", err), root.Close())
 	}
@@ -128,7 +128,7 @@ func (p *Phone) Close() error { return p.root.Close() }
 func (p *Phone) SetScript(s Script) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.files = s
+	p.script = s
 }
 
 // Encrypted says whether backups are encrypted: the phone has a backup

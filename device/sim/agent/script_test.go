@@ -388,3 +388,17 @@ type oneSided struct{ *bytes.Reader }
 
 func (*oneSided) Write(p []byte) (int, error) { return len(p), nil }
 func (*oneSided) Close() error                { return nil }
+
+func FuzzScript(f *testing.F) {
+	f.Add([]byte(`{"scan": "1s", "respond": [{"at": "files", "code": 1}], "files": [{"n": 1, "code": 6}]}`))
+	f.Add([]byte(`{"respond": [{"at": 3}], "hostile": [{"order": "list"}]}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		s, err := ParseScript(data)
+		if err != nil {
+			return
+		}
+		if s = s.filled(); s.Batch < 1 || s.Batch > maxBatch || s.Unit < 1 || s.Unit > maxUnit || s.Scan < 0 {
+			t.Errorf("got %+v", s)
+		}
+	})
+}

@@ -24,7 +24,7 @@ func (p *Phone) Serve(ctx context.Context, conn io.ReadWriteCloser) (Report, err
 	}
 	defer func() { <-p.session }()
 	p.mu.Lock()
-	s := newSession(p, conn, p.files.filled())
+	s := newSession(p, conn, p.script.filled())
 	p.mu.Unlock()
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
@@ -54,7 +54,7 @@ func (s *session) serve(ctx context.Context) error {
 		switch {
 		case errors.Is(err, ErrGone):
 			return refused
-		case errors.Is(err, io.EOF) && s.report.Answered:
+		case err != nil && !errors.Is(err, ErrViolation) && s.report.Answered:
 			_ = s.broken(RuleGoodbye, "the connection ends without %s", msgDisconnect)
 			return refused
 		case err != nil:
