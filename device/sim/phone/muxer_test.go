@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/pem"
+	"errors"
 	"io"
 	"net"
 	"net/netip"
@@ -111,6 +112,9 @@ func TestPairRecords(t *testing.T) {
 		}
 	}
 	number(device.MuxBadCommand, "SavePairRecord", "../values", data)
+	for _, kind := range []string{"ReadPairRecord", "SavePairRecord", "DeletePairRecord"} {
+		number(device.MuxBadCommand, kind, "systemConfiguration", data)
+	}
 	number(device.MuxBadCommand, "SavePairRecord", p.UDID(), make([]byte, maxRecord+1))
 	number(device.MuxBadCommand, "SavePairRecord", p.UDID(), nil)
 	number(device.MuxOK, "DeletePairRecord", p.UDID(), nil)
@@ -121,6 +125,33 @@ func TestPairRecords(t *testing.T) {
 		t.Errorf("got %v", a)
 	}
 }
+
+// A listener that fails ends Serve, and so do all others.
+func TestServeFails(t *testing.T) {
+	t.Parallel()
+	p, _ := newPhone(t, t.TempDir(), Options{})
+	one, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	broken := errors.New("the listener broke")
+	if err := p.Serve(t.Context(), one, failing{one, broken}); !errors.Is(err, broken) {
+		t.Errorf("got %v, want %v", err, broken)
+	}
+	if conn, err := net.Dial("tcp", one.Addr().String()); err == nil {
+		conn.Close()
+		t.Error("the other listener was left open")
+	}
+}
+
+// failing is a listener that accepts nothing.
+type failing struct {
+	net.Listener
+	err error
+}
+
+func (l failing) Accept() (net.Conn, error) { return nil, l.err }
+func (failing) Close() error                { return nil }
 
 func TestNetworkAddress(t *testing.T) {
 	t.Parallel()
