@@ -29,8 +29,12 @@ func newRig(t *testing.T, opts Options) (*Phone, *host, *journal) {
 
 func TestSession(t *testing.T) {
 	t.Parallel()
-	_, h, j := newRig(t, Options{})
+	p, h, j := newRig(t, Options{})
+	if err := p.SetValue("com.example.private", "DeviceName", "secret"); err != nil {
+		t.Fatal(err)
+	}
 	l := h.lockdown(t, 1)
+	l.refused(t, device.GetProhibited, "GetValue", "Domain", "com.example.private", "Key", "DeviceName")
 	if got := l.do(t, "QueryType")["Type"]; got != "com.apple.mobile.lockdown" {
 		t.Errorf("got type %v", got)
 	}
@@ -251,8 +255,12 @@ func TestStartService(t *testing.T) {
 		}
 	}
 	// Services to which nobody connects make room for others.
+	first := l.do(t, "StartService", "Service", plain)["Port"].(uint64)
 	for range 2 * maxWaiting {
 		l.do(t, "StartService", "Service", plain)
+	}
+	if a := ask(t, conn, map[string]any{"MessageType": "Connect", "DeviceID": 1, "PortNumber": int(device.MuxPort(uint16(first)))}); a["Number"] != uint64(device.MuxRefused) {
+		t.Errorf("the first of many: got %v, want it refused", a)
 	}
 	l.service(t, plain)
 }

@@ -37,8 +37,8 @@ func TestMuxer(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := m.Close(); err != nil {
-			t.Error(err)
+		if err := m.Close(); err != nil || len(m.watchers) != 0 {
+			t.Errorf("got %v, and %d listen on", err, len(m.watchers))
 		}
 	})
 	one, _ := newPhone(t, t.TempDir(), Options{UDID: "00008020-000D4C3A0E83002E"})
@@ -135,8 +135,9 @@ func TestServeFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	broken := errors.New("the listener broke")
-	if err := p.Serve(t.Context(), one, failing{one, broken}); !errors.Is(err, broken) {
-		t.Errorf("got %v, want %v", err, broken)
+	two := &failing{Listener: one, err: broken}
+	if err := p.Serve(t.Context(), one, two); !errors.Is(err, broken) || !two.closed {
+		t.Errorf("got %v, closed %v, want %v", err, two.closed, broken)
 	}
 	if conn, err := net.Dial("tcp", one.Addr().String()); err == nil {
 		conn.Close()
@@ -147,11 +148,16 @@ func TestServeFails(t *testing.T) {
 // failing is a listener that accepts nothing.
 type failing struct {
 	net.Listener
-	err error
+	err    error
+	closed bool
 }
 
-func (l failing) Accept() (net.Conn, error) { return nil, l.err }
-func (failing) Close() error                { return nil }
+func (l *failing) Accept() (net.Conn, error) { return nil, l.err }
+
+func (l *failing) Close() error {
+	l.closed = true
+	return nil
+}
 
 func TestNetworkAddress(t *testing.T) {
 	t.Parallel()
