@@ -58,11 +58,6 @@ func TestSession(t *testing.T) {
 	}
 	l.refused(t, device.MissingValue, "GetValue", "Domain", "com.example.none")
 	l.refused(t, device.MissingValue, "GetValue", "Domain", backupDomain, "Key", "WillEncrypt")
-	l.refused(t, device.SetProhibited, "SetValue", "Key", "ProductVersion", "Value", "1")
-	l.refused(t, device.MissingKey, "SetValue", "Value", "1")
-	l.refused(t, device.MissingValue, "SetValue", "Key", "DeviceName", "Value", 1)
-	l.refused(t, device.MissingValue, "SetValue", "Domain", wifiDomain, "Key", "EnableWifiConnections", "Value", "yes")
-	l.refused(t, removeProhibited, "RemoveValue", "Key", "DeviceName")
 	l.refused(t, sessionActive, "StartSession", "HostID", l.record["HostID"])
 	l.refused(t, missingSession, "StopSession")
 	l.refused(t, device.InvalidSessionID, "StopSession", "SessionID", "x")
@@ -100,8 +95,18 @@ func TestSession(t *testing.T) {
 	}
 }
 
-// A host that sees the sixth kind of refusal must have been sent each for its
-// own reason.
+func TestSetValueRefusals(t *testing.T) {
+	t.Parallel()
+	_, h, _ := newRig(t, Options{})
+	l := h.session(t, 1)
+	l.refused(t, device.SetProhibited, "SetValue", "Key", "ProductVersion", "Value", "1")
+	l.refused(t, device.MissingKey, "SetValue", "Value", "1")
+	l.refused(t, device.MissingValue, "SetValue", "Key", "DeviceName", "Value", 1)
+	l.refused(t, device.MissingValue, "SetValue", "Domain", wifiDomain, "Key", "EnableWifiConnections", "Value", "yes")
+	l.refused(t, removeProhibited, "RemoveValue", "Key", "DeviceName")
+}
+
+// Each way in which a phone refuses to pair has its own word.
 func TestPairing(t *testing.T) {
 	t.Parallel()
 	p, h, _ := newRig(t, Options{Pairing: Pairing{Locked: 1, Pending: 2}})
