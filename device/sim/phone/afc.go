@@ -1,6 +1,7 @@
 package phone
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -125,22 +126,13 @@ func (c *afc) answer(q *device.AFCPacket) *device.AFCPacket {
 		}
 		n, rest = binary.LittleEndian.Uint64(rest), rest[8:]
 	}
-	first, rest, ended := cutPath(rest)
-	second, _, twice := cutPath(rest)
-	if !ended || (q.Op == device.AFCRenamePath || q.Op == device.AFCMakeLink) && !twice {
-		return c.bad(q, "a path does not end with a zero byte")
+	// A zero byte ends each path; some hosts leave out the last one.
+	first, rest, _ := bytes.Cut(rest, []byte{0})
+	second, _, _ := bytes.Cut(rest, []byte{0})
+	if len(first) == 0 || (q.Op == device.AFCRenamePath || q.Op == device.AFCMakeLink) && len(second) == 0 {
+		return c.bad(q, "a path is missing")
 	}
-	return c.ofPaths(q.Op, n, first, second)
-}
-
-// cutPath takes a path off a packet, up to its zero byte.
-func cutPath(b []byte) (name string, rest []byte, ended bool) {
-	for i, x := range b {
-		if x == 0 {
-			return string(b[:i]), b[i+1:], true
-		}
-	}
-	return "", nil, false
+	return c.ofPaths(q.Op, n, string(first), string(second))
 }
 
 // bad tells of a packet that breaks a rule, and refuses it.

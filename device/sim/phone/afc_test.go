@@ -3,6 +3,7 @@ package phone
 import (
 	"bytes"
 	"encoding/binary"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -184,6 +185,9 @@ func TestFileServiceRefusals(t *testing.T) {
 	c.status(t, device.AFCInvalid, device.AFCFileSeek, f, 3, 0)
 	c.status(t, device.AFCInvalid, device.AFCFileSeek, f, 0, -1)
 	c.status(t, device.AFCInvalid, device.AFCFileLock, f, 77)
+	if a := c.do(t, device.AFCReadDir, []byte("/DCIM")); string(a.Data) != ".\x00..\x00" {
+		t.Errorf("got %+v for a path that its packet ends", a)
+	}
 	if runtime.GOOS == "windows" {
 		return
 	}
@@ -248,7 +252,6 @@ func TestDocuments(t *testing.T) {
 	t.Parallel()
 	p, h, j := newRig(t, Options{})
 	l := h.session(t, 1)
-	conn := l.service(t, houseArrest)
 	for _, c := range [][3]string{
 		{"VendDocuments", "org.example.none", "ApplicationLookupFailed"},
 		{"VendDocuments", "../../Media", "ApplicationLookupFailed"},
@@ -256,10 +259,15 @@ func TestDocuments(t *testing.T) {
 		{"VendContainer", "org.example.notes", "InstallationLookupFailed"},
 		{"Explode", "org.example.notes", "UnknownCommand"},
 	} {
+		conn := l.service(t, houseArrest)
 		if a := exchange(t, conn, map[string]any{"Command": c[0], "Identifier": c[1]}); a["Error"] != c[2] {
 			t.Errorf("%s: got %v", c, a)
 		}
+		if _, err := conn.Read(make([]byte, 1)); err != io.EOF {
+			t.Errorf("%s: got %v, want the end", c, err)
+		}
 	}
+	conn := l.service(t, houseArrest)
 	if a := exchange(t, conn, map[string]any{"Command": "VendDocuments", "Identifier": "org.example.notes"}); a["Status"] != "Complete" {
 		t.Fatalf("got %v", a)
 	}

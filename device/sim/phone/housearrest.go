@@ -9,22 +9,18 @@ import (
 	"russet/internal/plist"
 )
 
-// serveDocuments speaks as house_arrest: once a host has named an application
-// that shares its documents, the connection is the file service's.
+// serveDocuments speaks as house_arrest, which takes one command: where that
+// names an application that shares its documents, the connection is the file
+// service's from then on.
 func (p *Phone) serveDocuments(_ context.Context, conn net.Conn) error {
 	var r struct{ Command, Identifier string }
-	for {
-		if err := device.ReadPlist(conn, &r); err != nil {
-			return err
-		}
-		p.Record(Event{Service: houseArrest, Message: word(r.Command + " " + r.Identifier)})
-		a := p.vend(r.Command, r.Identifier)
-		if err := device.WritePlist(conn, a, plist.XML); err != nil {
-			return err
-		}
-		if a["Error"] == nil {
-			break
-		}
+	if err := device.ReadPlist(conn, &r); err != nil {
+		return err
+	}
+	p.Record(Event{Service: houseArrest, Message: word(r.Command + " " + r.Identifier)})
+	a := p.vend(r.Command, r.Identifier)
+	if err := device.WritePlist(conn, a, plist.XML); err != nil || a["Error"] != nil {
+		return err
 	}
 	place := path.Join(appsDir, r.Identifier)
 	root, err := p.root.OpenRoot(place)

@@ -208,3 +208,31 @@ func TestIfuse(t *testing.T) {
 	}
 	j.clean(t)
 }
+
+// pymobiledevice3 comes from PyPI, so it is a judge only where somebody put it
+// on the path.
+func TestPymobiledevice3(t *testing.T) {
+	t.Parallel()
+	const name = "pymobiledevice3"
+	if testing.Short() {
+		t.Skip("short: every command takes seconds to start")
+	}
+	if _, err := exec.LookPath(name); err != nil {
+		t.Skip("not here: pymobiledevice3, which no distribution packages")
+	}
+	p, g, j := newJudge(t, t.TempDir(), Options{})
+	wants(t, g.good(t, name, "usbmux", "list"), p.UDID())
+	wants(t, g.good(t, name, "lockdown", "info"), "DX3RUSSET001", "+44 7700 900123")
+	dir := t.TempDir()
+	up, down := filepath.Join(dir, "up"), filepath.Join(dir, "down")
+	if err := os.WriteFile(up, []byte("written by another program"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	g.good(t, name, "afc", "push", up, "/DCIM/file")
+	g.good(t, name, "afc", "pull", "/DCIM/file", down)
+	if got, err := os.ReadFile(down); err != nil || string(got) != "written by another program" {
+		t.Errorf("got %q, %v", got, err)
+	}
+	wants(t, g.good(t, name, "apps", "list"), "org.example.notes")
+	j.clean(t)
+}

@@ -72,7 +72,7 @@ func (l *line) lockdown(ctx context.Context, spawn spawner, conn net.Conn) {
 		var r lockdownRequest
 		if err := device.ReadPlist(s.conn, &r); err != nil {
 			if !hungUp(err) {
-				l.p.Record(Event{Service: lockdownd, Message: "unreadable request", Violation: err.Error()})
+				l.p.Record(Event{Service: lockdownd, Message: "unreadable request", Violation: word(err.Error())})
 			}
 			return
 		}

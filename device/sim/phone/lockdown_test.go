@@ -29,8 +29,12 @@ func newRig(t *testing.T, opts Options) (*Phone, *host, *journal) {
 
 func TestSession(t *testing.T) {
 	t.Parallel()
-	_, h, j := newRig(t, Options{})
+	p, h, j := newRig(t, Options{})
+	if err := p.SetValue("com.example.private", "DeviceName", "secret"); err != nil {
+		t.Fatal(err)
+	}
 	l := h.lockdown(t, 1)
+	l.refused(t, device.GetProhibited, "GetValue", "Domain", "com.example.private", "Key", "DeviceName")
 	if got := l.do(t, "QueryType")["Type"]; got != "com.apple.mobile.lockdown" {
 		t.Errorf("got type %v", got)
 	}
@@ -54,11 +58,6 @@ func TestSession(t *testing.T) {
 	}
 	l.refused(t, device.MissingValue, "GetValue", "Domain", "com.example.none")
 	l.refused(t, device.MissingValue, "GetValue", "Domain", backupDomain, "Key", "WillEncrypt")
-	l.refused(t, device.SetProhibited, "SetValue", "Key", "ProductVersion", "Value", "1")
-	l.refused(t, device.MissingKey, "SetValue", "Value", "1")
-	l.refused(t, device.MissingValue, "SetValue", "Key", "DeviceName", "Value", 1)
-	l.refused(t, device.MissingValue, "SetValue", "Domain", wifiDomain, "Key", "EnableWifiConnections", "Value", "yes")
-	l.refused(t, removeProhibited, "RemoveValue", "Key", "DeviceName")
 	l.refused(t, sessionActive, "StartSession", "HostID", l.record["HostID"])
 	l.refused(t, missingSession, "StopSession")
 	l.refused(t, device.InvalidSessionID, "StopSession", "SessionID", "x")
@@ -96,8 +95,18 @@ func TestSession(t *testing.T) {
 	}
 }
 
-// A host that sees the sixth kind of refusal must have been sent each for its
-// own reason.
+func TestSetValueRefusals(t *testing.T) {
+	t.Parallel()
+	_, h, _ := newRig(t, Options{})
+	l := h.session(t, 1)
+	l.refused(t, device.SetProhibited, "SetValue", "Key", "ProductVersion", "Value", "1")
+	l.refused(t, device.MissingKey, "SetValue", "Value", "1")
+	l.refused(t, device.MissingValue, "SetValue", "Key", "DeviceName", "Value", 1)
+	l.refused(t, device.MissingValue, "SetValue", "Domain", wifiDomain, "Key", "EnableWifiConnections", "Value", "yes")
+	l.refused(t, removeProhibited, "RemoveValue", "Key", "DeviceName")
+}
+
+// Each way in which a phone refuses to pair has its own word.
 func TestPairing(t *testing.T) {
 	t.Parallel()
 	p, h, _ := newRig(t, Options{Pairing: Pairing{Locked: 1, Pending: 2}})
@@ -251,8 +260,12 @@ func TestStartService(t *testing.T) {
 		}
 	}
 	// Services to which nobody connects make room for others.
+	first := l.do(t, "StartService", "Service", plain)["Port"].(uint64)
 	for range 2 * maxWaiting {
 		l.do(t, "StartService", "Service", plain)
+	}
+	if a := ask(t, conn, map[string]any{"MessageType": "Connect", "DeviceID": 1, "PortNumber": int(device.MuxPort(uint16(first)))}); a["Number"] != uint64(device.MuxRefused) {
+		t.Errorf("the first of many: got %v, want it refused", a)
 	}
 	l.service(t, plain)
 }

@@ -66,7 +66,7 @@ func (m *Muxer) answer(r *muxRequest) map[string]any {
 	case "ReadBUID":
 		return map[string]any{"BUID": m.buid}
 	}
-	if !validName(r.PairRecordID) {
+	if !validName(r.PairRecordID) || strings.EqualFold(r.PairRecordID+".plist", buidFile) {
 		return muxResult(device.MuxBadCommand) // also what we do not know
 	}
 	return m.record(r)

@@ -62,19 +62,22 @@ func (p *Phone) serveNotifications(ctx context.Context, service string, conn net
 		if err := device.ReadPlist(conn, &r); err != nil {
 			return err
 		}
-		p.Record(Event{Service: service, Message: word(r.Command + " " + r.Name)})
 		switch r.Command {
 		case "ObserveNotification":
 			p.observe(service, o, r.Name)
 		case "PostNotification":
 			p.Notify(r.Name)
 		case "Shutdown":
+			p.Record(Event{Service: service, Message: r.Command})
 			close(death)
 			<-done
 			return nil
 		default:
 			p.Record(Event{Service: service, Message: word(r.Command), Violation: "the service has no such command"})
+			continue
 		}
+		// Now it holds: whoever is told so may post what is observed.
+		p.Record(Event{Service: service, Message: word(r.Command + " " + r.Name)})
 	}
 }
 

@@ -50,7 +50,7 @@ func New(state string, opts Options) (*Phone, error) {
 	if p.opts.Heartbeat <= 0 {
 		p.opts.Heartbeat = 10 * time.Second
 	}
-	for _, open := range []func() error{p.openKey, p.openValues, p.openPairings, p.openApps, p.openMedia} {
+	for _, open := range []func() error{p.openValues, p.openPairings, p.openApps, p.openMedia, p.openKey} {
 		if err := open(); err != nil {
 			return nil, errors.Join(fmt.Errorf("open the phone's state: %w", err), p.Close())
 		}
