@@ -1,6 +1,7 @@
 package device
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/rsa"
@@ -213,7 +214,11 @@ func (f *fake) lockdown(c net.Conn) {
 		}
 		f.mu.Lock()
 		request := m.text("Request")
-		f.log = append(f.log, strings.TrimSpace(request+" "+m.text("Domain")+m.text("Key")+m.text("Service")))
+		what := strings.TrimSpace(request + " " + m.text("Domain") + m.text("Key") + m.text("Service"))
+		if bytes.Equal(m.data("EscrowBag"), testEscrow) {
+			what += " with escrow"
+		}
+		f.log = append(f.log, what)
 		answer := f.request(request, m, session)
 		f.mu.Unlock()
 		if WritePlist(c, answer, plist.XML) != nil {
@@ -245,6 +250,8 @@ func (f *fake) request(request string, m dict, session bool) map[string]any {
 		}
 	case "SetValue":
 		f.values[m.text("Domain")][m.text("Key")] = m["Value"]
+	case "Unpair":
+		answer["Request"] = "ValidatePair"
 	case "Pair":
 		answer["EscrowBag"] = testEscrow
 	case "StartSession":
