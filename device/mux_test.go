@@ -198,7 +198,8 @@ func TestWatch(t *testing.T) {
 		usbDevice(8, "bad/name"),
 		map[string]any{"MessageType": "Paired", "DeviceID": 7},
 		map[string]any{"MessageType": "Detached", "DeviceID": 7},
-		map[string]any{"MessageType": "Detached", "DeviceID": 99}, map[string]any{"MessageType": "Paired", "DeviceID": 7},
+		map[string]any{"MessageType": "Detached", "DeviceID": 99},
+		map[string]any{"MessageType": "Paired", "DeviceID": 7},
 	} {
 		f.events <- e
 	}
