@@ -66,6 +66,7 @@ type fake struct {
 	events   chan any
 	hang     chan struct{} // what is not in refuse is not answered, either
 	chain    [][]byte      // what the phone shows
+	version  string        // of iOS, as told in a session
 	key      *rsa.PrivateKey
 }
 
@@ -241,6 +242,10 @@ func (f *fake) request(request string, m dict, session bool) map[string]any {
 		answer["Type"] = "com.apple.mobile.lockdown"
 	case "GetValue":
 		values := f.values[m.text("Domain")]
+		if session && f.version != "" && m.text("Key") == "ProductVersion" {
+			answer["Value"] = f.version
+			break
+		}
 		if key := m.text("Key"); key != "" && values[key] != nil {
 			answer["Value"] = values[key]
 		} else if key == "" && values != nil {

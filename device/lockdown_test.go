@@ -165,6 +165,10 @@ func TestOldPhoneSpeaksTLS10(t *testing.T) {
 	if err := openLockdown(t, f).StartSession(t.Context(), testPairing().record); err != nil {
 		t.Error(err)
 	}
+	f.version = "18.1" // somebody made it older
+	if err := openLockdown(t, f).StartSession(t.Context(), testPairing().record); !errors.Is(err, ErrOtherPhone) {
+		t.Errorf("a version that changes: got %v, want ErrOtherPhone", err)
+	}
 }
 
 // script is a lockdownd that gives the same answers to whoever asks.
