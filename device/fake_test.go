@@ -1,6 +1,7 @@
 package device
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/rsa"
@@ -65,6 +66,7 @@ type fake struct {
 	events   chan any
 	hang     chan struct{} // what is not in refuse is not answered, either
 	chain    [][]byte      // what the phone shows
+	version  string        // of iOS, as told in a session
 	key      *rsa.PrivateKey
 }
 
@@ -213,7 +215,11 @@ func (f *fake) lockdown(c net.Conn) {
 		}
 		f.mu.Lock()
 		request := m.text("Request")
-		f.log = append(f.log, strings.TrimSpace(request+" "+m.text("Domain")+m.text("Key")+m.text("Service")))
+		what := strings.TrimSpace(request + " " + m.text("Domain") + m.text("Key") + m.text("Service"))
+		if bytes.Equal(m.data("EscrowBag"), testEscrow) {
+			what += " with escrow"
+		}
+		f.log = append(f.log, what)
 		answer := f.request(request, m, session)
 		f.mu.Unlock()
 		if WritePlist(c, answer, plist.XML) != nil {
@@ -236,6 +242,10 @@ func (f *fake) request(request string, m dict, session bool) map[string]any {
 		answer["Type"] = "com.apple.mobile.lockdown"
 	case "GetValue":
 		values := f.values[m.text("Domain")]
+		if session && f.version != "" && m.text("Key") == "ProductVersion" {
+			answer["Value"] = f.version
+			break
+		}
 		if key := m.text("Key"); key != "" && values[key] != nil {
 			answer["Value"] = values[key]
 		} else if key == "" && values != nil {
@@ -245,6 +255,8 @@ func (f *fake) request(request string, m dict, session bool) map[string]any {
 		}
 	case "SetValue":
 		f.values[m.text("Domain")][m.text("Key")] = m["Value"]
+	case "Unpair":
+		answer["Request"] = "ValidatePair"
 	case "Pair":
 		answer["EscrowBag"] = testEscrow
 	case "StartSession":

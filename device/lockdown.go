@@ -1,6 +1,7 @@
 package device
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -181,6 +182,14 @@ func (l *Lockdown) StartSession(ctx context.Context, r *PairRecord) error {
 		return fmt.Errorf("start a session: %w", err)
 	}
 	l.conn, l.record, l.session = conn, r, answer.text("SessionID")
+	if major(l.version) >= firstTLS12 {
+		return nil
+	}
+	// The version was asked in plain: a stranger could have made it an old one.
+	if version, err := l.text(ctx, "ProductVersion"); err != nil || version != l.version {
+		cut(l.conn)
+		return fmt.Errorf("start a session: the phone's iOS is not as old as was said: %w", cmp.Or(err, ErrOtherPhone))
+	}
 	return nil
 }
 

@@ -78,7 +78,7 @@ func TestStartSession(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"echo", "plain"} {
-		c, err := l.StartService(t.Context(), name, true)
+		c, err := l.StartService(t.Context(), name, name == "echo")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -95,8 +95,8 @@ func TestStartSession(t *testing.T) {
 	if err := l.Close(); err != nil {
 		t.Error(err)
 	}
-	if got := f.asked(); !slices.Contains(got, "StartService echo") {
-		t.Errorf("got %q", got)
+	if got := f.asked(); !slices.Contains(got, "StartService echo with escrow") || !slices.Contains(got, "StartService plain") {
+		t.Errorf("asked %q, want echo with the escrow bag and plain without", got)
 	}
 }
 
@@ -164,6 +164,10 @@ func TestOldPhoneSpeaksTLS10(t *testing.T) {
 	f.values[""]["ProductVersion"] = "9.3.5"
 	if err := openLockdown(t, f).StartSession(t.Context(), testPairing().record); err != nil {
 		t.Error(err)
+	}
+	f.version = "18.1" // somebody made it older
+	if err := openLockdown(t, f).StartSession(t.Context(), testPairing().record); !errors.Is(err, ErrOtherPhone) {
+		t.Errorf("a version that changes: got %v, want ErrOtherPhone", err)
 	}
 }
 

@@ -199,12 +199,13 @@ func TestWatch(t *testing.T) {
 		map[string]any{"MessageType": "Paired", "DeviceID": 7},
 		map[string]any{"MessageType": "Detached", "DeviceID": 7},
 		map[string]any{"MessageType": "Detached", "DeviceID": 99},
+		map[string]any{"MessageType": "Paired", "DeviceID": 7},
 	} {
 		f.events <- e
 	}
 	close(f.events)
 	d := Device{ID: 7, UDID: testUDID, Connection: USB}
-	want := []Event{{Attached, d}, {Paired, d}, {Detached, d}, {Detached, Device{ID: 99}}}
+	want := []Event{{Attached, d}, {Paired, d}, {Detached, d}, {Detached, Device{ID: 99}}, {Paired, Device{ID: 7}}}
 	var got []Event
 	var last error
 	for e, err := range f.mux().Watch(t.Context()) {

@@ -149,6 +149,40 @@ func TestPair(t *testing.T) {
 	if err := p.Unpair(t.Context()); err != nil || f.records[testUDID] != nil {
 		t.Errorf("unpair: got %v, want nil and no record", err)
 	}
+	if err := f.mux().DeletePairRecord(t.Context(), testUDID); err != nil {
+		t.Errorf("unpair again: got %v, want nil", err)
+	}
+}
+
+// The phone forgot the pairing: the old record stays until a new one is proven.
+func TestPairAgain(t *testing.T) {
+	t.Parallel()
+	f := newFake(t)
+	p := f.open(t)
+	p.proposal = testPairing().record
+	old := *testPairing().record
+	old.HostID = "OLD"
+	p.record = &old
+	f.records[testUDID] = []byte("old")
+	refuse := func(request string, why LockdownError) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.errors[request] = string(why)
+	}
+	for _, why := range []LockdownError{PasswordProtected, InvalidHostID} { // before Pair, after Pair
+		refuse("StartSession", why)
+		before := len(f.asked())
+		if err := p.Pair(t.Context(), time.Now()); !errors.Is(err, why) || string(f.records[testUDID]) != "old" {
+			t.Errorf("%s: got %v, want it, and the old record", string(why), err)
+		}
+		if got := slices.Contains(f.asked()[before:], "Pair"); got != (why == InvalidHostID) {
+			t.Errorf("%s: asked to pair: %v", string(why), got)
+		}
+	}
+	refuse("StartSession", "")
+	if err := p.Pair(t.Context(), time.Now()); err != nil || string(f.records[testUDID]) == "old" || p.pairing().HostID == "OLD" {
+		t.Errorf("got %v, want a new record", err)
+	}
 }
 
 // The request to pair holds no private key, and the record that is made of a

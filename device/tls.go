@@ -27,6 +27,10 @@ func secure(ctx context.Context, conn net.Conn, r *PairRecord, version string) (
 	return t, nil
 }
 
+// firstTLS12 is the version of iOS from which on TLS 1.2 is spoken; older ones
+// are spoken to in TLS 1.0, as other programs do.
+const firstTLS12 = 10
+
 func tlsConfig(r *PairRecord, version string) (*tls.Config, error) {
 	own, err := r.client()
 	if err != nil {
@@ -48,8 +52,8 @@ func tlsConfig(r *PairRecord, version string) (*tls.Config, error) {
 		},
 		MinVersion: tls.VersionTLS12, SessionTicketsDisabled: true,
 	}
-	if major(version) < 10 {
-		// iOS 9 and older speak TLS 1.0, some without Diffie and Hellman.
+	if major(version) < firstTLS12 {
+		// Some know no ephemeral keys.
 		c.MinVersion, c.MaxVersion = tls.VersionTLS10, tls.VersionTLS10
 		c.CipherSuites = []uint16{
 			tls.TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA, tls.TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA,
