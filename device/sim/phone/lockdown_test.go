@@ -249,6 +249,9 @@ func TestStartService(t *testing.T) {
 	if !j.has(lockdownd, "StartService com.apple.mobilebackup2 with escrow bag") {
 		t.Errorf("got %v", j)
 	}
+	if strings.Contains(j.String(), string(l.escrow)) {
+		t.Error("the log holds the escrow bag")
+	}
 	if _, ok := l.service(t, plain).(*tls.Conn); ok {
 		t.Error("a service without TLS speaks TLS")
 	}
@@ -337,6 +340,19 @@ func TestStateLasts(t *testing.T) {
 	for _, name := range []string{keyFile, valuesFile, "Pairings/" + l.record["HostID"].(string) + ".plist", "Muxer/" + buidFile} {
 		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.Mode().Perm() != 0o600 {
 			t.Errorf("%s: got %v, %v, want a private file", name, info, err)
+		}
+	}
+}
+
+// Some programs look for the pair record under the name that is listed.
+func TestUDIDHasItsDash(t *testing.T) {
+	t.Parallel()
+	for given, want := range map[string]string{
+		"00008020000D4C3A0E83002E":                 "00008020-000D4C3A0E83002E",
+		"0123456789abcdef0123456789abcdef01234567": "0123456789abcdef0123456789abcdef01234567",
+	} {
+		if p, _ := newPhone(t, t.TempDir(), Options{UDID: given}); p.UDID() != want {
+			t.Errorf("%s: got %s, want %s", given, p.UDID(), want)
 		}
 	}
 }
