@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"russet/device"
+	"russet/internal/plist"
 )
 
 // newRig makes a phone, serves it, and a host beside it.
@@ -342,6 +343,31 @@ func TestStateLasts(t *testing.T) {
 			t.Errorf("%s: got %v, %v, want a private file", name, info, err)
 		}
 	}
+}
+
+// Whoever sends without end is hung up on.
+func TestRequestsAreBounded(t *testing.T) {
+	t.Parallel()
+	_, h, _ := newRig(t, Options{})
+	l := h.session(t, 1)
+	ended := func(what string, conn net.Conn, write func() error) {
+		t.Helper()
+		if err := write(); err != nil {
+			return // hung up on already
+		}
+		if n, err := conn.Read(make([]byte, 1)); n > 0 || err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("%s: got %d bytes, %v, want the end", what, n, err)
+		}
+	}
+	long := map[string]any{"Request": "QueryType", "Label": strings.Repeat("x", maxRequest)}
+	first := h.lockdown(t, 1)
+	ended("lockdownd", first.conn, func() error { return device.WritePlist(first.conn, long, plist.XML) })
+	conn := h.muxer(t)
+	ended("muxer", conn, func() error { return device.WriteMux(conn, 1, long) })
+	files := l.service(t, afcService)
+	ended("files", files, func() error {
+		return device.WriteAFC(files, &device.AFCPacket{Op: device.AFCFileWrite, Data: make([]byte, maxWrite)})
+	})
 }
 
 // Some programs look for the pair record under the name that is listed.
