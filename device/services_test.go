@@ -240,7 +240,9 @@ func TestBackupInfo(t *testing.T) {
 	f.values[itunesDomain] = map[string]any{"LibraryID": "x"}
 	f.values[mobileDomain] = map[string]any{"MinITunesVersion": "12.1"}
 	now := time.Date(2026, 11, 25, 20, 0, 1, 5, time.FixedZone("", 3600))
-	data, err := f.open(t).BackupInfo(t.Context(), now, "0123ABCD", true)
+	p := f.open(t)
+	p.udid = strings.ToLower(testUDID) // as old ones are
+	data, err := p.BackupInfo(t.Context(), now, "0123ABCD", true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -261,7 +263,7 @@ func TestBackupInfo(t *testing.T) {
 		"Device Name": "Änna's \U0001f34e", "Display Name": "Änna's \U0001f34e", "GUID": "0123ABCD", "IMEI": "35",
 		"Installed Applications": []any{"com.example.a", "com.example.b", "com.example.c"},
 		"Last Backup Date":       time.Date(2026, 11, 25, 19, 0, 1, 0, time.UTC), "Product Type": "iPhone12,1", "Product Version": "18.1",
-		"Serial Number": "C8QTEST", "Target Identifier": testUDID, "Target Type": "Device", "Unique Identifier": strings.ToUpper(testUDID),
+		"Serial Number": "C8QTEST", "Target Identifier": strings.ToLower(testUDID), "Target Type": "Device", "Unique Identifier": testUDID,
 		"iBooks Data 2": []byte("books"), "iTunes Files": map[string]any{"iTunesPrefs": []byte("prefs")},
 		"iTunes Settings": map[string]any{"LibraryID": "x"}, "iTunes Version": "12.1",
 	}
