@@ -25,6 +25,34 @@ const (
 	StatusNoSpace        Status = -15
 )
 
+// text is what goes along with a code. It says nothing of the host's own errors
+// and names.
+func (s Status) text() string {
+	switch s {
+	case StatusOK:
+		return Text
+	case StatusNotImplemented:
+		return "Not implemented"
+	case StatusBadParameter:
+		return "Bad parameter"
+	case StatusNotFound:
+		return "No such file or directory"
+	case StatusExists:
+		return "File exists"
+	case StatusNotDir:
+		return "Not a directory"
+	case StatusIsDir:
+		return "Is a directory"
+	case StatusIO:
+		return "Input/output error"
+	case StatusMulti:
+		return "Multi status"
+	case StatusNoSpace:
+		return "No space left on device"
+	}
+	return "Not supported or not possible"
+}
+
 // Errors that a [Folder] returns and that have a code of their own, beside
 // those of io/fs.
 var (
