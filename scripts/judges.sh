@@ -9,6 +9,8 @@ judges='restic restic
 fusermount3 fuse3
 sqlite3 sqlite3
 rclone rclone
+idevice_id libimobiledevice-utils
+ifuse ifuse
 cc gcc libc6-dev'
 
 missing() {
