@@ -89,6 +89,27 @@ func TestCancel(t *testing.T) {
 			p.request()
 			p.hear(disconnect)
 		},
+		"removing": func(p *phone) {
+			p.request()
+			p.say("DLMessageRemoveItems", []any{u + "a"})
+			p.status()
+			p.farewell()
+		},
+		"verifying": func(p *phone) {
+			p.request()
+			p.upload(99, u+"Status.plist", "finished")
+			p.status()
+			p.download(u + "Status.plist")
+			p.status()
+			p.farewell()
+		},
+		"before the status": func(p *phone) {
+			p.request()
+			p.upload(1, u+"a", "content")
+			p.hear("DLMessageStatusResponse")
+			p.say("DLMessagePing", "busy")
+			p.farewell()
+		},
 		"moving": func(p *phone) {
 			p.request()
 			p.say("DLMessageMoveItems", map[string]any{u + "a": u + "b"})
@@ -100,22 +121,24 @@ func TestCancel(t *testing.T) {
 	}
 }
 
-// A phone that sends without a pause hears of it, too.
+// A phone that is busy sending hears of it when it has finished what it sends,
+// and that is dropped.
 func TestCancelWhileReceiving(t *testing.T) {
 	t.Parallel()
-	cancelled(t, newFolder(t), func(p *phone) {
+	f := newFolder(t)
+	cancelled(t, f, func(p *phone) {
 		p.request()
 		p.say("DLMessageUploadFiles", map[string]any{}, 1.0, uint64(0))
 		p.raw(AppendUnit(AppendUnit(nil, []byte("/path")), []byte(udid+"/a")))
-		heard := make(chan struct{})
-		go func() { defer close(heard); p.farewell() }()
-		for {
-			time.Sleep(time.Millisecond)
-			if _, err := p.conn.Write(AppendUnit(nil, []byte{byte(CodeData), 'x'})); err != nil {
-				break
-			}
+		begin := time.Now()
+		for time.Since(begin) < time.Minute+farewell/2 {
+			time.Sleep(time.Second / 10)
+			p.raw(AppendUnit(nil, []byte{byte(CodeData), 'x'}))
 		}
-		<-heard
+		if late := f.wrote.Sub(begin); late > time.Minute+time.Second/10 {
+			t.Errorf("content was stored until %v", late)
+		}
+		p.farewell()
 	})
 }
 
@@ -152,6 +175,9 @@ func TestCancelFinishesTheUnit(t *testing.T) {
 			name, _, err := ReadMessage(strings.NewReader(string(AppendUnit(nil, unit))))
 			if err != nil || name != disconnect {
 				t.Errorf("got %q, %v behind the last unit", name, err)
+			}
+			if _, err := p.conn.Read(make([]byte, 1)); err != io.EOF {
+				t.Errorf("got %v behind the farewell, want io.EOF", err)
 			}
 			return
 		}

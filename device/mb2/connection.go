@@ -95,23 +95,24 @@ func (s *Session) flush() error {
 	return nil
 }
 
-// Close takes leave of the phone and closes the connection. It returns what
-// went wrong with the transcript, if anything did.
+// Close takes leave of the phone and closes the connection. Whether the phone
+// was still there makes no difference; the error says what went wrong with the
+// transcript, if anything did.
 func (s *Session) Close() error {
 	s.leave()
-	return errors.Join(s.hangUp(), s.rec.failed())
+	s.hangUp()
+	return s.rec.failed()
 }
 
 // hangUp closes the connection, once.
-func (s *Session) hangUp() error {
-	s.closing.Do(func() { s.closeErr = s.conn.Close() })
-	return s.closeErr
+func (s *Session) hangUp() {
+	s.closing.Do(func() { _ = s.conn.Close() })
 }
 
 // leave writes DLMessageDisconnect behind the unit that is being written. If
 // that takes long, the connection is cut.
 func (s *Session) leave() {
-	timer := time.AfterFunc(farewell, func() { _ = s.hangUp() })
+	timer := time.AfterFunc(farewell, s.hangUp)
 	defer timer.Stop()
 	s.turn <- struct{}{}
 	defer func() { <-s.turn }()
@@ -133,7 +134,7 @@ func (s *Session) watch(ctx context.Context) func() {
 	var cut *time.Timer
 	stop := context.AfterFunc(ctx, func() {
 		defer close(done)
-		cut = time.AfterFunc(farewell, func() { _ = s.hangUp() })
+		cut = time.AfterFunc(farewell, s.hangUp)
 		s.leave()
 	})
 	return func() {
@@ -143,6 +144,6 @@ func (s *Session) watch(ctx context.Context) func() {
 		_, _ = io.Copy(io.Discard, s.r)
 		<-done
 		cut.Stop()
-		_ = s.hangUp()
+		s.hangUp()
 	}
 }

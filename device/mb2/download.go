@@ -93,9 +93,6 @@ func (s *Session) sendContent(ctx context.Context, name string, run *fileRun) (S
 			}
 			s.count(0, int64(n))
 		}
-		if cause := ctx.Err(); cause != nil {
-			return 0, cause
-		}
 		if err == io.EOF {
 			return StatusOK, nil
 		}

@@ -77,6 +77,23 @@ func TestDownloadNothing(t *testing.T) {
 	}
 }
 
+// A file that vanishes while it is read was there: "not found" would make the
+// phone believe that there is no backup.
+func TestVanishedWhileRead(t *testing.T) {
+	t.Parallel()
+	f := newFolder(t, udid+"/Status.plist", "begin")
+	f.fails["Read "+udid+"/Status.plist"] = fs.ErrNotExist
+	err := ordered(t, f, Options{}, func(p *phone) {
+		if files := p.download(udid + "/Status.plist"); len(files) != 1 || files[0].code != CodeIO {
+			t.Errorf("got %v", files)
+		}
+		checkDetails(t, p.wantStatus(StatusMulti), map[string]Status{udid + "/Status.plist": StatusIO})
+	})
+	if !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("got %v, want what the folder said", err)
+	}
+}
+
 // Phones hold a whole unit in memory: every one but the last has 32 KiB.
 func TestDownloadUnits(t *testing.T) {
 	t.Parallel()

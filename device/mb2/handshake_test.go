@@ -182,3 +182,34 @@ func TestNames(t *testing.T) {
 		t.Error("an empty source counts as an identifier")
 	}
 }
+
+// brokenConn is a connection that cannot be closed without a complaint, as TLS
+// to a phone that is gone.
+type brokenConn struct{ net.Conn }
+
+func (c brokenConn) Close() error { return errors.Join(errDisk, c.Conn.Close()) }
+
+// That the phone is gone already is no failure of a call that it answered.
+func TestCloseOfAGonePhone(t *testing.T) {
+	t.Parallel()
+	host, far := net.Pipe()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer far.Close()
+		p := &phone{t, far}
+		p.request()
+		p.respond(0)
+	}()
+	s, err := Start(t.Context(), brokenConn{host}, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Backup(t.Context(), newFolder(t), udid, false); err != nil {
+		t.Error(err)
+	}
+	<-done
+	if err := s.Close(); err != nil {
+		t.Errorf("got %v", err)
+	}
+}

@@ -26,6 +26,7 @@ type memFolder struct {
 	open  int              // files begun and not ended
 	fails map[string]error // call ("Create NAME") to its error
 	free  int64
+	wrote time.Time                              // last
 	enter func(ctx context.Context, call string) // is called at each call
 }
 
@@ -145,6 +146,7 @@ func (m *memFile) Write(p []byte) (int, error) {
 	if m.done {
 		m.f.t.Errorf("%s was written after its end", m.name)
 	}
+	m.f.wrote = time.Now()
 	if err := m.f.fails["Write "+m.name]; err != nil {
 		return 0, err
 	}

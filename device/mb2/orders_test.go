@@ -1,6 +1,7 @@
 package mb2
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -81,15 +82,13 @@ func TestMoveAndRemove(t *testing.T) {
 			p.wantStatus(StatusBadParameter)
 			p.say("DLMessageRemove"+spelling, []any{u + "a", uint64(7)})
 			p.wantStatus(StatusBadParameter)
-			p.say("DLMessageRemove"+spelling, slices.Repeat([]any{u + "a"}, maxBatch+1))
-			p.wantStatus(StatusBadParameter)
 		})
 		if err != nil {
 			t.Error(err)
 		}
 		f.want(udid+"-20260102-030405/b", "3")
-		if len(violations) != 6 {
-			t.Errorf("got %d violations: %v", len(violations), violations)
+		if len(violations) != 5 {
+			t.Errorf("got %d violations, want 5: %v", len(violations), violations)
 		}
 		for _, v := range violations {
 			if strings.Contains(v.String(), "etc") || v.Rule == "" || v.Order == "" {
@@ -135,6 +134,63 @@ func TestPurge(t *testing.T) {
 		if err != nil || asked != 3<<30 {
 			t.Errorf("got %v, %d bytes asked", err, asked)
 		}
+	}
+}
+
+func TestFreeSpaceIsNeverNegative(t *testing.T) {
+	t.Parallel()
+	f := newFolder(t)
+	f.free = -5
+	if err := ordered(t, f, Options{}, func(p *phone) {
+		p.say("DLMessageGetFreeDiskSpace")
+		if free, ok := Integer(p.wantStatus(StatusOK)); !ok || free != 0 {
+			t.Errorf("got %d", free)
+		}
+	}); err != nil {
+		t.Error(err)
+	}
+}
+
+// longNames lists names that no message holds.
+type longNames struct{ *memFolder }
+
+func (f longNames) List(context.Context, string) ([]Entry, error) {
+	return slices.Repeat([]Entry{{Name: strings.Repeat("x", MaxMessage)}}, 1), nil
+}
+
+func TestListingTooLong(t *testing.T) {
+	t.Parallel()
+	err := ordered(t, longNames{newFolder(t)}, Options{}, func(p *phone) {
+		p.say("DLContentsOfDirectory", udid)
+		p.wantStatus(StatusError)
+	})
+	if err == nil {
+		t.Error("the run succeeded without a listing")
+	}
+}
+
+// A phone may do things in another order; what is shown never goes back.
+func TestPhasesNeverGoBack(t *testing.T) {
+	t.Parallel()
+	u := udid + "/"
+	var phases []Phase
+	o := Options{Progress: func(p Progress) { phases = append(phases, p.Phase) }}
+	if err := ordered(t, newFolder(t, u+"a", "1"), o, func(p *phone) {
+		p.say("DLMessageRemoveItems", []any{u + "b"})
+		p.wantStatus(StatusOK)
+		p.say("DLMessageMoveItems", map[string]any{u + "a": u + "b"})
+		p.wantStatus(StatusOK)
+		p.download(u + "b")
+		p.wantStatus(StatusOK)
+		p.upload(1, u+"c", "1")
+		p.wantStatus(StatusOK)
+		p.say("DLMessageCreateDirectory", u+"d")
+		p.wantStatus(StatusOK)
+	}); err != nil {
+		t.Error(err)
+	}
+	if !slices.IsSorted(phases) || phases[len(phases)-1] != PhaseVerifying {
+		t.Errorf("got the phases %v", phases)
 	}
 }
 
@@ -221,5 +277,24 @@ func TestArguments(t *testing.T) {
 		if got := (arguments{c.arg}).percent(0); got != c.want {
 			t.Errorf("%v: got %v %%, want %v", c.arg, got, c.want)
 		}
+	}
+	list := make([]any, maxBatch+1)
+	dict := make(map[string]any, maxBatch+1)
+	for i := range list {
+		list[i] = "x"
+		dict[fmt.Sprint(i)] = "x"
+	}
+	a := arguments{list, dict, list[1:]}
+	if _, ok := a.texts(0); ok {
+		t.Error("a list without bound was taken")
+	}
+	if _, ok := a.pairs(1); ok {
+		t.Error("a dictionary without bound was taken")
+	}
+	delete(dict, "0")
+	texts, ok := a.texts(2)
+	pairs, ok2 := a.pairs(1)
+	if !ok || !ok2 || len(texts) != maxBatch || len(pairs) != maxBatch {
+		t.Errorf("got %d texts, %d pairs", len(texts), len(pairs))
 	}
 }

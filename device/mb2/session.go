@@ -59,8 +59,7 @@ type Session struct {
 	// content is memory for what is sent.
 	content []byte
 
-	closing  sync.Once
-	closeErr error
+	closing sync.Once
 
 	folder   Folder
 	roots    roots
@@ -88,7 +87,8 @@ func Start(ctx context.Context, conn io.ReadWriteCloser, o Options) (*Session, e
 	err = s.ended(ctx, err)
 	unwatch()
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("greet the backup service: %w", err), s.hangUp())
+		s.hangUp()
+		return nil, fmt.Errorf("greet the backup service: %w", err)
 	}
 	return s, nil
 }

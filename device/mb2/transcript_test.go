@@ -184,6 +184,35 @@ func TestReplayFindsDifferences(t *testing.T) {
 	}
 }
 
+func TestReplayRefuses(t *testing.T) {
+	t.Parallel()
+	host := AppendUnit(AppendUnit(nil, []byte("x")), []byte{0})
+	for name, text := range map[string]string{
+		"no JSON":        `from the phone`,
+		"nobody":         `{"from":"me","message":"DLMessagePing"}`,
+		"endless file":   `{"from":"phone","file":{"name":"UDID/a","unit":9,"bytes":1099511627777}}`,
+		"negative file":  `{"from":"phone","file":{"name":"UDID/a","unit":9,"bytes":-1}}`,
+		"no unit":        `{"from":"phone","file":{"name":"UDID/a","bytes":1}}`,
+		"large unit":     `{"from":"phone","file":{"name":"UDID/a","unit":99999999,"bytes":99999999}}`,
+		"more than then": `{"from":"host","end":true}`,
+	} {
+		_, err := ReplayPhone(&played{Reader: bytes.NewReader(host)}, strings.NewReader(text), udid, "")
+		if err == nil || !strings.HasPrefix(err.Error(), "replay line 1: ") {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+	for _, c := range []struct {
+		name string
+		want int
+	}{{"UDID/x", 1}, {"SOURCE-20260102-030405/x", 1}, {"x", 0}} {
+		line := strings.NewReader(`{"from":"host","file":{"name":"` + c.name + `"}}`)
+		found, err := ReplayPhone(&played{Reader: bytes.NewReader(host)}, line, udid, "source")
+		if err != nil || len(found) != c.want {
+			t.Errorf("%s: got %v, %v, want %d differences", c.name, found, err, c.want)
+		}
+	}
+}
+
 // A transcript of a session that was cut ends where it was cut.
 func TestTranscriptOfACut(t *testing.T) {
 	t.Parallel()
@@ -220,10 +249,11 @@ func TestTranscriptOfACut(t *testing.T) {
 	}
 }
 
-type brokenWriter struct{ left int }
+type brokenWriter struct{ left, after int }
 
 func (w *brokenWriter) Write(p []byte) (int, error) {
 	if w.left--; w.left < 0 {
+		w.after++
 		return 0, errRecord
 	}
 	return len(p), nil
@@ -234,7 +264,8 @@ func TestRecordFails(t *testing.T) {
 	t.Parallel()
 	f := newFolder(t)
 	var errClose error
-	err := converse(t, Options{Record: &brokenWriter{3}}, func(p *phone) {
+	w := &brokenWriter{left: 3}
+	err := converse(t, Options{Record: w}, func(p *phone) {
 		p.request()
 		p.upload(1, udid+"/a", "x")
 		p.wantStatus(StatusOK)
@@ -245,8 +276,8 @@ func TestRecordFails(t *testing.T) {
 		errClose = s.Close()
 		return err
 	})
-	if err != nil || !errors.Is(errClose, errRecord) {
-		t.Errorf("got %v, and %v at the end", err, errClose)
+	if err != nil || !errors.Is(errClose, errRecord) || w.after != 1 {
+		t.Errorf("got %v, %v at the end, and %d attempts", err, errClose, w.after)
 	}
 	f.want(udid+"/a", "x")
 }

@@ -119,7 +119,9 @@ func (s *Session) receiveFile(ctx context.Context, b *reception, path, name stri
 		}
 		run.end(code)
 		if code != CodeEnd {
-			s.unread(FileError{DevicePath: path, Name: name, Code: code, Text: shown(string(rest), maxFileText)})
+			s.unread(FileError{
+				DevicePath: path, Name: shown(name, maxPath), Code: code, Text: shown(string(rest), maxFileText),
+			})
 			return nil
 		}
 		if f == nil {

@@ -26,10 +26,11 @@ func TestUnreadableFiles(t *testing.T) {
 		p.file(u+"2", strings.Repeat("half", 20), append([]byte{byte(CodeIO)}, "Input/output\x1b[31m error\x00"...))
 		p.file(u+"3", "half", []byte{byte(CodeNotFound)})
 		p.file(u+"4", "", []byte{0x77})
+		p.file("../\x1b"+strings.Repeat("6", MaxName-4), "half", []byte{byte(CodeIO)})
 		p.file(u+"5", "twice", []byte{byte(CodeEnd)})
 		p.file(u+"5", "2nd", []byte{byte(CodeEnd)})
 		p.raw(AppendUnit(nil))
-		p.wantStatus(StatusOK)
+		p.wantStatus(StatusBadParameter)
 		p.respond(0)
 		p.farewell()
 	}, func(ctx context.Context, sess *Session) error {
@@ -40,13 +41,14 @@ func TestUnreadableFiles(t *testing.T) {
 		t.Error(err)
 	}
 	f.want(u+"1", "whole", u+"3", "before", u+"5", "2nd")
-	if r := s.Result(); r.Unread != 3 || !slices.Equal(r.FileErrors, told) || r.Files != 3 {
+	if r := s.Result(); r.Unread != 4 || !slices.Equal(r.FileErrors, told) || r.Files != 3 {
 		t.Errorf("got %+v, and was told of %v", r, told)
 	}
 	for i, want := range []FileError{
 		{Name: u + "2", Code: CodeIO, Text: "Input/output[31m error"},
 		{Name: u + "3", Code: CodeNotFound},
 		{Name: u + "4", Code: 0x77},
+		{Name: "../" + strings.Repeat("6", maxPath-3), Code: CodeIO},
 	} {
 		want.DevicePath = "/var/mobile/Media/private.jpg"
 		if told[i] != want {
