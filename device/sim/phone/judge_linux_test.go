@@ -61,6 +61,7 @@ func TestLibimobiledevice(t *testing.T) {
 	wants(t, g.good(t, "ideviceinfo"), "ProductVersion: 18.1", "SerialNumber: DX3RUSSET001")
 	wants(t, g.good(t, "ideviceinfo", "-k", "DeviceName"), "Russet's iPhone")
 	wants(t, g.good(t, "ideviceinfo", "-q", "com.apple.mobile.battery"), "BatteryCurrentCapacity: 87")
+	wants(t, g.good(t, "ideviceinfo", "-s"), "DeviceName: Russet's iPhone") // without a session
 	wants(t, g.good(t, "ideviceinfo", "-x"), "<key>UniqueDeviceID</key>")
 	wants(t, g.good(t, "idevicepair", "systembuid"), "-")
 	g.good(t, "idevicename", "A New Name")
@@ -76,6 +77,14 @@ func TestIdevicediagnostics(t *testing.T) {
 	_, g, j := newJudge(t, t.TempDir(), Options{ProductVersion: "16.7"})
 	wants(t, g.good(t, "idevicediagnostics", "mobilegestalt", "ProductType"), "iPhone14,5")
 	wants(t, g.good(t, "idevicediagnostics", "diagnostics", "GasGauge"), "CycleCount")
+	j.clean(t)
+}
+
+// With phones before iOS 10 libimobiledevice speaks nothing newer than TLS 1.0.
+func TestIdeviceOldTLS(t *testing.T) {
+	t.Parallel()
+	_, g, j := newJudge(t, t.TempDir(), Options{ProductVersion: "9.3.5"})
+	wants(t, g.good(t, "ideviceinfo", "-k", "ProductVersion"), "9.3.5")
 	j.clean(t)
 }
 
@@ -206,5 +215,33 @@ func TestIfuse(t *testing.T) {
 			t.Errorf("got %v for what is not there", err)
 		}
 	}
+	j.clean(t)
+}
+
+// pymobiledevice3 comes from PyPI, so it is a judge only where somebody put it
+// on the path.
+func TestPymobiledevice3(t *testing.T) {
+	t.Parallel()
+	const name = "pymobiledevice3"
+	if testing.Short() {
+		t.Skip("short: every command takes seconds to start")
+	}
+	if _, err := exec.LookPath(name); err != nil {
+		t.Skip("not here: pymobiledevice3, which no distribution packages")
+	}
+	p, g, j := newJudge(t, t.TempDir(), Options{})
+	wants(t, g.good(t, name, "usbmux", "list"), p.UDID())
+	wants(t, g.good(t, name, "lockdown", "info"), "DX3RUSSET001", "+44 7700 900123")
+	dir := t.TempDir()
+	up, down := filepath.Join(dir, "up"), filepath.Join(dir, "down")
+	if err := os.WriteFile(up, []byte("written by another program"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	g.good(t, name, "afc", "push", up, "/DCIM/file")
+	g.good(t, name, "afc", "pull", "/DCIM/file", down)
+	if got, err := os.ReadFile(down); err != nil || string(got) != "written by another program" {
+		t.Errorf("got %q, %v", got, err)
+	}
+	wants(t, g.good(t, name, "apps", "list"), "org.example.notes")
 	j.clean(t)
 }

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"russet/device"
+	"russet/internal/plist"
 )
 
 // newRig makes a phone, serves it, and a host beside it.
@@ -29,8 +30,12 @@ func newRig(t *testing.T, opts Options) (*Phone, *host, *journal) {
 
 func TestSession(t *testing.T) {
 	t.Parallel()
-	_, h, j := newRig(t, Options{})
+	p, h, j := newRig(t, Options{})
+	if err := p.SetValue("com.example.private", "DeviceName", "secret"); err != nil {
+		t.Fatal(err)
+	}
 	l := h.lockdown(t, 1)
+	l.refused(t, device.GetProhibited, "GetValue", "Domain", "com.example.private", "Key", "DeviceName")
 	if got := l.do(t, "QueryType")["Type"]; got != "com.apple.mobile.lockdown" {
 		t.Errorf("got type %v", got)
 	}
@@ -54,11 +59,6 @@ func TestSession(t *testing.T) {
 	}
 	l.refused(t, device.MissingValue, "GetValue", "Domain", "com.example.none")
 	l.refused(t, device.MissingValue, "GetValue", "Domain", backupDomain, "Key", "WillEncrypt")
-	l.refused(t, device.SetProhibited, "SetValue", "Key", "ProductVersion", "Value", "1")
-	l.refused(t, device.MissingKey, "SetValue", "Value", "1")
-	l.refused(t, device.MissingValue, "SetValue", "Key", "DeviceName", "Value", 1)
-	l.refused(t, device.MissingValue, "SetValue", "Domain", wifiDomain, "Key", "EnableWifiConnections", "Value", "yes")
-	l.refused(t, removeProhibited, "RemoveValue", "Key", "DeviceName")
 	l.refused(t, sessionActive, "StartSession", "HostID", l.record["HostID"])
 	l.refused(t, missingSession, "StopSession")
 	l.refused(t, device.InvalidSessionID, "StopSession", "SessionID", "x")
@@ -96,8 +96,18 @@ func TestSession(t *testing.T) {
 	}
 }
 
-// A host that sees the sixth kind of refusal must have been sent each for its
-// own reason.
+func TestSetValueRefusals(t *testing.T) {
+	t.Parallel()
+	_, h, _ := newRig(t, Options{})
+	l := h.session(t, 1)
+	l.refused(t, device.SetProhibited, "SetValue", "Key", "ProductVersion", "Value", "1")
+	l.refused(t, device.MissingKey, "SetValue", "Value", "1")
+	l.refused(t, device.MissingValue, "SetValue", "Key", "DeviceName", "Value", 1)
+	l.refused(t, device.MissingValue, "SetValue", "Domain", wifiDomain, "Key", "EnableWifiConnections", "Value", "yes")
+	l.refused(t, removeProhibited, "RemoveValue", "Key", "DeviceName")
+}
+
+// Each way in which a phone refuses to pair has its own word.
 func TestPairing(t *testing.T) {
 	t.Parallel()
 	p, h, _ := newRig(t, Options{Pairing: Pairing{Locked: 1, Pending: 2}})
@@ -240,6 +250,9 @@ func TestStartService(t *testing.T) {
 	if !j.has(lockdownd, "StartService com.apple.mobilebackup2 with escrow bag") {
 		t.Errorf("got %v", j)
 	}
+	if strings.Contains(j.String(), string(l.escrow)) {
+		t.Error("the log holds the escrow bag")
+	}
 	if _, ok := l.service(t, plain).(*tls.Conn); ok {
 		t.Error("a service without TLS speaks TLS")
 	}
@@ -251,8 +264,12 @@ func TestStartService(t *testing.T) {
 		}
 	}
 	// Services to which nobody connects make room for others.
+	first := l.do(t, "StartService", "Service", plain)["Port"].(uint64)
 	for range 2 * maxWaiting {
 		l.do(t, "StartService", "Service", plain)
+	}
+	if a := ask(t, conn, map[string]any{"MessageType": "Connect", "DeviceID": 1, "PortNumber": int(device.MuxPort(uint16(first)))}); a["Number"] != uint64(device.MuxRefused) {
+		t.Errorf("the first of many: got %v, want it refused", a)
 	}
 	l.service(t, plain)
 }
@@ -324,6 +341,44 @@ func TestStateLasts(t *testing.T) {
 	for _, name := range []string{keyFile, valuesFile, "Pairings/" + l.record["HostID"].(string) + ".plist", "Muxer/" + buidFile} {
 		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.Mode().Perm() != 0o600 {
 			t.Errorf("%s: got %v, %v, want a private file", name, info, err)
+		}
+	}
+}
+
+// Whoever sends without end is hung up on.
+func TestRequestsAreBounded(t *testing.T) {
+	t.Parallel()
+	_, h, _ := newRig(t, Options{})
+	l := h.session(t, 1)
+	ended := func(what string, conn net.Conn, write func() error) {
+		t.Helper()
+		if err := write(); err != nil {
+			return // hung up on already
+		}
+		if n, err := conn.Read(make([]byte, 1)); n > 0 || err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("%s: got %d bytes, %v, want the end", what, n, err)
+		}
+	}
+	long := map[string]any{"Request": "QueryType", "Label": strings.Repeat("x", maxRequest)}
+	first := h.lockdown(t, 1)
+	ended("lockdownd", first.conn, func() error { return device.WritePlist(first.conn, long, plist.XML) })
+	conn := h.muxer(t)
+	ended("muxer", conn, func() error { return device.WriteMux(conn, 1, long) })
+	files := l.service(t, afcService)
+	ended("files", files, func() error {
+		return device.WriteAFC(files, &device.AFCPacket{Op: device.AFCFileWrite, Data: make([]byte, maxWrite)})
+	})
+}
+
+// Some programs look for the pair record under the name that is listed.
+func TestUDIDHasItsDash(t *testing.T) {
+	t.Parallel()
+	for given, want := range map[string]string{
+		"00008020000D4C3A0E83002E":                 "00008020-000D4C3A0E83002E",
+		"0123456789abcdef0123456789abcdef01234567": "0123456789abcdef0123456789abcdef01234567",
+	} {
+		if p, _ := newPhone(t, t.TempDir(), Options{UDID: given}); p.UDID() != want {
+			t.Errorf("%s: got %s, want %s", given, p.UDID(), want)
 		}
 	}
 }

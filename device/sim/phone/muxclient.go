@@ -26,7 +26,7 @@ type muxRequest struct {
 func (m *Muxer) client(ctx context.Context, spawn spawner, conn net.Conn) {
 	for {
 		var r muxRequest
-		tag, err := device.ReadMux(conn, &r)
+		tag, err := device.ReadMux(io.LimitReader(conn, 2*maxRecord), &r)
 		if err != nil {
 			return
 		}
@@ -66,7 +66,7 @@ func (m *Muxer) answer(r *muxRequest) map[string]any {
 	case "ReadBUID":
 		return map[string]any{"BUID": m.buid}
 	}
-	if !validName(r.PairRecordID) {
+	if !validName(r.PairRecordID) || strings.EqualFold(r.PairRecordID+".plist", buidFile) {
 		return muxResult(device.MuxBadCommand) // also what we do not know
 	}
 	return m.record(r)

@@ -127,40 +127,51 @@ func (m *Muxer) Remove(p *Phone) {
 }
 
 // Serve answers programs at the listeners until ctx ends, which is no error.
-// It closes the listeners, and returns when all connections have ended.
+// It closes the listeners, and those of phones that are reached by network,
+// and returns when all connections have ended.
 func (m *Muxer) Serve(ctx context.Context, listeners ...net.Listener) error {
-	ctx, cancel := context.WithCancelCause(ctx)
+	ctx, cancel := context.WithCancel(ctx)
 	var g sync.WaitGroup
 	defer g.Wait()
-	stop := errors.New("stop") // no failure
-	defer cancel(stop)
+	defer cancel()
 	room := make(chan struct{}, maxClients)
+	failed := make(chan error, 1)
 	spawn := func(f func(context.Context)) { g.Go(func() { f(ctx) }) }
 	serve := func(l net.Listener, handle talk) {
 		spawn(func(ctx context.Context) {
 			if err := accept(ctx, spawn, l, room, handle); err != nil {
-				cancel(err)
+				select {
+				case failed <- err:
+				default: // another was first
+				}
 			}
 		})
 	}
 	for _, l := range listeners {
 		serve(l, func(ctx context.Context, conn net.Conn) { m.client(ctx, spawn, conn) })
 	}
+	served := map[*line]bool{}
 	w := m.watch()
-	defer m.unwatch(w)
+	defer func() { m.unwatch(w) }()
 	for {
 		select {
 		case <-ctx.Done():
-			if err := context.Cause(ctx); err != ctx.Err() {
-				return fmt.Errorf("serve the muxer: %w", err)
-			}
 			return nil
-		case e := <-w.events:
-			if l := e.line; e.kind == attached && l.network {
-				serve(l.listener, func(ctx context.Context, conn net.Conn) {
-					l.run(ctx, conn, func(ctx context.Context) { l.lockdown(ctx, spawn, conn) })
-				})
+		case err := <-failed:
+			return fmt.Errorf("serve the muxer: %w", err)
+		case e, ok := <-w.events:
+			if !ok { // we fell behind: look again
+				w = m.watch()
+				continue
 			}
+			l := e.line
+			if e.kind != attached || !l.network || served[l] {
+				continue
+			}
+			served[l] = true
+			serve(l.listener, func(ctx context.Context, conn net.Conn) {
+				l.run(ctx, conn, func(ctx context.Context) { l.lockdown(ctx, spawn, conn) })
+			})
 		}
 	}
 }
@@ -172,6 +183,7 @@ type spawner func(func(context.Context))
 // accept gives every connection to handle until ctx or the listener ends, which
 // is no error.
 func accept(ctx context.Context, spawn spawner, l net.Listener, room chan struct{}, handle talk) error {
+	defer l.Close()
 	defer context.AfterFunc(ctx, func() { l.Close() })()
 	for {
 		conn, err := l.Accept()

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/pem"
+	"errors"
 	"io"
 	"net"
 	"net/netip"
@@ -36,8 +37,8 @@ func TestMuxer(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := m.Close(); err != nil {
-			t.Error(err)
+		if err := m.Close(); err != nil || len(m.watchers) != 0 {
+			t.Errorf("got %v, and %d listen on", err, len(m.watchers))
 		}
 	})
 	one, _ := newPhone(t, t.TempDir(), Options{UDID: "00008020-000D4C3A0E83002E"})
@@ -111,6 +112,9 @@ func TestPairRecords(t *testing.T) {
 		}
 	}
 	number(device.MuxBadCommand, "SavePairRecord", "../values", data)
+	for _, kind := range []string{"ReadPairRecord", "SavePairRecord", "DeletePairRecord"} {
+		number(device.MuxBadCommand, kind, "systemConfiguration", data)
+	}
 	number(device.MuxBadCommand, "SavePairRecord", p.UDID(), make([]byte, maxRecord+1))
 	number(device.MuxBadCommand, "SavePairRecord", p.UDID(), nil)
 	number(device.MuxOK, "DeletePairRecord", p.UDID(), nil)
@@ -120,6 +124,39 @@ func TestPairRecords(t *testing.T) {
 	if a := ask(t, conn, map[string]any{"MessageType": "ReadBUID"}); len(a["BUID"].(string)) != 36 {
 		t.Errorf("got %v", a)
 	}
+}
+
+// A listener that fails ends Serve, and so do all others.
+func TestServeFails(t *testing.T) {
+	t.Parallel()
+	p, _ := newPhone(t, t.TempDir(), Options{})
+	one, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	broken := errors.New("the listener broke")
+	two := &failing{Listener: one, err: broken}
+	if err := p.Serve(t.Context(), one, two); !errors.Is(err, broken) || !two.closed {
+		t.Errorf("got %v, closed %v, want %v", err, two.closed, broken)
+	}
+	if conn, err := net.Dial("tcp", one.Addr().String()); err == nil {
+		conn.Close()
+		t.Error("the other listener was left open")
+	}
+}
+
+// failing is a listener that accepts nothing.
+type failing struct {
+	net.Listener
+	err    error
+	closed bool
+}
+
+func (l *failing) Accept() (net.Conn, error) { return nil, l.err }
+
+func (l *failing) Close() error {
+	l.closed = true
+	return nil
 }
 
 func TestNetworkAddress(t *testing.T) {
