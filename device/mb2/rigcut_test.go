@@ -144,7 +144,9 @@ func (x *rig) goesOn(when string, first, dry outcome, cut *outcome) {
 func TestRefusedAtEachStep(t *testing.T) {
 	each(t, func(t *testing.T, x *rig, first outcome, shift int) {
 		dry := x.clone().whole(agent.Script{})
-		for i, n := range someOf(steps(t, dry), 4, shift+1) {
+		all := steps(t, dry)
+		all = all[:len(all)-4] // at the last ones the phone answers
+		for i, n := range someOf(all, 4, shift+1) {
 			code := []int{208, 105, 202, 1, 205}[i%5]
 			y := x.clone()
 			o := y.run(agent.Script{Respond: []agent.Answer{{At: agent.Point{Step: n}, Code: code, Text: "no"}}}, false)
