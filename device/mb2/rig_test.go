@@ -39,6 +39,8 @@ type rig struct {
 	be       backend.Backend
 	spool    string
 	host     mb2.Options
+	allow    []agent.Rule
+	talks    int // so far; the phone's clock is an hour later at each
 	wrap     func(mb2.Folder) mb2.Folder
 }
 
@@ -108,6 +110,9 @@ func (x *rig) repository() *repo.Repository {
 	if err == nil {
 		err = r.LoadIndex(x.t.Context())
 	}
+	if err == nil {
+		_, err = r.DropLost(x.t.Context()) // as every backup begins
+	}
 	if err != nil {
 		x.t.Fatal(err)
 	}
@@ -170,8 +175,11 @@ func (o outcome) fine(t *testing.T) {
 // talk lets host and phone speak to each other.
 func (x *rig) talk(script agent.Script, do func(s *mb2.Session) error) (o outcome) {
 	x.t.Helper()
+	x.talks++
+	now := time.Date(2025, 1, 1, x.talks, 0, 0, 0, time.UTC)
 	p, err := agent.Open(x.state, x.contents, agent.Options{
-		Script: script, Iterations: 10, Event: func(e agent.Event) { o.events = append(o.events, e) },
+		Now:    func() time.Time { return now },
+		Script: script, Iterations: 10, Allow: x.allow, Event: func(e agent.Event) { o.events = append(o.events, e) },
 	})
 	if err != nil {
 		x.t.Fatal(err)
