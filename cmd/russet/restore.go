@@ -134,6 +134,9 @@ func (x *restoration) run(ctx context.Context) error {
 	if err := x.show(time.Since(start)); err != nil {
 		return err
 	}
+	if x.res.Files == 0 && len(x.res.Failed) == 0 && !x.choose.everything() {
+		x.p.warn("nothing was restored: no file is what --include and --exclude choose")
+	}
 	if n := len(x.res.Failed); n > 0 {
 		return fmt.Errorf("restore: %w: %s could not be restored", errIncomplete, plural(n, "file"))
 	}
@@ -144,6 +147,9 @@ func (x *restoration) run(ctx context.Context) error {
 func (x *restoration) device(ctx context.Context, v *capture.Version) (err error) {
 	opt := capture.RestoreOptions{Progress: x.counted, Failed: x.failed}
 	if x.files {
+		if err := unreadable(ctx, x.r, x.s); err != nil {
+			return fmt.Errorf("restore files of snapshot %s: %w", shortID(x.s), err)
+		}
 		if !x.choose.everything() {
 			opt.Select = x.choose.selects
 		}
