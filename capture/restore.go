@@ -300,8 +300,16 @@ func (v *Version) write(ctx context.Context, root *os.Root, outs []repo.Output, 
 			return nil
 		},
 	})
-	res.Files += len(outs) - (len(res.Failed) - before)
-	res.Bytes += v.size(outs)
+	lost := map[string]bool{}
+	for _, p := range res.Failed[before:] {
+		lost[p] = true
+	}
+	for i := range outs {
+		if !lost[outs[i].Path] {
+			res.Files++
+			res.Bytes += v.r.ContentSize(outs[i].Content)
+		}
+	}
 	return err
 }
 

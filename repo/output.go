@@ -154,11 +154,11 @@ func (r *Repository) measure(f *Output) sized {
 
 // outputWorker writes batches. It belongs to one goroutine.
 type outputWorker struct {
-	root   *os.Root
-	l      *Loader
-	opt    OutputOptions
+	root *os.Root
+	l    *Loader
+	opt  OutputOptions
 	told *sync.Mutex // held while opt's functions run
-	dirs   map[string]*os.Root
+	dirs map[string]*os.Root
 
 	openDirs int // how many dirs may hold
 
