@@ -283,7 +283,7 @@ func (c *run) readManifest(ctx context.Context) error {
 	recs, done, err := openRecords(ctx, c.fsys, c.manifestKey, c.b.Flat())
 	if err == nil {
 		defer done()
-		c.records, err = readRecords(ctx, recs, c.hash)
+		c.records, err = readRecords(ctx, recs, c.hash, c.unsent())
 	}
 	if err == nil {
 		return nil

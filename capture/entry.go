@@ -45,24 +45,53 @@ func parseFileID(s string) (id fileID, ok bool) {
 
 // entry is one record of the manifest and what became of it.
 type entry struct {
-	path   string // domain/relative path
-	target string // of a symlink
-	id     fileID
-	flag   uint8
-	mode   uint32 // POSIX st_mode
-	uid    uint32
-	gid    uint32
-	mtime  int64 // Unix seconds
-	ctime  int64
-	inode  uint64
-	hash   uint64 // of the record's bytes, to compare with the parent's
-	key    []byte // class and wrapped key, encrypted backups only
-	digest []byte // SHA-1 of the stored bytes, where the phone gave one
+	path  string // domain/relative path
+	id    fileID
+	flag  uint8
+	mode  uint32 // POSIX st_mode
+	uid   uint32
+	gid   uint32
+	mtime int64 // Unix seconds
+	ctime int64
+	inode uint64
+	hash  uint64 // of the record's bytes, to compare with the parent's
+	keyed bool   // it has a key: encrypted backups only
+	// more is what few entries have, or need for longer than until they are
+	// found to be unchanged; nil where there is nothing.
+	more *entryMore
 
 	stored  storedFile // as found in the folder
 	found   bool
 	reused  bool // content is the parent's
 	content content
+}
+
+// entryMore is what the manifest says of an entry besides.
+type entryMore struct {
+	target string // of a symlink
+	key    []byte // class and wrapped key
+	digest []byte // SHA-1 of the stored bytes, where the phone gave one
+}
+
+func (e *entry) target() string {
+	if e.more == nil {
+		return ""
+	}
+	return e.more.target
+}
+
+func (e *entry) key() []byte {
+	if e.more == nil {
+		return nil
+	}
+	return e.more.key
+}
+
+func (e *entry) digest() []byte {
+	if e.more == nil {
+		return nil
+	}
+	return e.more.digest
 }
 
 // name is the last component of the path.
@@ -114,6 +143,8 @@ type records struct {
 	// sealed are files that cannot: their stored form is kept as received.
 	sealed []*entry
 	bad    int // rows that could not be read
+	// unchanged, if not nil, tells files whose key and digest are not needed.
+	unchanged func(*entry) bool
 }
 
 // recordHasher hashes manifest records of this run; the seed makes the hashes
@@ -128,6 +159,9 @@ func (h recordHasher) sum(rec *ios.Record) uint64 {
 	return m.Sum64()
 }
 
+// path hashes a path.
+func (h recordHasher) path(p string) uint64 { return maphash.String(h.seed, p) }
+
 // skippable tells the error of one row from that of the manifest.
 func skippable(err error) bool {
 	_, row := errors.AsType[*ios.RowError](err)
@@ -135,8 +169,8 @@ func skippable(err error) bool {
 }
 
 // readRecords reads the whole manifest.
-func readRecords(ctx context.Context, seq recordSeq, h recordHasher) (*records, error) {
-	recs := new(records)
+func readRecords(ctx context.Context, seq recordSeq, h recordHasher, unchanged func(*entry) bool) (*records, error) {
+	recs := &records{unchanged: unchanged}
 	for rec, err := range seq {
 		if skippable(err) {
 			recs.bad++
@@ -174,8 +208,10 @@ func (recs *records) add(rec *ios.Record, h recordHasher) error {
 	}
 	e.mode, e.uid, e.gid = f.Mode, f.UserID, f.GroupID
 	e.mtime, e.ctime, e.inode = f.LastModified, f.LastStatusChange, f.Inode
-	e.key, e.digest = bytes.Clone(f.EncryptionKey), bytes.Clone(f.Digest)
-	e.target = strings.Clone(f.Target)
+	e.keyed = len(f.EncryptionKey) > 0
+	if (e.keyed || len(f.Digest) > 0 || f.Target != "") && (recs.unchanged == nil || !recs.unchanged(e)) {
+		e.more = &entryMore{strings.Clone(f.Target), bytes.Clone(f.EncryptionKey), bytes.Clone(f.Digest)}
+	}
 	e.path = rec.Domain + "/" + rec.RelativePath
 	if rec.RelativePath == "" {
 		e.path = rec.Domain

@@ -37,29 +37,57 @@ type held struct {
 	sum  uint64 // begin of the SHA-1 of the bytes as received; files that came in this run only
 }
 
-// holdings are the slots of all files. It is safe for concurrent use.
+// holdings are the slots of all files. They are made for hundreds of thousands
+// of files of one blob each. They are safe for concurrent use.
 type holdings struct {
-	mu    sync.Mutex // guards slots
-	slots []held
+	mu    sync.Mutex // guards all below
+	slots []slot
+	data  map[uint32][]byte
+	room  []chunk.ID // ids are copied to here
 }
+
+type slot struct {
+	ids []chunk.ID
+	sum uint64
+}
+
+// roomIDs is for how many ids memory is had at once.
+const roomIDs = 4096
 
 func (h *holdings) add(v held) uint32 {
 	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.slots = append(h.slots, v)
-	return uint32(len(h.slots) - 1)
+	h.slots = append(h.slots, slot{})
+	n := uint32(len(h.slots) - 1)
+	h.mu.Unlock()
+	h.set(n, v)
+	return n
 }
 
-func (h *holdings) set(slot uint32, v held) {
+func (h *holdings) set(n uint32, v held) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.slots[slot] = v
+	if v.data != nil {
+		if h.data == nil {
+			h.data = map[uint32][]byte{}
+		}
+		h.data[n] = v.data
+	}
+	if v.ids == nil {
+		h.slots[n] = slot{sum: v.sum}
+		return
+	}
+	if h.room == nil || cap(h.room)-len(h.room) < len(v.ids) { // an empty list is not no list
+		h.room = make([]chunk.ID, 0, max(roomIDs, len(v.ids)))
+	}
+	from := len(h.room)
+	h.room = append(h.room, v.ids...)
+	h.slots[n] = slot{h.room[from:len(h.room):len(h.room)], v.sum}
 }
 
-func (h *holdings) at(slot uint32) held {
+func (h *holdings) at(n uint32) held {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.slots[slot]
+	return held{ids: h.slots[n].ids, data: h.data[n], sum: h.slots[n].sum}
 }
 
 // intake stores the bytes of files as they are received, beside the goroutine

@@ -70,7 +70,7 @@ type Phone struct {
 	parent    *Version         // what is built upon, or nil
 	keys      func() (map[string]*ios.Key, error)
 	why       string              // why the phone will send everything
-	folders   map[string]chunk.ID // the last version's, below Files
+	folders   map[uint64]chunk.ID // the last version's, below Files, by the hash of their path
 
 	dir     *os.Root // spool/<UDID>
 	spool   *spool

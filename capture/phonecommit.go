@@ -224,7 +224,7 @@ func (o *phoneFiles) close() {}
 // takeReceived gives files whose content is in the repository already that
 // content, and counts new and changed ones.
 func (c *run) takeReceived() {
-	sameKeys := c.sameKeys()
+	unsent := c.unsent()
 	c.dir.each(func(e *entry) {
 		if e.flag != flagFile || !e.found {
 			return
@@ -234,7 +234,7 @@ func (c *run) takeReceived() {
 		case placeReceived:
 			h := c.phone.slots.at(e.stored.slot)
 			e.reused = !c.decrypts(e)
-			if e.reused && len(e.digest) > 0 && !e.stored.last && h.sum != digestBegin(e.digest) {
+			if e.reused && len(e.digest()) > 0 && !e.stored.last && h.sum != digestBegin(e.digest()) {
 				e.reused = false // read it, to be sure
 			}
 			e.content = content{h.ids, e.stored.size}
@@ -242,15 +242,34 @@ func (c *run) takeReceived() {
 			// A drained file is the present record's; one of the last version is if
 			// the record has not changed.
 			h := c.phone.slots.at(e.stored.slot)
-			e.reused = c.decrypts(e) && (!e.stored.last || sameKeys && e.stored.ref == e.hash)
+			e.reused = c.decrypts(e) && (!e.stored.last || unsent(e))
 			e.content = content{h.ids, c.r.ContentSize(h.ids)}
 		}
 	})
 	c.dir.eachDir("", func(at string, d *dir) {
-		if id, ok := c.phone.folders[at]; ok {
+		if id, ok := c.phone.folders[c.hash.path(at)]; ok {
 			d.was = &id
 		}
 	})
+}
+
+// unsent returns what tells the files that are the last version's, and whose
+// record and key are; nil for a folder's capture.
+func (c *run) unsent() func(*entry) bool {
+	if c.phone == nil {
+		return nil
+	}
+	sameKeys := c.sameKeys()
+	return func(e *entry) bool {
+		st := c.folder.stored[e.id]
+		switch {
+		case e.flag != flagFile || !st.last:
+			return false
+		case st.place == placeOpened:
+			return sameKeys && st.ref == e.hash
+		}
+		return st.place == placeReceived && !c.decrypts(e)
+	}
 }
 
 // sameKeys tells whether equal records mean equal keys in the last version.

@@ -1,16 +1,21 @@
 package capture
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 	"testing"
 
 	"russet/backend"
 	"russet/backend/backendtest"
+	"russet/chunk"
 	"russet/device/mb2"
+	"russet/index"
+	"russet/ios"
 	"russet/repo"
 )
 
@@ -214,4 +219,53 @@ func (s *scripted) total() int {
 		}
 	}
 	return n
+}
+
+// TestPhoneStatusIsDurable kills a run when Status.plist was committed: it is
+// there, with all that came before it, and what came later is not.
+func TestPhoneStatusIsDurable(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, encrypted bool) {
+		ctx := t.Context()
+		s, se := newScriptedOf(t, small(), encrypted), newSession(t)
+		p := openFolder(t, se, s)
+		defer p.Close()
+		before, later := s.at(someID), s.at("f"+someID[1:])
+		want := backendtest.Bytes(3000, 7)
+		for _, step := range []struct {
+			name string
+			data []byte
+		}{{before, want}, {s.at(ios.StatusName), s.status("uploading", true)}, {later, want}} {
+			if err := write(ctx, p, step.name, step.data); err != nil {
+				t.Fatal(err)
+			}
+		}
+		killed := se.copied(t)
+		again := openFolder(t, killed, s)
+		if got, err := read(ctx, again, before); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("before the status: %d bytes, %v", len(got), err)
+		}
+		if got, err := read(ctx, again, s.at(ios.StatusName)); err != nil || !bytes.Equal(got, s.status("uploading", true)) {
+			t.Errorf("the status: %d bytes, %v", len(got), err)
+		}
+		if _, err := again.Open(ctx, later); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("after the status: got %v", err)
+		}
+		if err := again.Close(); err != nil {
+			t.Error(err)
+		}
+		if encrypted {
+			return
+		}
+		// A prune in between took the blob: the file is not shown, the rest is.
+		hide(t, killed, index.Handle{ID: chunk.Sum(want), Type: index.Data})
+		again = openFolder(t, killed, s)
+		defer again.Close()
+		if _, err := again.Open(ctx, before); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("its blob is lost: got %v", err)
+		}
+		if _, err := read(ctx, again, s.at(ios.StatusName)); err != nil {
+			t.Errorf("the status: %v", err)
+		}
+	})
 }

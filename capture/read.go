@@ -201,7 +201,7 @@ func (w *reader) file(ctx context.Context, e *entry) (bool, error) {
 	encrypted := w.c.decrypts(e)
 	if encrypted {
 		var err error
-		if key, err = w.c.keys.Unwrap(e.key); err != nil {
+		if key, err = w.c.keys.Unwrap(e.key()); err != nil {
 			return false, nil
 		}
 	}
@@ -211,7 +211,7 @@ func (w *reader) file(ctx context.Context, e *entry) (bool, error) {
 	}
 	defer f.Close()
 	var src io.Reader = &meter{f, w.c}
-	if len(e.digest) > 0 {
+	if len(e.digest()) > 0 {
 		w.sha.Reset()
 		src = io.TeeReader(src, w.sha)
 	}
@@ -225,7 +225,7 @@ func (w *reader) file(ctx context.Context, e *entry) (bool, error) {
 		return false, nil
 	case err != nil:
 		return false, fmt.Errorf("read %v: %w", e.id, err)
-	case len(e.digest) > 0 && !slices.Equal(w.sha.Sum(nil), e.digest):
+	case len(e.digest()) > 0 && !slices.Equal(w.sha.Sum(nil), e.digest()):
 		return false, nil
 	case w.c.storedSize(e, got.size) != e.stored.size:
 		return false, fmt.Errorf("read %v: %w", e.id, errMoved)

@@ -274,7 +274,7 @@ func (c *run) storedSize(e *entry, size int64) int64 {
 }
 
 // decrypts tells whether the stored form of e is encrypted.
-func (c *run) decrypts(e *entry) bool { return c.b.Encrypted() && len(e.key) > 0 }
+func (c *run) decrypts(e *entry) bool { return c.b.Encrypted() && e.keyed }
 
 func (c *run) hasAll(ids []chunk.ID) bool {
 	for _, id := range ids {

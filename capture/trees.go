@@ -251,7 +251,7 @@ func (e *entry) file() *repo.Node {
 
 func (e *entry) symlink() *repo.Node {
 	n := e.node(e.name())
-	n.Type, n.LinkTarget = repo.TypeSymlink, e.target
+	n.Type, n.LinkTarget = repo.TypeSymlink, e.target()
 	n.Mode = uint32(fs.FileMode(n.Mode)&^fs.ModeType | fs.ModeSymlink)
 	return n
 }

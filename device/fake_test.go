@@ -170,6 +170,9 @@ func (f *fake) answer(kind string, m dict) (any, int) {
 	case "SavePairRecord":
 		f.records[id] = m.data("PairRecordData")
 	case "DeletePairRecord":
+		if f.records[id] == nil {
+			return nil, 2
+		}
 		delete(f.records, id)
 	}
 	return nil, 0

@@ -16,7 +16,8 @@ import (
 type fakeAFC struct {
 	mu      sync.Mutex
 	files   map[string]string
-	locked  int // how often the lock is refused
+	locked  int  // how often the lock is refused
+	held    bool // a host has the lock
 	asked   []AFCOp
 	refused map[AFCOp]AFCError
 }
@@ -161,6 +162,7 @@ func (f *fakeAFC) byHandle(q *AFCPacket, o *open) *AFCPacket {
 			f.locked--
 			return status(AFCWouldBlock)
 		}
+		f.held = le.Uint64(q.Params[8:]) == lockExclusive
 	}
 	return status(0)
 }
@@ -187,6 +189,9 @@ func (f *fakeProxy) serve(c net.Conn) {
 			f.mu.Lock()
 			f.posted = append(f.posted, name)
 			f.mu.Unlock()
+			if observed[name] && WritePlist(c, map[string]any{"Command": "Noise", "Name": "x"}, 1) != nil {
+				return
+			}
 			if observed[name] && WritePlist(c, map[string]any{"Command": "RelayNotification", "Name": name}, 1) != nil {
 				return
 			}

@@ -276,3 +276,28 @@ func TestMuxResultsHaveSentences(t *testing.T) {
 		}
 	}
 }
+
+func TestMuxAnswersAnotherRequest(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		tag    uint32
+		answer any
+	}{
+		"other tag": {9, map[string]any{"BUID": "x"}}, "no number": {1, map[string]any{"MessageType": "Result"}},
+		"no name": {1, map[string]any{}}, "list": {1, []any{"x"}},
+	} {
+		m := &Mux{dial: func(context.Context, string, string) (net.Conn, error) {
+			a, b := net.Pipe()
+			go func() {
+				var q dict
+				if _, err := ReadMux(b, &q); err == nil {
+					WriteMux(b, c.tag, c.answer)
+				}
+			}()
+			return a, nil
+		}}
+		if id, err := m.BUID(t.Context()); err == nil {
+			t.Errorf("%s: got %q, want an error", name, id)
+		}
+	}
+}

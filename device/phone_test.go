@@ -109,7 +109,9 @@ func TestPair(t *testing.T) {
 	f := newFake(t)
 	delete(f.records, testUDID)
 	p := f.open(t)
-	p.proposal = testPairing().record // what it would make
+	proposal := *testPairing().record // what it would make
+	proposal.EscrowBag = nil
+	p.proposal = &proposal
 	for _, want := range []LockdownError{PasswordProtected, TrustPending, TrustDenied} {
 		f.mu.Lock()
 		f.errors["Pair"] = string(want)

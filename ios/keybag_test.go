@@ -10,6 +10,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -174,6 +175,30 @@ func TestNewKeybag(t *testing.T) {
 }
 
 // TestDeviceKeys builds a keybag in which only a class that is bound to the phone passes the integrity check.
+func TestRewrapKeybag(t *testing.T) {
+	t.Parallel()
+	random := rand.NewChaCha8([32]byte{1})
+	_, keys, err := NewKeybag(random, "old", 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bag, err := RewrapKeybag(random, keys, "new", 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kb, err := ParseKeybag(bag)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := kb.Unlock(t.Context(), "old"); !errors.Is(err, ErrWrongPassword) {
+		t.Errorf("the old password: got %v, want ErrWrongPassword", err)
+	}
+	got, err := kb.Unlock(t.Context(), "new")
+	if err != nil || !maps.Equal(got, keys) {
+		t.Errorf("got other keys, %v", err)
+	}
+}
+
 func TestDeviceKeys(t *testing.T) {
 	t.Parallel()
 	bag, _, err := NewKeybag(rand.NewChaCha8([32]byte{2}), "pass", 1)

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -102,6 +103,11 @@ func TestFolderRefusesHostileNames(t *testing.T) {
 	f := NewFile("HomeDomain", ios.File{RelativePath: "out/escaped", Mode: modeRegular | 0o644}, 1)
 	if err := p.Put(f, bytes.NewReader([]byte("x"))); err == nil {
 		t.Error("a file was put through a link that leads out")
+	} else if strings.Contains(err.Error(), "escaped") {
+		t.Errorf("got %v, which names a file of the phone", err)
+	}
+	if _, err := p.Open(f); err == nil || strings.Contains(err.Error(), "escaped") {
+		t.Errorf("got %v, which names a file of the phone", err)
 	}
 }
 

@@ -92,11 +92,19 @@ func meaning(t *testing.T, fsys fs.FS, password string) map[string]string {
 	}
 	defer m.Close()
 	said := map[string]string{}
+	regular := 0
 	for r, err := range m.Records(t.Context()) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if r.Flags == ios.RegularFile {
+			regular++
+		}
 		said[r.Domain+"-"+r.RelativePath] = recordMeaning(t, fsys, b, keys, r)
+	}
+	stored, err := fs.Glob(fsys, "*/*")
+	if err != nil || len(stored) != regular {
+		t.Errorf("%d files lie in the backup, %v, want the %d of the manifest", len(stored), err, regular)
 	}
 	return said
 }

@@ -186,7 +186,7 @@ func TestCutRunChanges(t *testing.T) {
 		if _, r, err := speak(t.Context(), p, h, backupRequest(small().UDID)); !errors.Is(err, ErrCut) || r.Sent != 2 {
 			t.Fatalf("got %+v, %v", r, err)
 		}
-		put(t, c, "a", "changed meanwhile", 1_700_000_005)
+		put(t, c, "a", "CONTENT OF A", 1_700_000_005) // as long as before
 		p.SetScript(Script{Behaviour: Behaviour{DropCache: drop}})
 		r := backUp(t, p, h)
 		if drop != (r.Sent == 4) || drop == r.Resumed || !r.Full {

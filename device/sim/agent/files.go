@@ -88,6 +88,8 @@ func (b *backup) scan(ctx context.Context) (err error) {
 			b.m = nil
 			return err
 		}
+		// The names of all files are nobody else's business; some file systems have no permissions.
+		_ = b.s.p.root.Chmod(workName, 0o600)
 		if err := b.setPassword(ctx); err != nil {
 			return err
 		}

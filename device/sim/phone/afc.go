@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"io"
 	"io/fs"
 	"net"
 	"os"
@@ -32,7 +33,8 @@ const (
 	maxFiles = 256
 	maxPath  = 1024
 	maxRead  = 4 << 20
-	maxSize  = 1 << 42 // of a file that is made longer
+	maxWrite = maxRead + 1<<10 // a packet
+	maxSize  = 1 << 42         // of a file that is made longer
 )
 
 // noResources is what phones answer who cannot open more files.
@@ -52,7 +54,7 @@ func (c *afc) serve(conn net.Conn) (err error) {
 		}
 	}()
 	for {
-		q, err := device.ReadAFC(conn)
+		q, err := device.ReadAFC(io.LimitReader(conn, maxWrite))
 		if err != nil {
 			return err
 		}

@@ -101,15 +101,14 @@ func (c *afc) open(name string, mode uint64) *device.AFCPacket {
 		5: os.O_WRONLY | os.O_CREATE | os.O_APPEND, 6: os.O_RDWR | os.O_CREATE | os.O_APPEND,
 	}
 	flag, ok := flags[mode]
-	switch info, err := c.root.Stat(name); {
-	case !ok:
+	if !ok {
 		return status(device.AFCInvalid)
-	case len(c.files) >= maxFiles:
+	}
+	if len(c.files) >= maxFiles {
 		return status(noResources)
-	case err == nil && info.IsDir():
-		return status(device.AFCIsDir)
-	case err == nil && !info.Mode().IsRegular():
-		return status(device.AFCDenied) // a pipe could wait for ever
+	}
+	if err := c.opens(name); err != nil {
+		return status(err)
 	}
 	f, err := c.root.OpenFile(name, flag, 0o600)
 	if err != nil {
@@ -120,6 +119,20 @@ func (c *afc) open(name string, mode uint64) *device.AFCPacket {
 	return number(device.AFCFileOpened, c.last)
 }
 
+// opens refuses what is no file. A pipe could keep us waiting for ever.
+func (c *afc) opens(name string) error {
+	info, err := c.root.Stat(name)
+	switch {
+	case err != nil:
+		return nil // opening it will say why, or makes it
+	case info.IsDir():
+		return device.AFCIsDir
+	case !info.Mode().IsRegular():
+		return device.AFCDenied
+	}
+	return nil
+}
+
 func resize(f *os.File, size uint64) error {
 	if size > maxSize {
 		return device.AFCNoSpace
@@ -128,6 +141,9 @@ func resize(f *os.File, size uint64) error {
 }
 
 func (c *afc) truncate(name string, size uint64) error {
+	if err := c.opens(name); err != nil {
+		return err
+	}
 	f, err := c.root.OpenFile(name, os.O_WRONLY, 0)
 	if err != nil {
 		return err

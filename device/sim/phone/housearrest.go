@@ -14,7 +14,7 @@ import (
 // service's from then on.
 func (p *Phone) serveDocuments(_ context.Context, conn net.Conn) error {
 	var r struct{ Command, Identifier string }
-	if err := device.ReadPlist(conn, &r); err != nil {
+	if err := readRequest(conn, &r); err != nil {
 		return err
 	}
 	p.Record(Event{Service: houseArrest, Message: word(r.Command + " " + r.Identifier)})

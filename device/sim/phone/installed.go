@@ -76,7 +76,7 @@ func (p *Phone) chosen(r *appsRequest) (list []map[string]any) {
 func (p *Phone) serveApps(_ context.Context, conn net.Conn) error {
 	for {
 		var r appsRequest
-		if err := device.ReadPlist(conn, &r); err != nil {
+		if err := readRequest(conn, &r); err != nil {
 			return err
 		}
 		p.Record(Event{Service: installationProxy, Message: word(r.Command)})
@@ -121,7 +121,7 @@ func (p *Phone) serveSpringboard(_ context.Context, conn net.Conn) error {
 			Command string `plist:"command"`
 			Bundle  string `plist:"bundleId"`
 		}
-		if err := device.ReadPlist(conn, &r); err != nil {
+		if err := readRequest(conn, &r); err != nil {
 			return err
 		}
 		p.Record(Event{Service: springboard, Message: word(r.Command + " " + r.Bundle)})

@@ -61,6 +61,7 @@ func TestLibimobiledevice(t *testing.T) {
 	wants(t, g.good(t, "ideviceinfo"), "ProductVersion: 18.1", "SerialNumber: DX3RUSSET001")
 	wants(t, g.good(t, "ideviceinfo", "-k", "DeviceName"), "Russet's iPhone")
 	wants(t, g.good(t, "ideviceinfo", "-q", "com.apple.mobile.battery"), "BatteryCurrentCapacity: 87")
+	wants(t, g.good(t, "ideviceinfo", "-s"), "DeviceName: Russet's iPhone") // without a session
 	wants(t, g.good(t, "ideviceinfo", "-x"), "<key>UniqueDeviceID</key>")
 	wants(t, g.good(t, "idevicepair", "systembuid"), "-")
 	g.good(t, "idevicename", "A New Name")
@@ -76,6 +77,14 @@ func TestIdevicediagnostics(t *testing.T) {
 	_, g, j := newJudge(t, t.TempDir(), Options{ProductVersion: "16.7"})
 	wants(t, g.good(t, "idevicediagnostics", "mobilegestalt", "ProductType"), "iPhone14,5")
 	wants(t, g.good(t, "idevicediagnostics", "diagnostics", "GasGauge"), "CycleCount")
+	j.clean(t)
+}
+
+// With phones before iOS 10 libimobiledevice speaks nothing newer than TLS 1.0.
+func TestIdeviceOldTLS(t *testing.T) {
+	t.Parallel()
+	_, g, j := newJudge(t, t.TempDir(), Options{ProductVersion: "9.3.5"})
+	wants(t, g.good(t, "ideviceinfo", "-k", "ProductVersion"), "9.3.5")
 	j.clean(t)
 }
 

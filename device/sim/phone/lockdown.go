@@ -70,7 +70,7 @@ func (l *line) lockdown(ctx context.Context, spawn spawner, conn net.Conn) {
 	s := &session{p: l.p, line: l, spawn: spawn, raw: raw, conn: raw}
 	for {
 		var r lockdownRequest
-		if err := device.ReadPlist(s.conn, &r); err != nil {
+		if err := readRequest(s.conn, &r); err != nil {
 			if !hungUp(err) {
 				l.p.Record(Event{Service: lockdownd, Message: "unreadable request", Violation: word(err.Error())})
 			}

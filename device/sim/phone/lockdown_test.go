@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"russet/device"
+	"russet/internal/plist"
 )
 
 // newRig makes a phone, serves it, and a host beside it.
@@ -249,6 +250,9 @@ func TestStartService(t *testing.T) {
 	if !j.has(lockdownd, "StartService com.apple.mobilebackup2 with escrow bag") {
 		t.Errorf("got %v", j)
 	}
+	if strings.Contains(j.String(), string(l.escrow)) {
+		t.Error("the log holds the escrow bag")
+	}
 	if _, ok := l.service(t, plain).(*tls.Conn); ok {
 		t.Error("a service without TLS speaks TLS")
 	}
@@ -337,6 +341,44 @@ func TestStateLasts(t *testing.T) {
 	for _, name := range []string{keyFile, valuesFile, "Pairings/" + l.record["HostID"].(string) + ".plist", "Muxer/" + buidFile} {
 		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.Mode().Perm() != 0o600 {
 			t.Errorf("%s: got %v, %v, want a private file", name, info, err)
+		}
+	}
+}
+
+// Whoever sends without end is hung up on.
+func TestRequestsAreBounded(t *testing.T) {
+	t.Parallel()
+	_, h, _ := newRig(t, Options{})
+	l := h.session(t, 1)
+	ended := func(what string, conn net.Conn, write func() error) {
+		t.Helper()
+		if err := write(); err != nil {
+			return // hung up on already
+		}
+		if n, err := conn.Read(make([]byte, 1)); n > 0 || err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("%s: got %d bytes, %v, want the end", what, n, err)
+		}
+	}
+	long := map[string]any{"Request": "QueryType", "Label": strings.Repeat("x", maxRequest)}
+	first := h.lockdown(t, 1)
+	ended("lockdownd", first.conn, func() error { return device.WritePlist(first.conn, long, plist.XML) })
+	conn := h.muxer(t)
+	ended("muxer", conn, func() error { return device.WriteMux(conn, 1, long) })
+	files := l.service(t, afcService)
+	ended("files", files, func() error {
+		return device.WriteAFC(files, &device.AFCPacket{Op: device.AFCFileWrite, Data: make([]byte, maxWrite)})
+	})
+}
+
+// Some programs look for the pair record under the name that is listed.
+func TestUDIDHasItsDash(t *testing.T) {
+	t.Parallel()
+	for given, want := range map[string]string{
+		"00008020000D4C3A0E83002E":                 "00008020-000D4C3A0E83002E",
+		"0123456789abcdef0123456789abcdef01234567": "0123456789abcdef0123456789abcdef01234567",
+	} {
+		if p, _ := newPhone(t, t.TempDir(), Options{UDID: given}); p.UDID() != want {
+			t.Errorf("%s: got %s, want %s", given, p.UDID(), want)
 		}
 	}
 }

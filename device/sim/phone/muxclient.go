@@ -26,7 +26,7 @@ type muxRequest struct {
 func (m *Muxer) client(ctx context.Context, spawn spawner, conn net.Conn) {
 	for {
 		var r muxRequest
-		tag, err := device.ReadMux(conn, &r)
+		tag, err := device.ReadMux(io.LimitReader(conn, 2*maxRecord), &r)
 		if err != nil {
 			return
 		}

@@ -59,7 +59,7 @@ func (p *Phone) serveNotifications(ctx context.Context, service string, conn net
 	}()
 	for {
 		var r struct{ Command, Name string }
-		if err := device.ReadPlist(conn, &r); err != nil {
+		if err := readRequest(conn, &r); err != nil {
 			return err
 		}
 		switch r.Command {

@@ -67,7 +67,8 @@ func (p *Phone) Close() error {
 }
 
 // Serve plugs the phone into a muxer of its own, at the given listeners, until
-// ctx ends, which is no error. It closes the listeners.
+// ctx ends, which is no error. It closes the listeners. The muxer's records lie
+// below Muxer in the state directory; [NewMuxer] of that folder finds them.
 func (p *Phone) Serve(ctx context.Context, listeners ...net.Listener) error {
 	m, err := newMuxer(p.root, muxerDir)
 	if err != nil {

@@ -2,6 +2,7 @@ package phone
 
 import (
 	"context"
+	"io"
 	"net"
 	"slices"
 
@@ -22,6 +23,16 @@ const (
 	backupService         = "com.apple.mobilebackup2"
 	maxServiceName    int = 128
 )
+
+// maxRequest bounds a message to lockdownd or a service, in bytes. The largest
+// ones hold three certificates.
+const maxRequest = 1 << 20
+
+// readRequest reads a message of a host. One that is too long ends in the
+// middle.
+func readRequest(conn net.Conn, v any) error {
+	return device.ReadPlist(io.LimitReader(conn, maxRequest), v)
+}
 
 // service returns who speaks as the service of a name, or nil.
 func (p *Phone) service(name string) func(context.Context, net.Conn) error {

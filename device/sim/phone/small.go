@@ -17,7 +17,7 @@ func (p *Phone) serveDiagnostics(_ context.Context, conn net.Conn) error {
 			Request           string
 			MobileGestaltKeys []string
 		}
-		if err := device.ReadPlist(conn, &r); err != nil {
+		if err := readRequest(conn, &r); err != nil {
 			return err
 		}
 		p.Record(Event{Service: diagnostics, Message: word(r.Request)})
@@ -63,18 +63,18 @@ func (p *Phone) diagnose(request string, keys []string) map[string]any {
 // serveHeartbeat asks whether the host is still there, until it does not
 // answer between two beats.
 func (p *Phone) serveHeartbeat(ctx context.Context, conn net.Conn) error {
+	marco := map[string]any{"Command": "Marco", "Interval": int(p.opts.Heartbeat / time.Second), "SupportsSleepy": true}
+	beat := time.NewTicker(p.opts.Heartbeat)
+	defer beat.Stop()
 	for {
-		marco := map[string]any{"Command": "Marco", "Interval": int(p.opts.Heartbeat / time.Second), "SupportsSleepy": true}
 		if err := device.WritePlist(conn, marco, plist.XML); err != nil {
 			return err
 		}
 		if err := conn.SetReadDeadline(time.Now().Add(p.opts.Heartbeat)); err != nil {
 			return err
 		}
-		beat := time.NewTimer(p.opts.Heartbeat)
-		defer beat.Stop()
 		var r struct{ Command string }
-		if err := device.ReadPlist(conn, &r); err != nil {
+		if err := readRequest(conn, &r); err != nil {
 			if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
 				p.Record(Event{Service: heartbeat, Message: "Marco", Violation: "the host did not answer in time"})
 			}
@@ -98,7 +98,7 @@ func (p *Phone) serveHeartbeat(ctx context.Context, conn net.Conn) error {
 func (p *Phone) serveAssertions(_ context.Context, conn net.Conn) error {
 	for {
 		var r struct{ CommandKey, AssertionTypeKey string }
-		if err := device.ReadPlist(conn, &r); err != nil {
+		if err := readRequest(conn, &r); err != nil {
 			return err
 		}
 		p.Record(Event{Service: assertions, Message: word(r.CommandKey + " " + r.AssertionTypeKey)})

@@ -117,11 +117,22 @@ func (p *Phone) openValues() error {
 			}
 		}
 	}
-	if udid, _ := own["UniqueDeviceID"].(string); !validName(udid) {
+	udid, _ := own["UniqueDeviceID"].(string)
+	if !validName(udid) {
 		return errors.New("use a UDID: it has other characters than letters, digits and dashes")
 	}
+	own["UniqueDeviceID"] = dashed(udid)
 	p.derive(own)
 	return p.saveValues()
+}
+
+// dashed is a UDID as muxers list it: USB has it without its dash.
+func dashed(udid string) string {
+	const chip, whole = 8, 24
+	if len(udid) != whole || strings.Contains(udid, "-") {
+		return udid
+	}
+	return udid[:chip] + "-" + udid[chip:]
 }
 
 // derive gives the values that follow from others.
