@@ -145,6 +145,8 @@ type run struct {
 	meta     *Metadata
 	topNodes []*repo.Node
 
+	changes [changes]int // how files differ from the parent's
+
 	mu  sync.Mutex // guards sum while several goroutines run
 	sum Summary
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"runtime"
+	"slices"
 	"strings"
 
 	"russet/repo"
@@ -15,46 +16,33 @@ import (
 
 // RestoreFiles writes the phone's files, readable, to
 // target/<domain>/<relative path>. Symlinks are written as the text that they
-// are on the phone, and never followed. Files that exist are not overwritten.
+// are on the phone, and never followed. Nothing that exists is replaced: what
+// has the very content is left and counted as such, anything else in the way of
+// a file is that file's failure (fs.ErrExist), and the rest is written. So is
+// one of two names that the target's file system takes for the same.
 func (v *Version) RestoreFiles(ctx context.Context, target *os.Root, opt RestoreOptions) (*Restored, error) {
-	res := &Restored{Original: !v.Edited && v.lost == nil}
-	var outs []repo.Output
-	var dirs, links []placedNode
-	damaged := func(p string, err error) {
-		to := hostPath(p)
-		res.Failed, res.Original = append(res.Failed, to), false
-		if opt.Failed != nil {
-			opt.Failed(to, err)
-		}
-	}
-	err := v.walkWhole(ctx, nameFiles, damaged, func(p string, n *repo.Node) error {
-		if opt.Select != nil && !opt.Select(p, n.Type == repo.TypeDir) {
-			if n.Type == repo.TypeDir {
-				return repo.ErrSkipDir
-			}
-			return nil
-		}
-		to := hostPath(p)
-		switch n.Type {
-		case repo.TypeDir:
-			dirs = append(dirs, placedNode{to, n})
-		case repo.TypeSymlink:
-			links = append(links, placedNode{to, n})
-		case repo.TypeFile:
-			outs = append(outs, repo.Output{
-				Path: to, Content: n.Content, ModTime: n.ModTime, AccessTime: n.ModTime,
-				Mode: fs.FileMode(n.Mode).Perm(),
-			})
-		}
-		return nil
-	})
-	if err != nil {
+	t := &fileRestore{v: v, target: target, opt: opt, res: &Restored{Original: !v.Edited && v.lost == nil}, blocked: map[string]bool{}}
+	opt.setPhase("reading the list of files")
+	damaged := func(p string, err error) { t.failed(hostPath(p), err) }
+	if err := v.walkWhole(ctx, nameFiles, damaged, t.note); err != nil {
 		return nil, fmt.Errorf("restore files: %w", err)
 	}
-	if err := v.writeTree(ctx, target, dirs, outs, links, res, opt); err != nil {
+	if err := t.write(ctx); err != nil {
 		return nil, fmt.Errorf("restore files: %w", err)
 	}
-	return res, nil
+	return t.res, nil
+}
+
+// fileRestore is one run of RestoreFiles.
+type fileRestore struct {
+	v      *Version
+	target *os.Root
+	opt    RestoreOptions
+	res    *Restored
+
+	outs        []repo.Output
+	dirs, links []placedNode
+	blocked     map[string]bool // folders in whose place something else is
 }
 
 // placedNode is a node and where it goes.
@@ -63,48 +51,127 @@ type placedNode struct {
 	n  *repo.Node
 }
 
-func (v *Version) writeTree(ctx context.Context, target *os.Root, dirs []placedNode, outs []repo.Output, links []placedNode, res *Restored, opt RestoreOptions) error {
-	need := map[string]bool{".": true}
-	for i := range outs {
-		addParents(need, outs[i].Path)
-	}
-	for _, l := range links {
-		addParents(need, l.to)
-	}
-	for _, d := range dirs {
-		// A selection leaves out folders in which nothing was selected.
-		if opt.Select != nil && !need[d.to] {
-			continue
+// note puts a node on the list of what is to be written.
+func (t *fileRestore) note(p string, n *repo.Node) error {
+	if t.opt.Select != nil && !t.opt.Select(p, n.Type == repo.TypeDir) {
+		if n.Type == repo.TypeDir {
+			return repo.ErrSkipDir
 		}
-		need[d.to] = true
-		if err := target.MkdirAll(d.to, 0o755); err != nil {
+		return nil
+	}
+	to := hostPath(p)
+	switch n.Type {
+	case repo.TypeDir:
+		t.dirs = append(t.dirs, placedNode{to, n})
+	case repo.TypeSymlink:
+		t.links = append(t.links, placedNode{to, n})
+	case repo.TypeFile:
+		t.outs = append(t.outs, repo.Output{
+			Path: to, Content: n.Content, ModTime: n.ModTime, AccessTime: n.ModTime,
+			Mode: fs.FileMode(n.Mode).Perm(),
+		})
+	}
+	return nil
+}
+
+func (t *fileRestore) failed(to string, err error) {
+	t.res.Failed, t.res.Original = append(t.res.Failed, to), false
+	if t.opt.Failed != nil {
+		t.opt.Failed(to, err)
+	}
+}
+
+func (t *fileRestore) write(ctx context.Context) error {
+	if err := t.makeDirs(ctx); err != nil {
+		return err
+	}
+	t.outs = slices.DeleteFunc(t.outs, func(o repo.Output) bool { return t.isBlocked(o.Path) })
+	err := t.v.write(ctx, t.target, t.outs, t.res, t.opt, func(string) { t.res.Left++ })
+	if err != nil {
+		return err
+	}
+	for _, l := range t.links {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		t.link(l)
+	}
+	for _, d := range slices.Backward(t.dirs) { // inner ones first: what is made in a folder changes its time
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := t.target.Chtimes(d.to, d.n.ModTime, d.n.ModTime); err != nil {
 			return err
 		}
 	}
-	if err := v.write(ctx, target, outs, res, opt); err != nil {
-		return err
+	return nil
+}
+
+// makeDirs makes the folders that are wanted, and leaves only those in t.dirs.
+func (t *fileRestore) makeDirs(ctx context.Context) error {
+	t.opt.setPhase("making folders")
+	need := map[string]bool{".": true}
+	for i := range t.outs {
+		addParents(need, t.outs[i].Path)
 	}
-	for _, l := range links {
-		if err := target.Symlink(l.n.LinkTarget, l.to); err != nil {
-			if errors.Is(err, fs.ErrExist) {
-				return err
-			}
-			res.Failed = append(res.Failed, l.to)
-			if opt.Failed != nil {
-				opt.Failed(l.to, err)
-			}
+	for _, l := range t.links {
+		addParents(need, l.to)
+	}
+	made := t.dirs[:0]
+	for _, d := range t.dirs {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		// A selection leaves out folders in which nothing was selected.
+		if t.opt.Select != nil && !need[d.to] || t.isBlocked(d.to) {
 			continue
 		}
-		res.Files++
-	}
-	for i := len(dirs) - 1; i >= 0; i-- { // inner ones first: what is made in a folder changes its time
-		if d := dirs[i]; need[d.to] {
-			if err := target.Chtimes(d.to, d.n.ModTime, d.n.ModTime); err != nil {
+		if err := t.target.MkdirAll(d.to, 0o755); err != nil {
+			if info, lerr := t.target.Lstat(d.to); lerr != nil || info.IsDir() {
 				return err
 			}
+			t.blocked[d.to] = true
+			t.failed(d.to, fmt.Errorf("make folder: %w", fs.ErrExist))
+			continue
+		}
+		made = append(made, d)
+	}
+	t.dirs = made
+	return nil
+}
+
+// isBlocked tells whether to lies where no folder could be made, and reports
+// it then.
+func (t *fileRestore) isBlocked(to string) bool {
+	if len(t.blocked) == 0 {
+		return false
+	}
+	for d := path.Dir(to); d != "."; d = path.Dir(d) {
+		if t.blocked[d] {
+			t.failed(to, fmt.Errorf("its folder was not made: %w", fs.ErrExist))
+			return true
 		}
 	}
-	return nil
+	return false
+}
+
+// link makes a symlink.
+func (t *fileRestore) link(l placedNode) {
+	if t.isBlocked(l.to) {
+		return
+	}
+	err := t.target.Symlink(l.n.LinkTarget, l.to)
+	if errors.Is(err, fs.ErrExist) {
+		if text, rerr := t.target.Readlink(l.to); rerr == nil && text == l.n.LinkTarget {
+			t.res.Left++
+			err = nil
+		}
+	}
+	if err != nil {
+		t.failed(l.to, err)
+		return
+	}
+	t.res.Files++
 }
 
 func addParents(need map[string]bool, p string) {

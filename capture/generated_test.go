@@ -263,6 +263,11 @@ func TestMissingHeals(t *testing.T) {
 
 func setStatus(t *testing.T, p *phone, state string) {
 	t.Helper()
+	setStatusKey(t, p, "SnapshotState", state)
+}
+
+func setStatusKey(t *testing.T, p *phone, key, value string) {
+	t.Helper()
 	name := filepath.Join(p.dir, ios.StatusName)
 	data, err := os.ReadFile(name)
 	if err != nil {
@@ -272,7 +277,7 @@ func setStatus(t *testing.T, p *phone, state string) {
 	if err := plist.Unmarshal(data, &m); err != nil {
 		t.Fatal(err)
 	}
-	m["SnapshotState"] = state
+	m[key] = value
 	if data, err = plist.Marshal(m, plist.Binary); err != nil {
 		t.Fatal(err)
 	}

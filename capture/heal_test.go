@@ -94,7 +94,7 @@ func TestRestoreFilesAroundDamage(t *testing.T) {
 		t.Errorf("the folder: got %v, want %v", err, repo.ErrDamaged)
 	}
 	got := restoreFiles(t, v)
-	if len(got.Failed) != 1 || got.Failed[0] != folder || got.Original || got.Files == 0 || got.Files >= whole.Files {
+	if len(got.Failed) != 1 || got.Failed[0] != folder || got.Original || got.Files == 0 || got.Files >= whole.Files || got.Bytes >= whole.Bytes {
 		t.Errorf("got %+v, want all but %s of %+v", got, folder, whole)
 	}
 	if v.usable() {

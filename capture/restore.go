@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -133,6 +134,7 @@ func (v *Version) fileKeys(ctx context.Context) (map[string]*ios.Key, error) {
 		if skippable(err) {
 			continue
 		}
+		err = cmp.Or(err, ctx.Err())
 		if err != nil {
 			return nil, err
 		}
@@ -171,8 +173,9 @@ func (v *Version) manifestKey(ctx context.Context) (*ios.Key, error) {
 
 // Restored is what a restore wrote.
 type Restored struct {
-	Files int
+	Files int   // with those that were there
 	Bytes int64 // plaintext
+	Left  int   // of Files: were there already, with the very content
 	// Failed are the files that could not be had, by their path in the target.
 	Failed []string
 	// Original: every file of the folder is the one that was captured.
@@ -189,6 +192,12 @@ type RestoreOptions struct {
 	Failed func(p string, err error)
 }
 
+func (o *RestoreOptions) setPhase(phase string) {
+	if o.Progress != nil {
+		o.Progress.SetPhase(phase)
+	}
+}
+
 // partial is added to the name of a folder that is not complete yet.
 const partial = ".russet-partial"
 
@@ -199,6 +208,7 @@ func (v *Version) RestoreFolder(ctx context.Context, target *os.Root, opt Restor
 	if _, err := target.Lstat(name); err == nil {
 		return nil, fmt.Errorf("restore folder %s: %w", name, fs.ErrExist)
 	}
+	opt.setPhase("reading the list of files")
 	files, err := v.folderFiles(ctx)
 	if err != nil {
 		return nil, err
@@ -229,13 +239,17 @@ func (v *Version) RestoreFolder(ctx context.Context, target *os.Root, opt Restor
 
 func (v *Version) fill(ctx context.Context, root *os.Root, files []stored, opt RestoreOptions) (*Restored, error) {
 	res := &Restored{Original: !v.Edited}
-	if err := makeFolders(root, files, v.Metadata.EmptyFolders); err != nil {
+	opt.setPhase("making folders")
+	if err := makeFolders(ctx, root, files, v.Metadata.EmptyFolders); err != nil {
 		return nil, err
 	}
 	var outs []repo.Output
 	for i := range files {
 		f := &files[i]
 		if f.link != "" {
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
 			if err := root.Symlink(f.link, f.path); err != nil {
 				return nil, err
 			}
@@ -243,7 +257,7 @@ func (v *Version) fill(ctx context.Context, root *os.Root, files []stored, opt R
 		}
 		outs = append(outs, f.output())
 	}
-	if err := v.write(ctx, root, outs, res, opt); err != nil {
+	if err := v.write(ctx, root, outs, res, opt, nil); err != nil {
 		return nil, err
 	}
 	// The top files come last: without Status.plist no program takes the
@@ -264,16 +278,18 @@ func (f *stored) output() repo.Output {
 	return out
 }
 
-func (v *Version) write(ctx context.Context, root *os.Root, outs []repo.Output, res *Restored, opt RestoreOptions) error {
+// write writes files. With left, those that exist do not end it: what is there
+// with the very content is told to left, anything else is a failure.
+func (v *Version) write(ctx context.Context, root *os.Root, outs []repo.Output, res *Restored, opt RestoreOptions, left func(string)) error {
 	if opt.Progress != nil {
 		opt.Progress.SetTotal(int64(len(outs)), v.size(outs))
 		opt.Progress.SetPhase("writing files")
 	}
 	before := len(res.Failed)
 	err := v.r.WriteFiles(ctx, root, outs, repo.OutputOptions{
-		Progress: opt.Progress,
+		Progress: opt.Progress, Left: left,
 		Failed: func(p string, err error) error {
-			if !errors.Is(err, repo.ErrDamaged) {
+			if !errors.Is(err, repo.ErrDamaged) && (left == nil || !errors.Is(err, fs.ErrExist)) {
 				return err // the target's drive: the next file would fare no better
 			}
 			res.Failed = append(res.Failed, p)
@@ -284,8 +300,16 @@ func (v *Version) write(ctx context.Context, root *os.Root, outs []repo.Output, 
 			return nil
 		},
 	})
-	res.Files += len(outs) - (len(res.Failed) - before)
-	res.Bytes += v.size(outs)
+	lost := map[string]bool{}
+	for _, p := range res.Failed[before:] {
+		lost[p] = true
+	}
+	for i := range outs {
+		if !lost[outs[i].Path] {
+			res.Files++
+			res.Bytes += v.r.ContentSize(outs[i].Content)
+		}
+	}
 	return err
 }
 
@@ -331,13 +355,16 @@ func (v *Version) writeTop(ctx context.Context, root *os.Root, name string, res 
 }
 
 // makeFolders makes the folders of files, and the empty ones.
-func makeFolders(root *os.Root, files []stored, empty []pathText) error {
+func makeFolders(ctx context.Context, root *os.Root, files []stored, empty []pathText) error {
 	made := map[string]bool{".": true}
 	mkdir := func(dir string) error {
 		if made[dir] {
 			return nil
 		}
 		made[dir] = true
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		return root.MkdirAll(dir, 0o755)
 	}
 	for i := range files {

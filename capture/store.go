@@ -27,6 +27,9 @@ func (c *run) store(ctx context.Context) (*Result, error) {
 	if err := c.reuseSealed(ctx, sealed); err != nil {
 		return nil, err
 	}
+	if c.sum.WhyAll == "" {
+		c.sum.WhyAll = c.whyNothing()
+	}
 	c.meta = c.newMetadata(sourceFolder)
 	sealed, err := c.read(ctx, sealed)
 	if err != nil {
@@ -56,7 +59,7 @@ func (c *run) commit(ctx context.Context, tree chunk.ID, meta *Metadata) (*Resul
 	c.sum.finish(c.w.Stats(), c.records.bad, meta)
 	res := &Result{UDID: c.udid, DeviceName: c.b.DeviceName(), Summary: c.sum}
 	for _, old := range c.snapshots { // also one that could not be opened: it can be now
-		if *old.Tree == tree && old.Time.Equal(s.Time) && slices.Equal(old.Tags, s.Tags) {
+		if *old.Tree == tree && old.Time.Equal(s.Time) && sameMeaning(old, s) {
 			res.Snapshot, res.Kept = old, true
 			return res, nil
 		}
@@ -66,6 +69,17 @@ func (c *run) commit(ctx context.Context, tree chunk.ID, meta *Metadata) (*Resul
 	}
 	res.Snapshot = s
 	return res, nil
+}
+
+// sameMeaning tells whether two snapshots have the same of those tags that
+// decide what they are used for. People add others to a snapshot that is kept.
+func sameMeaning(a, b *repo.Snapshot) bool {
+	for _, tag := range []string{TagIncomplete, TagSealed, TagUnreadable} {
+		if a.HasTag(tag) != b.HasTag(tag) {
+			return false
+		}
+	}
+	return true
 }
 
 func (c *run) snapshot(tree chunk.ID) *repo.Snapshot {
@@ -199,27 +213,6 @@ func (c *run) reuse(ctx context.Context) error {
 	return c.reuseDir(ctx, c.dir, tree, hashes)
 }
 
-// whyAll says why every file must be read, or nothing.
-func (c *run) whyAll() string {
-	switch {
-	case c.opt.Force:
-		return "it was asked for"
-	case c.parent == nil && len(c.snapshots) > 0:
-		return "no earlier version of this device is complete, whole and unedited"
-	case c.parent == nil:
-		return "this is the first version of this device"
-	case c.sealed:
-		return "" // decided file by file
-	case c.parent.Snapshot.HasTag(TagSealed):
-		return "the last version is sealed"
-	case c.parent.Snapshot.HasTag(TagEncrypted) != c.b.Encrypted():
-		return "encryption was switched on or off, so the phone made a new full backup"
-	case c.b.Encrypted() && (c.parent.Metadata.Keybag == nil || c.parent.Metadata.Keybag.UUID != c.keybag):
-		return "the phone made a new full backup with new keys"
-	}
-	return ""
-}
-
 func (c *run) reuseDir(ctx context.Context, d *dir, parent *chunk.ID, hashes map[fileID]uint64) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -243,12 +236,10 @@ func (c *run) reuseDir(ctx context.Context, d *dir, parent *chunk.ID, hashes map
 		switch {
 		case n == nil || n.Type != repo.TypeFile:
 			c.sum.FilesNew++
-		case c.unchanged(e, n, hashes):
-			e.reused = true
-			e.content = content{n.Content, int64(n.Size)}
-			c.sum.FilesUnmodified++
 		default:
-			c.sum.FilesChanged++
+			if e.reused = c.judge(c.compare(e, n, hashes)); e.reused {
+				e.content = content{n.Content, int64(n.Size)}
+			}
 		}
 	}
 	for _, sub := range d.dirs {
@@ -272,16 +263,6 @@ func byName(t *repo.Tree) map[string]*repo.Node {
 		}
 	}
 	return nodes
-}
-
-// unchanged: the manifest's record, the stored size and the stored file's own
-// time are the parent's, and the repository has the content. The record alone
-// is not enough: it describes the live file, while the phone sends a compacted
-// copy of a database.
-func (c *run) unchanged(e *entry, n *repo.Node, hashes map[fileID]uint64) bool {
-	hash, ok := hashes[e.id]
-	return ok && hash == e.hash && n.AccessTime.Equal(e.stored.modTime) &&
-		c.storedSize(e, int64(n.Size)) == e.stored.size && c.hasAll(n.Content)
 }
 
 // storedSize is the length in the folder of a file of size bytes.
@@ -358,11 +339,10 @@ func (c *run) reuseSealed(ctx context.Context, sealed []*sealedFile) error {
 		switch {
 		case n == nil:
 			c.sum.FilesNew++
-		case int64(n.Size) == s.stored.size && n.ModTime.Equal(s.stored.modTime) && c.hasAll(n.Content):
-			s.reused, s.content = true, content{n.Content, int64(n.Size)}
-			c.sum.FilesUnmodified++
 		default:
-			c.sum.FilesChanged++
+			if s.reused = c.judge(c.compareSealed(s, n)); s.reused {
+				s.content = content{n.Content, int64(n.Size)}
+			}
 		}
 	}
 	return nil

@@ -57,7 +57,7 @@ func (r *Repository) AddKey(ctx context.Context, password string, cost crypto.Co
 		Salt: make([]byte, crypto.SaltSize),
 	}
 	rand.Read(k.Salt)
-	user, err := crypto.Derive(password, k.Salt, cost)
+	user, err := derive(ctx, password, k.Salt, cost)
 	if err != nil {
 		return chunk.ID{}, fmt.Errorf("derive key: %w", err)
 	}
@@ -70,7 +70,7 @@ func (r *Repository) AddKey(ctx context.Context, password string, cost crypto.Co
 	if err != nil {
 		return chunk.ID{}, fmt.Errorf("encode key: %w", err)
 	}
-	if _, err := k.open(password); err != nil {
+	if _, err := k.open(ctx, password); err != nil {
 		return chunk.ID{}, fmt.Errorf("verify new key: %w", err)
 	}
 	id := chunk.Sum(data)
@@ -82,11 +82,11 @@ func (r *Repository) AddKey(ctx context.Context, password string, cost crypto.Co
 
 // open derives the user key and unwraps the master key. A wrong password gives
 // crypto.ErrUnauthenticated.
-func (k *keyFile) open(password string) (*crypto.Key, error) {
+func (k *keyFile) open(ctx context.Context, password string) (*crypto.Key, error) {
 	if k.KDF != "scrypt" {
 		return nil, fmt.Errorf("key derivation %q is not supported", k.KDF)
 	}
-	user, err := crypto.Derive(password, k.Salt, crypto.Cost{N: k.N, R: k.R, P: k.P})
+	user, err := derive(ctx, password, k.Salt, crypto.Cost{N: k.N, R: k.R, P: k.P})
 	if err != nil {
 		return nil, err
 	}
@@ -99,6 +99,29 @@ func (k *keyFile) open(password string) (*crypto.Key, error) {
 		return nil, err
 	}
 	return master, nil
+}
+
+// derive is crypto.Derive that ends with ctx. scrypt cannot be interrupted, and
+// a key file may ask for a minute of it: then it ends by itself, for nobody.
+func derive(ctx context.Context, password string, salt []byte, cost crypto.Cost) (*crypto.Key, error) {
+	type outcome struct {
+		key *crypto.Key
+		err error
+	}
+	done := make(chan outcome, 1)
+	go func() {
+		key, err := crypto.Derive(password, salt, cost)
+		done <- outcome{key, err}
+	}()
+	var o outcome
+	select {
+	case o = <-done:
+	case <-ctx.Done():
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return o.key, o.err
 }
 
 // openKey tries the key files in turn. Unlike restic it goes on after one that
@@ -141,11 +164,15 @@ func (t *keyTrial) try(ctx context.Context, be backend.Backend, name, password s
 	if err == nil {
 		var master *crypto.Key
 		t.derived++
-		if master, err = k.open(password); err == nil {
+		if master, err = k.open(ctx, password); err == nil {
 			return master, id
 		}
-		if errors.Is(err, crypto.ErrUnauthenticated) {
+		switch {
+		case errors.Is(err, crypto.ErrUnauthenticated):
 			t.refused = true
+			return nil, id
+		case ctx.Err() != nil:
+			t.unread = ctx.Err()
 			return nil, id
 		}
 		err = fmt.Errorf("open key %.8s: %w: %w", name, ErrDamaged, err)

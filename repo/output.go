@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -51,14 +52,19 @@ type Output struct {
 
 // OutputOptions say whom to tell. Failed is told of each file that could not be
 // had; it is not left behind. A nil Failed, or an error from it, ends the work.
-// Failed is not called concurrently.
+// Left is told of each file that was there already with the very content that
+// is wanted, which a restore that was cut off leaves: only its times are set.
+// Where Left is nil such a file is one that could not be had, as is any other
+// that exists. Neither is called concurrently.
 type OutputOptions struct {
 	Progress *Progress
 	Failed   func(path string, err error) error
+	Left     func(path string)
 }
 
 // WriteFiles writes files below root, in the order in which their content lies
-// in the repository, with a worker a core. A file that exists is an error.
+// in the repository, with a worker a core. A file that exists is an error, fs.ErrExist, and is never
+// replaced.
 func (r *Repository) WriteFiles(ctx context.Context, root *os.Root, files []Output, opt OutputOptions) error {
 	batches := r.batches(files)
 	queue := make(chan []sized)
@@ -74,12 +80,12 @@ func (r *Repository) WriteFiles(ctx context.Context, root *os.Root, files []Outp
 		}
 		return nil
 	})
-	var failed sync.Mutex
+	var told sync.Mutex
 	workers := runtime.GOMAXPROCS(0)
 	for range workers {
 		group.Go(func() error {
 			w := &outputWorker{
-				root: root, l: r.NewLoader(), opt: opt, failed: &failed,
+				root: root, l: r.NewLoader(), opt: opt, told: &told,
 				dirs: map[string]*os.Root{}, openDirs: openDirs/workers + 1,
 			}
 			defer w.close()
@@ -148,11 +154,11 @@ func (r *Repository) measure(f *Output) sized {
 
 // outputWorker writes batches. It belongs to one goroutine.
 type outputWorker struct {
-	root   *os.Root
-	l      *Loader
-	opt    OutputOptions
-	failed *sync.Mutex // held while opt.Failed runs
-	dirs   map[string]*os.Root
+	root *os.Root
+	l    *Loader
+	opt  OutputOptions
+	told *sync.Mutex // held while opt's functions run
+	dirs map[string]*os.Root
 
 	openDirs int // how many dirs may hold
 
@@ -185,6 +191,9 @@ func (w *outputWorker) write(ctx context.Context, batch []sized) error {
 	var from int64
 	for i := range batch {
 		f := &batch[i]
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		if errs[i] == nil {
 			errs[i] = w.small(f, w.plain[from:from+f.size])
 		}
@@ -210,8 +219,8 @@ func (w *outputWorker) outcome(ctx context.Context, f *sized, err error) error {
 	if w.opt.Failed == nil {
 		return err
 	}
-	w.failed.Lock()
-	defer w.failed.Unlock()
+	w.told.Lock()
+	defer w.told.Unlock()
 	return w.opt.Failed(f.Path, err)
 }
 
@@ -306,6 +315,9 @@ func (w *outputWorker) file(f *sized, fill func(*os.File, Filter) error) error {
 	}
 	name := path.Base(f.Path)
 	out, err := dir.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600|f.Mode.Perm())
+	if errors.Is(err, fs.ErrExist) && w.opt.Left != nil && w.same(dir, name, f) {
+		return w.leave(dir, name, f)
+	}
 	if err != nil {
 		if e, ok := errors.AsType[*fs.PathError](err); ok {
 			err = &fs.PathError{Op: "create", Path: f.Path, Err: e.Err} // the name alone is not found again
@@ -328,6 +340,44 @@ func (w *outputWorker) file(f *sized, fill func(*os.File, Filter) error) error {
 	}
 	if err != nil {
 		return errors.Join(fmt.Errorf("write file: %w", err), dir.Remove(name))
+	}
+	return nil
+}
+
+// same tells whether a file that is there has the content that f is to have. It
+// reads no further than the first blob that differs.
+func (w *outputWorker) same(dir *os.Root, name string, f *sized) bool {
+	info, err := dir.Lstat(name)
+	if err != nil || f.Filter != nil || !info.Mode().IsRegular() || info.Size() != f.size {
+		return false
+	}
+	in, err := dir.Open(name)
+	if err != nil {
+		return false
+	}
+	defer in.Close()
+	for i, id := range f.Content {
+		w.out = slices.Grow(w.out[:0], int(f.sizes[i]))[:f.sizes[i]]
+		if _, err := io.ReadFull(in, w.out); err != nil || chunk.Sum(w.out) != id {
+			return false
+		}
+	}
+	return true
+}
+
+// leave counts a file that is there and sets its times.
+func (w *outputWorker) leave(dir *os.Root, name string, f *sized) error {
+	if p := w.opt.Progress; p != nil {
+		p.Add(0, f.size)
+	}
+	w.told.Lock()
+	w.opt.Left(f.Path)
+	w.told.Unlock()
+	if f.ModTime.IsZero() {
+		return nil
+	}
+	if err := dir.Chtimes(name, f.AccessTime, f.ModTime); err != nil {
+		return fmt.Errorf("write file: %w", err)
 	}
 	return nil
 }

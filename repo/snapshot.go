@@ -146,11 +146,23 @@ func (r *Repository) AllSnapshots(ctx context.Context) ([]*Snapshot, error) {
 	return all, errors.Join(errs...)
 }
 
-// SortSnapshots sorts by time, oldest first; equal times by id.
+// SortSnapshots sorts by time, oldest first. Of equal times that which was
+// saved later is the newer: a backup that was kept sealed and then again
+// readable has two snapshots of one time. What does not tell when it was saved
+// comes first; what is still equal is sorted by id.
 func SortSnapshots(all []*Snapshot) {
 	slices.SortFunc(all, func(a, b *Snapshot) int {
-		return cmp.Or(a.Time.Compare(b.Time), a.id.Compare(b.id))
+		return cmp.Or(a.Time.Compare(b.Time), a.saved().Compare(b.saved()), a.id.Compare(b.id))
 	})
+}
+
+// saved is when the run that made the snapshot ended; zero where it does not
+// say: restic before 0.17 drops its summary with every change of a tag.
+func (s *Snapshot) saved() time.Time {
+	if s.Summary == nil {
+		return time.Time{}
+	}
+	return s.Summary.BackupEnd
 }
 
 // FindSnapshot names a snapshot by a prefix of its id, or as "latest": the

@@ -50,7 +50,7 @@ var exitCodes = []exitCode{
 	{codeLocked, "somebody else has locked the repository"},
 	{codePassword, "the repository's password is wrong"},
 	{codeUnfinished, "a phone backup was refused: it is unfinished, or another program is writing it"},
-	{codeBackupLocked, "the phone's backup password is wrong; the backup is kept sealed"},
+	{codeBackupLocked, "the phone's backup password is wrong, or was not given: the backup is kept sealed, or the snapshot is"},
 	{codeDamaged, "the repository is damaged"},
 	{codeFull, "the drive is full"},
 	{codePhoneAway, "no phone is connected, or it went away: to be tried again"},
@@ -73,6 +73,8 @@ var (
 	errIncomplete        = errors.New("not complete")
 	errNoSuchPath        = errors.New("no such file or folder")
 	errGone              = errors.New("the repository is no longer there")
+	errSealed            = errors.New("the snapshot is sealed: the phone's backup password was not known, so nothing in it can be read")
+	errUnreadable        = errors.New("the backup's manifest could not be read, so the snapshot holds it as it came and no readable files")
 )
 
 // Situations in which an error came up, where they decide what a person can do.
@@ -134,6 +136,8 @@ var advices = []advice{
 	{capture.ErrUnfinished, codeUnfinished, "let the phone finish its backup, or keep it as it is with --incomplete"},
 	{capture.ErrMoving, codeUnfinished, "run the same command again when the phone's backup is done"},
 	{ios.ErrWrongPassword, codeBackupLocked, "run the same command again with the right --backup-password-file, or on a terminal"},
+	{errSealed, codeBackupLocked, "run russet backup on the same folder again with --backup-password-file; restore without --as files gives the backup as it came"},
+	{errUnreadable, 0, "restore without --as files gives the backup as it came"},
 	{errIncomplete, codeIncomplete, ""},
 	{errNoBackup, 0, "name the folder that holds it; on macOS the terminal needs Full Disk Access to see Finder's"},
 	{fs.ErrExist, 0, "what is there is not overwritten: choose another --target"},

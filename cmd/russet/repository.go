@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -203,7 +204,26 @@ func findNode(ctx context.Context, r *repo.Repository, s *repo.Snapshot, path st
 			return try, n, err
 		}
 	}
-	return "", nil, fmt.Errorf("look for %q in snapshot %s: %w", path, shortID(s), errNoSuchPath)
+	return "", nil, fmt.Errorf("look for %q in snapshot %s: %w", path, shortID(s), cmp.Or(unreadable(ctx, r, s), errNoSuchPath))
+}
+
+// unreadable says why a snapshot of a phone shows none of the phone's files, or
+// nil. Tags alone do not tell: other programs change them.
+func unreadable(ctx context.Context, r *repo.Repository, s *repo.Snapshot) error {
+	udid, ok := capture.UDID(s)
+	if !ok {
+		return nil
+	}
+	if _, err := r.Find(ctx, *s.Tree, udid+"/Files"); !errors.Is(err, repo.ErrNotFound) {
+		return nil
+	}
+	if _, err := r.Find(ctx, *s.Tree, udid+"/Sealed"); err != nil {
+		return nil
+	}
+	if s.HasTag(capture.TagUnreadable) {
+		return errUnreadable
+	}
+	return errSealed
 }
 
 // shortID is how people name a snapshot.

@@ -21,8 +21,9 @@ type restoreMessage struct {
 	SnapshotID    string   `json:"snapshot_id" doc:""`
 	Target        string   `json:"target" doc:"the folder that was written"`
 	FilesRestored int      `json:"files_restored" doc:""`
+	FilesLeft     int      `json:"files_left" doc:"of those, files that were there already, with the very content"`
 	BytesRestored int64    `json:"bytes_restored" doc:""`
-	Failed        []string `json:"failed,omitempty" doc:"files that the repository could not give, by their path in the target; absent when there are none"`
+	Failed        []string `json:"failed,omitempty" doc:"files that the repository could not give or that something else is in the way of, by their path in the target; absent when there are none"`
 	Original      bool     `json:"original" doc:"every byte is what was backed up; false also where the snapshot was edited"`
 	TotalDuration float64  `json:"total_duration" doc:"seconds"`
 }
@@ -45,7 +46,9 @@ func (p *program) restoreVerb() *cli.Command {
 			"and path, such as 'HomeDomain/Library/SMS/**': * stands for any part of a name, ? for a\n" +
 			"letter, [a-z] for one of several, ** for any number of folders. A pattern that names a\n" +
 			"folder means all in it, and one without a slash means any file or folder of that name. What\n" +
-			"is excluded is left out even where it is included. Files that exist are not overwritten.\n" +
+			"is excluded is left out even where it is included. Nothing that exists is overwritten: a\n" +
+			"file that is there with the very content is left, so that a restore that was cut off can\n" +
+			"be run again; one that differs is named, and the rest is restored (exit code 3).\n" +
 			"\n" +
 			"A snapshot that restic made of other things is written to TARGET as restic does.",
 		Flags: append([]cli.Flag{
@@ -105,6 +108,7 @@ type restoration struct {
 
 	where string // what was written
 	note  string // what to know about it
+	told  int    // how often failed was called
 	res   *capture.Restored
 }
 
@@ -122,6 +126,9 @@ func (x *restoration) run(ctx context.Context) error {
 		err = x.other(ctx)
 	}
 	show.stop()
+	if x.told > maxTold {
+		x.p.warn("and so with %s more", plural(x.told-maxTold, "file"))
+	}
 	if errors.Is(err, repo.ErrDamaged) && !loose {
 		return situation{err, errBadFolder}
 	}
@@ -134,6 +141,9 @@ func (x *restoration) run(ctx context.Context) error {
 	if err := x.show(time.Since(start)); err != nil {
 		return err
 	}
+	if x.res.Files == 0 && len(x.res.Failed) == 0 && !x.choose.everything() {
+		x.p.warn("nothing was restored: no file is what --include and --exclude choose")
+	}
 	if n := len(x.res.Failed); n > 0 {
 		return fmt.Errorf("restore: %w: %s could not be restored", errIncomplete, plural(n, "file"))
 	}
@@ -144,6 +154,9 @@ func (x *restoration) run(ctx context.Context) error {
 func (x *restoration) device(ctx context.Context, v *capture.Version) (err error) {
 	opt := capture.RestoreOptions{Progress: x.counted, Failed: x.failed}
 	if x.files {
+		if err := unreadable(ctx, x.r, x.s); err != nil {
+			return fmt.Errorf("restore files of snapshot %s: %w", shortID(x.s), err)
+		}
 		if !x.choose.everything() {
 			opt.Select = x.choose.selects
 		}
@@ -186,20 +199,29 @@ func (x *restoration) other(ctx context.Context) error {
 	return err
 }
 
+// maxTold bounds what is said of single files: a pack that is lost has
+// thousands. --json lists them all.
+const maxTold = 20
+
 func (x *restoration) failed(name string, err error) {
-	x.p.warn("%s: %v", filepath.FromSlash(name), err)
+	if x.told++; x.told <= maxTold {
+		x.p.warn("%s: %v", filepath.FromSlash(name), err)
+	}
 }
 
 func (x *restoration) show(took time.Duration) error {
 	switch {
 	case x.p.json:
 		return x.p.emit(restoreMessage{
-			"summary", x.s.ID().String(), x.where, x.res.Files, x.res.Bytes, x.res.Failed, x.res.Original, took.Seconds(),
+			"summary", x.s.ID().String(), x.where, x.res.Files, x.res.Left, x.res.Bytes, x.res.Failed, x.res.Original, took.Seconds(),
 		})
 	case x.p.quiet:
 		return nil
 	}
 	text := fmt.Sprintf("restored %s, %s, to %s in %s\n", plural(x.res.Files, "file"), size(x.res.Bytes), visible(x.where), duration(took))
+	if x.res.Left > 0 {
+		text += fmt.Sprintf("there already, with the same content: %s\n", plural(x.res.Left, "file"))
+	}
 	if x.note != "" {
 		text += "note: " + x.note + "\n"
 	}
