@@ -38,6 +38,7 @@ type rig struct {
 	password string // of the phone's backups
 	be       backend.Backend
 	spool    string
+	script   agent.Script // of changes of the password
 	host     mb2.Options
 	allow    []agent.Rule
 	talks    int // so far; the phone's clock is an hour later at each
@@ -72,7 +73,7 @@ func newRig(t *testing.T, password string) *rig {
 func (x *rig) changePassword(password string) *capture.Result {
 	x.t.Helper()
 	ph := x.open(false)
-	x.talk(agent.Script{}, func(s *mb2.Session) error {
+	x.talk(x.script, func(s *mb2.Session) error {
 		return s.ChangePassword(x.t.Context(), ph, someUDID, x.password, password)
 	}).fine(x.t)
 	x.password = password
