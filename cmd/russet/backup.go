@@ -45,7 +45,9 @@ func (p *program) backupVerb() *cli.Command {
 			"An encrypted backup is opened with the phone's backup password, the one that Finder or\n" +
 			"iTunes asked for when encryption was turned on; it is asked for once, and not again for\n" +
 			"later backups of the phone. While it is not known, the backup is kept sealed: it can be\n" +
-			"restored to a phone, but not looked into, and it does not share space with others.",
+			"restored to a phone, but not looked into, and it does not share space with others. The exit\n" +
+			"code is 21 then, also where there is no terminal to ask on: a job whose password file is\n" +
+			"gone does not go unnoticed. Enter alone at the question keeps it sealed on purpose.",
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "device", Usage: "the phone whose `UDID` begins so, and no folder"},
 			&cli.BoolFlag{Name: "full", Usage: "have the phone send everything, as if there were no snapshot"},
@@ -222,11 +224,11 @@ func (b *backupRun) one(ctx context.Context, f capture.Found) error {
 	if err := b.p.showSummary(f.Path, res, time.Since(start)); err != nil {
 		return err
 	}
-	switch {
-	case res.Summary.Unreadable > 0:
+	if res.Summary.Unreadable > 0 {
 		return fmt.Errorf("backup %s: %w: %s could not be read", f.Path, errIncomplete, plural(res.Summary.Unreadable, "file"))
-	case res.Snapshot.HasTag(capture.TagSealed) && b.passwords.wrong:
-		return fmt.Errorf("backup %s: kept sealed: %w", f.Path, ios.ErrWrongPassword)
+	}
+	if err := b.passwords.outcome(res.Snapshot); err != nil {
+		return fmt.Errorf("backup %s: %w", f.Path, err)
 	}
 	return nil
 }
