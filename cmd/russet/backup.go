@@ -130,6 +130,9 @@ func (p *program) loadIndexToAdd(ctx context.Context, r *repo.Repository) error 
 	if err := loadIndex(ctx, r); err != nil {
 		return err
 	}
+	if _, err := r.CleanTemporary(ctx); err != nil && ctx.Err() == nil {
+		p.warn("%v", err) // they cost space, no more
+	}
 	lost, err := r.DropLost(ctx)
 	if err != nil {
 		return err
