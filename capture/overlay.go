@@ -13,7 +13,7 @@ import (
 
 const (
 	// maxPhoneName bounds a name that a phone gives, in bytes.
-	maxPhoneName = 4 << 10
+	maxPhoneName = 1 << 10
 	// maxPhoneFiles bounds the files and folders that a phone may make. The
 	// largest phones known have 1.3 million.
 	maxPhoneFiles = 8 << 20

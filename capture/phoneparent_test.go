@@ -3,6 +3,7 @@ package capture
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -48,16 +49,25 @@ func TestPhoneReadsParent(t *testing.T) {
 	})
 }
 
-// TestPhoneChangedRecord: the phone changed the key in a record and did not
-// send the file. What it had sent comes back.
+// TestPhoneChangedRecord: the phone changed the keys in some records, or all
+// keys, and did not send the files. What it had sent comes back.
 func TestPhoneChangedRecord(t *testing.T) {
 	t.Parallel()
+	for _, all := range []bool{false, true} {
+		t.Run(fmt.Sprint("all=", all), func(t *testing.T) {
+			t.Parallel()
+			changedRecord(t, all)
+		})
+	}
+}
+
+func changedRecord(t *testing.T, all bool) {
+	t.Helper()
 	ctx := t.Context()
 	s, se := newScriptedOf(t, small(), true), newSession(t)
 	backUp(t, se, s)
-	s.from.opt.Full = true // new keys for all
+	s.from.opt.Full = all
 	s.next()
-	s.from.opt.Full = false
 	p := openFolder(t, se, s)
 	for _, name := range []string{ios.DatabaseName, ios.ManifestName, ios.StatusName} {
 		data, err := os.ReadFile(filepath.Join(s.dir, name))
@@ -72,7 +82,7 @@ func TestPhoneChangedRecord(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if res.Summary.FilesSealed == 0 || res.Summary.Missing == 0 {
+	if got := res.Summary; got.FilesSealed == 0 || got.Missing == 0 || (got.FilesSealed > 30) != all {
 		t.Errorf("%+v", res.Summary)
 	}
 	v, err := Open(ctx, se.r, res.Snapshot)

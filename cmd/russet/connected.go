@@ -86,9 +86,13 @@ func (p *program) untilAnswered(ctx context.Context, ask func(context.Context) e
 	tick := time.NewTicker(p.patience.every)
 	defer tick.Stop()
 	said := ""
-	for since := time.Now(); ; {
+	var since time.Time // it was first said
+	for {
 		err := ask(ctx)
 		todo := whatToDo(err)
+		if since.IsZero() {
+			since = time.Now()
+		}
 		if todo == "" || time.Since(since) > p.patience.atMost {
 			return err
 		}
