@@ -101,6 +101,9 @@ func (c *run) readJobs(ctx context.Context, jobs []job) (sealed []*sealedFile, e
 				}
 				if w.unreadable {
 					c.sum.Unreadable++
+					if j.e != nil {
+						c.sum.unreadListed++
+					}
 				}
 				if c.phone == nil {
 					c.sum.FilesRead++

@@ -27,18 +27,19 @@ type Summary struct {
 	FilesSealed                             int   // kept as received, not readable
 	NotReproducible                         int   // of those: not what their record says
 	Missing                                 int   // listed by the manifest, not in the folder
-	Unreadable                              int   // in the folder, but the drive does not give them
+	Unreadable                              int   // in the folder, but the drive does not give them; not Missing
 	BadRecords                              int   // rows of the manifest that say nothing
 	// WhyAll says why every file was read; empty when only some were.
 	WhyAll string
 
+	unreadListed                         int // of Unreadable: what the manifest lists
 	dirsNew, dirsChanged, dirsUnmodified int
 }
 
 // finish adds what is known only at the end.
 func (s *Summary) finish(stats repo.Stats, bad int, meta *Metadata) {
 	s.BytesAdded, s.BytesStored = stats.Added, stats.AddedPacked
-	s.BadRecords, s.Missing = bad, len(meta.Missing)
+	s.BadRecords, s.Missing = bad, len(meta.Missing)-s.unreadListed
 }
 
 func (s *Summary) snapshotSummary(stats repo.Stats, start, end time.Time) *repo.SnapshotSummary {

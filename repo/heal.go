@@ -50,6 +50,24 @@ func (r *Repository) DropLost(ctx context.Context) (lost int, err error) {
 	return lost, nil
 }
 
+// CleanTemporary removes what programs that were killed amid a write left
+// behind, restic too, once it is older than a day, and returns how many files
+// that were. Where nothing is left behind, as in memory, it is none. It needs no
+// lock: what is removed has no name of a repository's file.
+func (r *Repository) CleanTemporary(ctx context.Context) (int, error) {
+	be, ok := r.be.(interface {
+		CleanTemporary(ctx context.Context) (int, error)
+	})
+	if !ok {
+		return 0, nil
+	}
+	n, err := be.CleanTemporary(ctx)
+	if err != nil {
+		return n, fmt.Errorf("remove unfinished files: %w", err)
+	}
+	return n, nil
+}
+
 // Distrust makes the Writer load what the repository is said to have before it
 // relies on it, and store again what does not come back whole. It is called
 // before the first Save.

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/urfave/cli/v2"
 )
@@ -117,8 +118,10 @@ func (ar *arranger) flag(arg string, following []string) (used int, err error) {
 		return 0, nil
 	}
 	f, ok := ar.known[name]
-	if !ok && !hasValue && ar.bundle(typed) {
-		return 0, nil
+	if !ok {
+		if used, ok := ar.bundle(arg, following); ok {
+			return used, nil
+		}
 	}
 	if !ok || typed != dashed(name) {
 		return 0, ar.unknown(typed, following)
@@ -140,18 +143,31 @@ func (ar *arranger) flag(arg string, following []string) (used int, err error) {
 	return used, nil
 }
 
-// bundle reads -lR as -l -R, where all are flags without values.
-func (ar *arranger) bundle(typed string) bool {
+// bundle reads -lR as -l -R, and -rREPO, -r=REPO and -qrREPO as restic does: the
+// first flag that takes a value takes the rest, or else the next argument.
+func (ar *arranger) bundle(arg string, following []string) (used int, ok bool) {
 	var given []givenFlag
-	for _, letter := range typed[1:] {
+	for i, letter := range arg[1:] {
 		f, ok := ar.known[string(letter)]
-		if !ok || takesValue(f) {
-			return false
+		if !ok {
+			return 0, false
 		}
-		given = append(given, givenFlag{f, dashed(string(letter)), "true"})
+		g := givenFlag{f, dashed(string(letter)), "true"}
+		if takesValue(f) {
+			g.value = strings.TrimPrefix(arg[1+i+utf8.RuneLen(letter):], "=")
+			if g.value == "" {
+				if len(following) == 0 {
+					return 0, false
+				}
+				g.value, used = following[0], 1
+			}
+			ar.given = append(ar.given, append(given, g)...)
+			return used, true
+		}
+		given = append(given, g)
 	}
 	ar.given = append(ar.given, given...)
-	return true
+	return 0, true
 }
 
 // unknown is the error for a flag that no verb has. Which verb is meant may

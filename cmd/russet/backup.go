@@ -45,7 +45,9 @@ func (p *program) backupVerb() *cli.Command {
 			"An encrypted backup is opened with the phone's backup password, the one that Finder or\n" +
 			"iTunes asked for when encryption was turned on; it is asked for once, and not again for\n" +
 			"later backups of the phone. While it is not known, the backup is kept sealed: it can be\n" +
-			"restored to a phone, but not looked into, and it does not share space with others.",
+			"restored to a phone, but not looked into, and it does not share space with others. The exit\n" +
+			"code is 21 then, also where there is no terminal to ask on: a job whose password file is\n" +
+			"gone does not go unnoticed. Enter alone at the question keeps it sealed on purpose.",
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "device", Usage: "the phone whose `UDID` begins so, and no folder"},
 			&cli.BoolFlag{Name: "full", Usage: "have the phone send everything, as if there were no snapshot"},
@@ -76,7 +78,7 @@ func (p *program) backup(c *cli.Context, passwords *phonePasswords) error {
 	var m *device.Mux
 	var phones []device.Device
 	var found []capture.Found
-	var err error
+	var err, without error
 	if len(folders) == 0 {
 		var none error
 		if m, phones, none, err = p.phonesAtHand(c); err != nil {
@@ -90,8 +92,9 @@ func (p *program) backup(c *cli.Context, passwords *phonePasswords) error {
 		}
 	}
 	if len(phones) == 0 {
-		if found, err = p.findBackups(c.Context, folders); err != nil {
-			return err
+		found, without = p.findBackups(c.Context, folders)
+		if len(found) == 0 {
+			return without
 		}
 	}
 	return p.withRepository(c, lockShared, func(ctx context.Context, r *repo.Repository) error {
@@ -103,7 +106,7 @@ func (p *program) backup(c *cli.Context, passwords *phonePasswords) error {
 			Username: owner(time.Now()).Username, ProgramVersion: "russet " + thisVersion().Version, Now: time.Now,
 		}
 		if len(phones) == 0 {
-			return (&backupRun{p: p, r: r, passwords: passwords, opt: opt}).all(ctx, found)
+			return errors.Join((&backupRun{p: p, r: r, passwords: passwords, opt: opt}).all(ctx, found), without)
 		}
 		place, err := p.repository(c)
 		if err != nil {
@@ -128,6 +131,9 @@ func (p *program) loadIndexToAdd(ctx context.Context, r *repo.Repository) error 
 	if err := loadIndex(ctx, r); err != nil {
 		return err
 	}
+	if _, err := r.CleanTemporary(ctx); err != nil && ctx.Err() == nil {
+		p.warn("%v", err) // they cost space, no more
+	}
 	lost, err := r.DropLost(ctx)
 	if err != nil {
 		return err
@@ -140,6 +146,7 @@ func (p *program) loadIndexToAdd(ctx context.Context, r *repo.Repository) error 
 }
 
 // findBackups looks for backups in the folders, or else in the usual places.
+// Beside what it found it returns an error that names the folders without any.
 func (p *program) findBackups(ctx context.Context, folders []string) ([]capture.Found, error) {
 	usual := len(folders) == 0
 	if usual {
@@ -148,20 +155,27 @@ func (p *program) findBackups(ctx context.Context, folders []string) ([]capture.
 	}
 	seen := map[string]bool{}
 	var all []capture.Found
-	var denied error
+	var allDenied error
+	var without []error
 	for _, folder := range folders {
+		var denied error
 		found, err := capture.Discover(ctx, folder, func(path string, err error) {
 			denied = cmp.Or(denied, err)
+			allDenied = cmp.Or(allDenied, err)
 			p.warn("%v", err)
 		})
 		if usual && errors.Is(err, os.ErrNotExist) {
 			continue
 		}
 		if err != nil {
-			return nil, err
+			if ctx.Err() != nil {
+				return nil, err
+			}
+			without = append(without, err)
+			continue
 		}
 		if len(found) == 0 && !usual {
-			return nil, fmt.Errorf("look for backups in %s: %w", folder, cmp.Or(denied, errNoBackup))
+			without = append(without, fmt.Errorf("look for backups in %s: %w", folder, cmp.Or(denied, errNoBackup)))
 		}
 		for _, f := range found {
 			if key, err := filepath.Abs(f.Path); err == nil && !seen[key] {
@@ -170,11 +184,11 @@ func (p *program) findBackups(ctx context.Context, folders []string) ([]capture.
 			}
 		}
 	}
-	if len(all) == 0 {
-		return nil, cmp.Or(denied, errNoBackup)
+	if len(all)+len(without) == 0 {
+		return nil, cmp.Or(allDenied, errNoBackup)
 	}
 	capture.SortFound(all)
-	return all, nil
+	return all, errors.Join(without...)
 }
 
 // backupRun keeps one folder after the other.
@@ -222,11 +236,11 @@ func (b *backupRun) one(ctx context.Context, f capture.Found) error {
 	if err := b.p.showSummary(f.Path, res, time.Since(start)); err != nil {
 		return err
 	}
-	switch {
-	case res.Summary.Unreadable > 0:
+	if res.Summary.Unreadable > 0 {
 		return fmt.Errorf("backup %s: %w: %s could not be read", f.Path, errIncomplete, plural(res.Summary.Unreadable, "file"))
-	case res.Snapshot.HasTag(capture.TagSealed) && b.passwords.wrong:
-		return fmt.Errorf("backup %s: kept sealed: %w", f.Path, ios.ErrWrongPassword)
+	}
+	if err := b.passwords.outcome(res.Snapshot); err != nil {
+		return fmt.Errorf("backup %s: %w", f.Path, err)
 	}
 	return nil
 }

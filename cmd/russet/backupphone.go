@@ -184,7 +184,7 @@ func (b *phoneBackup) outcome(res *capture.Result, talked mb2.Result) error {
 	case res.Summary.Unreadable > 0:
 		return fmt.Errorf("%w: %s could not be read", errIncomplete, plural(res.Summary.Unreadable, "file"))
 	}
-	return nil
+	return b.passwords.outcome(res.Snapshot)
 }
 
 // drain finishes runs whose phones have answered and may be gone.
@@ -207,7 +207,7 @@ func (b *phoneBackup) drain(ctx context.Context) error {
 			errs = append(errs, fmt.Errorf("finish an earlier backup of phone %s: %w", e.Name(), err))
 		case res != nil:
 			b.p.note("an earlier backup was complete but not in the repository yet; now it is")
-			errs = append(errs, b.p.showSummary("", res, time.Since(start)))
+			errs = append(errs, b.p.showSummary("", res, time.Since(start)), b.passwords.outcome(res.Snapshot))
 		}
 	}
 	return errors.Join(errs...)

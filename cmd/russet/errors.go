@@ -73,6 +73,7 @@ var (
 	errIncomplete        = errors.New("not complete")
 	errNoSuchPath        = errors.New("no such file or folder")
 	errGone              = errors.New("the repository is no longer there")
+	errNoPhonePassword   = errors.New("the phone's backup password is not known, and there is nobody to ask")
 	errSealed            = errors.New("the snapshot is sealed: the phone's backup password was not known, so nothing in it can be read")
 	errUnreadable        = errors.New("the backup's manifest could not be read, so the snapshot holds it as it came and no readable files")
 )
@@ -136,6 +137,7 @@ var advices = []advice{
 	{capture.ErrUnfinished, codeUnfinished, "let the phone finish its backup, or keep it as it is with --incomplete"},
 	{capture.ErrMoving, codeUnfinished, "run the same command again when the phone's backup is done"},
 	{ios.ErrWrongPassword, codeBackupLocked, "run the same command again with the right --backup-password-file, or on a terminal"},
+	{errNoPhonePassword, codeBackupLocked, "run the same command again with --backup-password-file, or on a terminal; nothing is lost, but it cannot be looked into"},
 	{errSealed, codeBackupLocked, "run russet backup on the same folder again with --backup-password-file; restore without --as files gives the backup as it came"},
 	{errUnreadable, 0, "restore without --as files gives the backup as it came"},
 	{errIncomplete, codeIncomplete, ""},

@@ -9,6 +9,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"russet/capture"
+	"russet/repo"
 )
 
 // TestExitCodesAreDocumented compares the advices with the manual's table.
@@ -52,6 +55,18 @@ func TestReport(t *testing.T) {
 		code := p.report(c.err)
 		if code != c.code || stderr.String() != c.want {
 			t.Errorf("%v: got %d, %q, want %d, %q", c.err, code, stderr.String(), c.code, c.want)
+		}
+	}
+}
+
+// Where several things went wrong, the manual says which gives the code.
+func TestCodeOfSeveral(t *testing.T) {
+	t.Parallel()
+	order := []error{context.Canceled, repo.ErrDamaged, capture.ErrUnfinished, errNoPhonePassword, errIncomplete, errNoBackup}
+	for i, first := range order[:len(order)-1] {
+		err := errors.Join(order[i+1], first)
+		if got, want := adviceFor(err).code, adviceFor(first).code; got != want {
+			t.Errorf("%v and %v give code %d, want %d", order[i+1], first, got, want)
 		}
 	}
 }

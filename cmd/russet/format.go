@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io/fs"
 	"strconv"
 	"strings"
 	"time"
@@ -121,6 +122,41 @@ func duration(d time.Duration) string {
 		return fmt.Sprintf("%d:%02d", s/60, s%60)
 	}
 	return fmt.Sprintf("%d:%02d:%02d", s/3600, s/60%60, s%60)
+}
+
+// permissions writes a mode as ls -l does, which has other letters for kinds of
+// files and special bits than fs.FileMode.
+func permissions(mode fs.FileMode) string {
+	b := []byte("-" + mode.Perm().String()[1:])
+	switch mode.Type() {
+	case fs.ModeDir:
+		b[0] = 'd'
+	case fs.ModeSymlink:
+		b[0] = 'l'
+	case fs.ModeNamedPipe:
+		b[0] = 'p'
+	case fs.ModeSocket:
+		b[0] = 's'
+	case fs.ModeDevice:
+		b[0] = 'b'
+	case fs.ModeDevice | fs.ModeCharDevice:
+		b[0] = 'c'
+	}
+	for _, s := range []struct {
+		bit     fs.FileMode
+		at      int
+		letters string // without and with the right to execute
+	}{{fs.ModeSetuid, 3, "Ss"}, {fs.ModeSetgid, 6, "Ss"}, {fs.ModeSticky, 9, "Tt"}} {
+		if mode&s.bit == 0 {
+			continue
+		}
+		if b[s.at] == '-' {
+			b[s.at] = s.letters[0]
+		} else {
+			b[s.at] = s.letters[1]
+		}
+	}
+	return string(b)
 }
 
 // moment writes a time in the zone of loc, to the second.

@@ -25,7 +25,7 @@ type nodeMessage struct {
 	GID         uint32    `json:"gid" doc:"of the group, on the phone"`
 	Size        uint64    `json:"size,omitempty" doc:"of a file"`
 	Mode        uint32    `json:"mode" doc:"the bits of a Go fs.FileMode"`
-	Permissions string    `json:"permissions" doc:"the same, as ls -l writes it"`
+	Permissions string    `json:"permissions" doc:"the same, as ls -l writes it: lrwxr-xr-x"`
 	ModTime     time.Time `json:"mtime" doc:"when the content was changed, on the phone"`
 	LinkTarget  string    `json:"linktarget,omitempty" doc:"of a symlink"`
 }
@@ -99,7 +99,7 @@ func (l *lister) print(full, name string, n *repo.Node) error {
 	if l.p.json {
 		return emitTo(l.w, nodeMessage{
 			MessageType: "node", Name: n.Name, Type: n.Type, Path: "/" + full, UID: n.UID, GID: n.GID,
-			Size: n.Size, Mode: n.Mode, Permissions: mode.String(), ModTime: n.ModTime, LinkTarget: n.LinkTarget,
+			Size: n.Size, Mode: n.Mode, Permissions: permissions(mode), ModTime: n.ModTime, LinkTarget: n.LinkTarget,
 		})
 	}
 	line := visible(name)
@@ -110,7 +110,7 @@ func (l *lister) print(full, name string, n *repo.Node) error {
 		if n.Type == repo.TypeSymlink {
 			line += " -> " + visible(n.LinkTarget)
 		}
-		line = fmt.Sprintf("%s %12s %s %s", mode, strconv.FormatUint(n.Size, 10), moment(n.ModTime, time.Local), line)
+		line = fmt.Sprintf("%s %12s %s %s", permissions(mode), strconv.FormatUint(n.Size, 10), moment(n.ModTime, time.Local), line)
 	}
 	_, err := l.w.WriteString(line + "\n")
 	return err

@@ -105,7 +105,7 @@ func manual(app *cli.App) string {
 	for _, e := range exitCodes {
 		fmt.Fprintf(&b, "| %d | %s |\n", e.code, e.meaning)
 	}
-	b.WriteString(manualJSON)
+	b.WriteString(manualCodes + manualJSON)
 	for _, m := range messages {
 		b.WriteString(messageTable(m.by, m.value))
 	}
@@ -127,11 +127,16 @@ meaning of a following quote, space or \. What a file holds or a command prints 
 mark is understood, UTF-16 too. No password is ever taken from the command line itself, where other users of the computer could read it.
 `
 
+const manualCodes = `
+Where several folders or phones are backed up in one run, what is wrong with one does not keep the others from being kept. Of several
+reasons that which needs somebody first gives the code: an interruption, the repository, 20, 21, 3, and then the others; stderr names all.
+`
+
 const manualJSON = `
 ## JSON
 
-With ` + "`--json` everything on stdout is one JSON object a line, and errors are one on stderr; `message_type`" + ` says which one it
-is. Readers ignore types and fields that they do not know. Numbers are 64-bit; sizes are bytes; times are RFC 3339. Where a name of
+With ` + "`--json` results on stdout are JSON objects, one a line, and warnings and errors are such lines on stderr; `message_type`" + `
+says which one it is. What cat, completion and help print is the same with it. Readers ignore types and fields that they do not know. Numbers are 64-bit; sizes are bytes; times are RFC 3339. Where a name of
 restic's fits, it is used.
 `
 

@@ -9,6 +9,8 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"russet/capture"
+	"russet/ios"
+	"russet/repo"
 )
 
 // phonePasswords answers for the passwords of phones' backups: each keybag's
@@ -22,6 +24,7 @@ type phonePasswords struct {
 	queue  []string // of opened, for the keybag at hand
 	asked  int      // for the keybag at hand
 	wrong  bool     // no answer opened the keybag at hand
+	nobody bool     // no answer can be had
 }
 
 func (p *program) newPhonePasswords(c *cli.Context) (*phonePasswords, error) {
@@ -32,11 +35,25 @@ func (p *program) newPhonePasswords(c *cli.Context) (*phonePasswords, error) {
 // answerer returns the function that capture asks for the next folder, or nil
 // where no answer can be had.
 func (w *phonePasswords) answerer() func(context.Context, capture.Ask) (string, bool, error) {
-	w.wrong = false
-	if !w.source.given() && !w.p.hasTerminal() {
+	w.wrong, w.nobody = false, !w.source.given() && !w.p.hasTerminal()
+	if w.nobody {
 		return nil
 	}
 	return w.answer
+}
+
+// outcome is the error of a backup that is kept sealed for want of its
+// password. Who pressed Enter when asked for it knows, and wants it so.
+func (w *phonePasswords) outcome(snap *repo.Snapshot) error {
+	switch {
+	case !snap.HasTag(capture.TagSealed) || snap.HasTag(capture.TagUnreadable):
+		return nil
+	case w.wrong:
+		return fmt.Errorf("kept sealed: %w", ios.ErrWrongPassword)
+	case w.nobody:
+		return fmt.Errorf("kept sealed: %w", errNoPhonePassword)
+	}
+	return nil
 }
 
 func (w *phonePasswords) answer(ctx context.Context, a capture.Ask) (string, bool, error) {

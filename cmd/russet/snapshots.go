@@ -20,7 +20,7 @@ type snapshotMessage struct {
 	Time           time.Time             `json:"time" doc:"when the phone was backed up"`
 	Tree           string                `json:"tree" doc:"the id of its root folder"`
 	Parent         string                `json:"parent,omitempty" doc:"the id of the snapshot it was built upon"`
-	Device         string                `json:"udid,omitempty" doc:"of the phone; absent for what is no phone's backup"`
+	Device         string                `json:"udid,omitempty" doc:"of the phone; in a snapshot of anything else the name of the one folder that it holds, and absent where that is not one"`
 	Hostname       string                `json:"hostname" doc:"the phone's name"`
 	Username       string                `json:"username,omitempty" doc:"who ran the program"`
 	Paths          []string              `json:"paths" doc:"what it holds: a folder named by the UDID"`

@@ -69,7 +69,7 @@ func (p *program) showSummary(folder string, res *capture.Result, took time.Dura
 func summaryText(res *capture.Result, took time.Duration) string {
 	var b strings.Builder
 	s, snap := &res.Summary, res.Snapshot
-	fmt.Fprintf(&b, "%s (%s), backed up %s\n", visible(res.DeviceName), visible(res.UDID), moment(snap.Time, time.Local))
+	fmt.Fprintf(&b, "%s, backed up %s\n", phoneName(res.DeviceName, res.UDID), moment(snap.Time, time.Local))
 	line := func(format string, args ...any) { fmt.Fprintf(&b, "  "+format+"\n", args...) }
 	if res.Kept {
 		line("is kept already, as snapshot %s", shortID(snap))

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"reflect"
 	"runtime"
+	"time"
 
 	"golang.org/x/term"
 )
@@ -43,7 +45,6 @@ func (p *program) ask(ctx context.Context, label string) (string, error) {
 	defer p.console.hold(false)
 	screen, done := p.screen()
 	defer done()
-	fmt.Fprintf(screen, "%s: ", label)
 	type answer struct {
 		text []byte
 		err  error
@@ -53,6 +54,8 @@ func (p *program) ask(ctx context.Context, label string) (string, error) {
 		text, err := term.ReadPassword(fd)
 		answers <- answer{text, err}
 	}()
+	untilSilent(ctx, fd, state)
+	fmt.Fprintf(screen, "%s: ", label)
 	select {
 	case <-ctx.Done():
 		fmt.Fprintln(screen)
@@ -63,6 +66,26 @@ func (p *program) ask(ctx context.Context, label string) (string, error) {
 			return "", errNoPassword // Ctrl-D
 		}
 		return string(a.text), a.err
+	}
+}
+
+// untilSilent waits until the terminal is no longer in the state that it was in
+// before somebody began to read from it unseen: a password that is typed as
+// soon as the question is there must not be shown. One that does not change, as
+// it was silent before, is waited for a tenth of a second only.
+func untilSilent(ctx context.Context, fd int, before *term.State) {
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for range 100 {
+		now, err := term.GetState(fd)
+		if err != nil || !reflect.DeepEqual(now, before) {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
 	}
 }
 

@@ -81,7 +81,11 @@ func TestAskHidesTheAnswer(t *testing.T) {
 		text, err := p.ask(t.Context(), "password of the test")
 		answers <- answer{text, err}
 	}()
-	waitFor(t, tty, false)
+	const question = "password of the test: "
+	screen := bufio.NewReader(person)
+	if got, err := screen.Peek(len(question)); err != nil || string(got) != question || echoes(t, tty) {
+		t.Fatalf("the screen shows %q, %v, and what is typed: %t", got, err, echoes(t, tty))
+	}
 	if _, err := person.WriteString("secret \n"); err != nil {
 		t.Fatal(err)
 	}
@@ -91,9 +95,8 @@ func TestAskHidesTheAnswer(t *testing.T) {
 	if !echoes(t, tty) {
 		t.Error("the terminal stays silent afterwards")
 	}
-	screen, err := bufio.NewReader(person).ReadString('\n')
-	if err != nil || strings.TrimSpace(screen) != "password of the test:" {
-		t.Errorf("the screen shows %q, %v", screen, err)
+	if shown, err := screen.ReadString('\n'); err != nil || strings.TrimSpace(shown) != strings.TrimSpace(question) {
+		t.Errorf("the screen shows %q, %v", shown, err)
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 type unlockMessage struct {
 	MessageType string `json:"message_type" doc:"\"unlocked\""`
 	Removed     int    `json:"removed" doc:"locks"`
+	Cleaned     int    `json:"removed_unfinished" doc:"files that programs had begun when they were killed"`
 }
 
 func (p *program) unlockVerb() *cli.Command {
@@ -25,7 +26,9 @@ func (p *program) unlockVerb() *cli.Command {
 		UsageText: "russet unlock -r /media/drive/repo\n" +
 			"russet unlock -r /media/drive/repo --remove-all   # when you know that nobody uses it",
 		Description: "Removes locks that are stale: older than 30 minutes, or of a program on this computer\n" +
-			"that no longer runs. The locks are restic's, so this frees restic as well.",
+			"that no longer runs. The locks are restic's, so this frees restic as well. Files that a\n" +
+			"program had begun to write when it was killed (NAME-tmp-…) are removed too, once they are\n" +
+			"older than a day; so they are by russet backup.",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "remove-all", Usage: "remove every lock, those of running programs and unreadable ones too"},
 		},
@@ -42,13 +45,21 @@ func (p *program) unlockVerb() *cli.Command {
 				if err != nil {
 					return err
 				}
+				cleaned, err := r.CleanTemporary(ctx)
+				if err != nil {
+					return err
+				}
 				switch {
 				case p.json:
-					return p.emit(unlockMessage{"unlocked", n})
+					return p.emit(unlockMessage{"unlocked", n, cleaned})
 				case p.quiet:
 					return nil
 				}
-				_, err = fmt.Fprintf(p.stdout, "removed %s\n", plural(n, "lock"))
+				text := fmt.Sprintf("removed %s\n", plural(n, "lock"))
+				if cleaned > 0 {
+					text += fmt.Sprintf("removed %s that killed programs had begun\n", plural(cleaned, "file"))
+				}
+				_, err = fmt.Fprint(p.stdout, text)
 				return err
 			})
 		},
