@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# demo.sh: Russet on a small made-up phone whose backups are encrypted. It is
-# backed up, lives for a day, is backed up again; both versions are then written
-# back and compared with what the phone had sent. Leaves nothing behind. "make
-# demo" builds what it needs first.
+# demo.sh: Russet on a small made-up phone, first by its protocols, then from the
+# encrypted backups that it left in a folder. Each time it is backed up, lives
+# for a day, is backed up again; both versions are then written back and compared
+# with what the phone had sent. Leaves nothing behind. "make demo" builds what it
+# needs first.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -21,6 +22,10 @@ same() {
 	echo "identical: $(find "$1" -type f | wc -l | tr -d ' ') files"
 }
 
+printf '\n# The phone itself\n'
+run demo
+
+printf '\n# The backup folders that other programs left\n'
 bin/mkbackup -dir "$phone" -preset demo -encrypt -password demo
 cp -R "$phone" "$dir/first"
 
