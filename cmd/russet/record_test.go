@@ -259,4 +259,3 @@ func (r *recordRig) wantNothingPrivate(run string, record []byte) {
 		}
 	}
 }
-
