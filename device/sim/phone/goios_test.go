@@ -1,11 +1,13 @@
 package phone
 
 import (
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestGoIOS runs go-ios, which lives in a module of its own: testdata/goios.
@@ -41,7 +43,9 @@ func TestGoIOS(t *testing.T) {
 			p.Notify(name)
 		}
 	}})
-	cmd := exec.CommandContext(t.Context(), program)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, program)
 	cmd.Env = append(os.Environ(), "USBMUXD_SOCKET_ADDRESS="+serve(t, p))
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s\n%s", err, out, j)
