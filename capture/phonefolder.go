@@ -302,9 +302,22 @@ func (f *incoming) Commit() error {
 		pr.Add(1, 0)
 	}
 	if path.Base(f.name) == ios.StatusName {
+		p.noticeFull(f.buf)
 		return p.checkpoint()
 	}
 	return p.checkpointIfDue()
+}
+
+// noticeFull looks into a Status of the phone: one that was shown a version and
+// begins a full backup all the same has found a fault in it, or in its own
+// memory of it, and does not say which.
+func (p *Phone) noticeFull(status []byte) {
+	if p.parent == nil || p.begun.full || p.resumed || p.why != "" {
+		return
+	}
+	if s, err := ios.ParseStatus(status); err == nil && s.IsFullBackup && !s.Finished() {
+		p.why = "the phone did not take the last version for its own"
+	}
 }
 
 // Abort implements mb2.File.
