@@ -104,7 +104,7 @@ func each(t *testing.T, test func(t *testing.T, x *rig, first outcome, shift int
 func TestCutAtEachStep(t *testing.T) {
 	each(t, func(t *testing.T, x *rig, first outcome, shift int) {
 		dry := x.clone().whole(agent.Script{})
-		for _, n := range someOf(steps(t, dry), 5, shift) {
+		for _, n := range someOf(steps(t, dry), 3, shift) {
 			y := x.clone()
 			cut := y.run(agent.Script{Disconnect: n}, false)
 			if !errors.Is(cut.phone, agent.ErrCut) || !errors.Is(cut.host, mb2.ErrDisconnected) || len(cut.report.Violations) > 0 {
@@ -146,7 +146,7 @@ func TestRefusedAtEachStep(t *testing.T) {
 		dry := x.clone().whole(agent.Script{})
 		all := steps(t, dry)
 		all = all[:len(all)-4] // at the last ones the phone answers
-		for i, n := range someOf(all, 4, shift+1) {
+		for i, n := range someOf(all, 2, shift+1) {
 			code := []int{208, 105, 202, 1, 205}[i%5]
 			y := x.clone()
 			o := y.run(agent.Script{Respond: []agent.Answer{{At: agent.Point{Step: n}, Code: code, Text: "no"}}}, false)
