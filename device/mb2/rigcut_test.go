@@ -3,6 +3,7 @@ package mb2_test
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"strings"
 	"syscall"
@@ -13,8 +14,12 @@ import (
 	"russet/device/sim/agent"
 )
 
+// long says that there is time. Under the race detector each of many rounds
+// does a part.
+func long() bool { return os.Getenv("RUSSET_SOAK") == "1" }
+
 // soak says that nothing is left out.
-func soak() bool { return os.Getenv("RUSSET_SOAK") == "1" }
+func soak() bool { return long() && !raced }
 
 // day puts on the phone what is there on a day.
 func (x *rig) day(n int) {
@@ -53,7 +58,7 @@ func steps(t *testing.T, o outcome) (all []int) {
 		if folder {
 			dull++
 		}
-		if e.Message == "" || folder && dull%211 != 1 && !soak() {
+		if e.Message == "" || folder && dull%211 != 1 && !long() {
 			continue
 		}
 		all = append(all, e.Step)
@@ -67,10 +72,13 @@ func steps(t *testing.T, o outcome) (all []int) {
 // someOf thins steps out.
 func someOf(all []int, few, shift int) (some []int) {
 	stride := max(1, len(all)/few)
-	if soak() {
+	switch {
+	case soak():
 		stride = 1
-	}
-	if testing.Short() {
+	case long():
+		stride = 97
+		shift = rand.IntN(stride)
+	case testing.Short():
 		stride *= 3
 	}
 	for i := shift % stride; i < len(all); i += stride {
@@ -104,7 +112,7 @@ func each(t *testing.T, test func(t *testing.T, x *rig, first outcome, shift int
 func TestCutAtEachStep(t *testing.T) {
 	each(t, func(t *testing.T, x *rig, first outcome, shift int) {
 		dry := x.clone().whole(agent.Script{})
-		for _, n := range someOf(steps(t, dry), 3, shift) {
+		for _, n := range append(someOf(steps(t, dry), 3, shift), inFiles(t, dry)) {
 			y := x.clone()
 			cut := y.run(agent.Script{Disconnect: n}, false)
 			if !errors.Is(cut.phone, agent.ErrCut) || !errors.Is(cut.host, mb2.ErrDisconnected) || len(cut.report.Violations) > 0 {

@@ -77,8 +77,13 @@ func behave(t *testing.T, script agent.Script, password string) {
 // cutInFiles is the step of a run at which its second file ends.
 func cutInFiles(t *testing.T, x *rig, script agent.Script) int {
 	t.Helper()
+	return inFiles(t, x.clone().whole(script))
+}
+
+func inFiles(t *testing.T, o outcome) int {
+	t.Helper()
 	n := 0
-	for _, e := range x.clone().whole(script).events {
+	for _, e := range o.events {
 		if e.Message == "end" {
 			n++
 		}
