@@ -111,15 +111,19 @@ func each(t *testing.T, test func(t *testing.T, x *rig, first outcome, shift int
 // sends and stores nothing again that was kept.
 func TestCutAtEachStep(t *testing.T) {
 	each(t, func(t *testing.T, x *rig, first outcome, shift int) {
-		dry := x.clone().whole(agent.Script{})
-		for _, n := range append(someOf(steps(t, dry), 3, shift), inFiles(t, dry)) {
+		dry := x.clone().whole(agent.Script{Batch: 2})
+		moving := stepOf(dry, "DLMessageMoveItems")
+		for _, n := range append(someOf(steps(t, dry), 3, shift), inFiles(t, dry), moving) {
 			y := x.clone()
-			cut := y.run(agent.Script{Disconnect: n}, false)
+			cut := y.run(agent.Script{Batch: 2, Disconnect: n}, false)
 			if !errors.Is(cut.phone, agent.ErrCut) || !errors.Is(cut.host, mb2.ErrDisconnected) || len(cut.report.Violations) > 0 {
 				t.Fatalf("step %d: host: %v; phone: %v", n, cut.host, cut.phone)
 			}
 			y.goesOn(fmt.Sprintf("step %d, pulled", n), first, dry, &cut)
-			cut.killed.goesOn(fmt.Sprintf("step %d, killed", n), first, dry, nil)
+			again := cut.killed.goesOn(fmt.Sprintf("step %d, killed", n), first, dry, nil)
+			if n >= moving && again.report.Sent > 0 {
+				t.Errorf("step %d, killed: %d files were sent again that a Status came after", n, again.report.Sent)
+			}
 			if t.Failed() {
 				t.Fatalf("step %d of %d", n, dry.report.Steps)
 			}
@@ -129,7 +133,7 @@ func TestCutAtEachStep(t *testing.T) {
 
 // goesOn makes the run after one that was cut. What was cut is nil where it is
 // not known how much of it was kept.
-func (x *rig) goesOn(when string, first, dry outcome, cut *outcome) {
+func (x *rig) goesOn(when string, first, dry outcome, cut *outcome) outcome {
 	x.t.Helper()
 	if first.snapshot != nil {
 		x.gives(first.snapshot.Snapshot, first.held)
@@ -141,11 +145,22 @@ func (x *rig) goesOn(when string, first, dry outcome, cut *outcome) {
 		x.t.Errorf("%s: the next run is full: %q", when, o.why)
 	}
 	if cut == nil {
-		return
+		return o
 	}
 	if sent := cut.report.Sent; sent > 0 && (!o.resumed || o.report.Sent > dry.report.Sent-sent) {
 		x.t.Errorf("%s: resumed %t; %d files were sent before, and %d of %d again", when, o.resumed, sent, o.report.Sent, dry.report.Sent)
 	}
+	return o
+}
+
+// stepOf is the step of the first message of a name.
+func stepOf(o outcome, message string) int {
+	for _, e := range o.events {
+		if e.Message == message {
+			return e.Step
+		}
+	}
+	return 0
 }
 
 // TestRefusedAtEachStep: the phone gives up with an error of its own.

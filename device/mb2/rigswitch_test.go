@@ -74,7 +74,7 @@ func behave(t *testing.T, script agent.Script, password string) {
 	x.sound()
 }
 
-// cutInFiles is the step of a run at which its second file ends.
+// cutInFiles is the step of a run at which its fourth file ends.
 func cutInFiles(t *testing.T, x *rig, script agent.Script) int {
 	t.Helper()
 	return inFiles(t, x.clone().whole(script))
@@ -87,7 +87,7 @@ func inFiles(t *testing.T, o outcome) int {
 		if e.Message == "end" {
 			n++
 		}
-		if n == 3 { // Status.plist is the first
+		if n == 5 { // Status.plist is the first
 			return e.Step
 		}
 	}
