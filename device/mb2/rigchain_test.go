@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"os"
+	"path"
 	"path/filepath"
 	"testing"
 	"time"
@@ -54,11 +55,11 @@ func pick(e *editor, from []string) string {
 }
 
 func (e *editor) name() string {
-	name := ""
+	var parts []string
 	for range e.rnd.IntN(7) {
-		name += fmt.Sprintf("Folder %d/", e.rnd.IntN(3))
+		parts = append(parts, fmt.Sprintf("Folder %d", e.rnd.IntN(3)))
 	}
-	return fmt.Sprintf("%sfile-%d \u00fc.dat", name, e.rnd.IntN(1000))
+	return path.Join(append(parts, fmt.Sprintf("file-%d \u00fc.dat", e.rnd.IntN(1000)))...)
 }
 
 // size is mostly small, sometimes nothing, and sometimes more than a unit.
