@@ -21,7 +21,7 @@ func TestSpoolFull(t *testing.T) {
 	first := x.whole(agent.Script{})
 	x.day(1)
 	dry := x.clone().whole(agent.Script{})
-	stride := 5
+	stride := 15
 	if soak() {
 		stride = 1
 	}
@@ -39,7 +39,7 @@ func TestSpoolFull(t *testing.T) {
 		o := y.run(agent.Script{}, false)
 		if o.host == nil {
 			y.gives(o.snapshot.Snapshot, y.holds())
-			if full < 10 {
+			if full < 5 {
 				t.Errorf("the spool was full %d times", full)
 			}
 			return
