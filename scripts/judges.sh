@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # judges.sh: installs the programs that judge ours, where that is possible: as
 # root on a system with apt. Otherwise it says what is missing; the tests that
-# need it skip with "judge missing", which CI refuses.
+# need it skip with "judge missing", which CI refuses. pymobiledevice3 comes from
+# PyPI, into a folder of its own below the user's cache; where PyPI is not reached
+# that judge is not heard, and the tests say "not here".
 set -euo pipefail
 
 # Each line: the command, then the Debian packages that bring it.
@@ -11,7 +13,8 @@ sqlite3 sqlite3
 rclone rclone
 idevice_id libimobiledevice-utils
 ifuse ifuse
-cc gcc libc6-dev'
+cc gcc libc6-dev
+python3 python3 python3-venv'
 
 missing() {
 	while read -r command packages; do
@@ -26,6 +29,24 @@ if [ -n "$wanted" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
 	{ apt-get update -q && apt-get install -q -y --no-install-recommends $wanted; } >/dev/null ||
 		echo "judges: apt-get could not install all of them" >&2
 fi
+# The version that was tried.
+pymobiledevice3=11.45.0
+venv=${XDG_CACHE_HOME:-$HOME/.cache}/russet-judges/pymobiledevice3
+
+# fetch installs pymobiledevice3, unless that version is there.
+fetch() {
+	compgen -G "$venv/lib/python*/site-packages/pymobiledevice3-$pymobiledevice3.dist-info" >/dev/null &&
+		[ -x "$venv/bin/pymobiledevice3" ] && return
+	rm -rf "$venv"
+	mkdir -p "$(dirname "$venv")" && python3 -m venv "$venv" &&
+		timeout 900 "$venv/bin/pip" install -q --retries 1 --timeout 20 "pymobiledevice3==$pymobiledevice3" && return
+	rm -rf "$venv" # half of it would be taken for a judge
+	return 1
+}
+if ! command -v pymobiledevice3 >/dev/null && ! fetch >/dev/null 2>&1; then
+	echo "judges: no pymobiledevice3 here: it wants python3 with venv, and PyPI" >&2
+fi
+
 wanted=$(missing)
 if [ -n "$wanted" ]; then
 	echo "judges missing, install with your package manager:" $wanted

@@ -25,6 +25,7 @@ type faults struct {
 		Lock       string     `json:"lock"`       // "unlocked", "locked" or "never unlocked"
 		Escrow     string     `json:"escrow"`     // "when locked", "always" or "ignored"
 		Network    netip.Addr `json:"network"`    // there it listens without a cable, too
+		NoCable    bool       `json:"noCable"`    // it is reached there only
 		Native     bool       `json:"native"`     // the layout of the address is Linux's, not BSD's
 		Prohibited []string   `json:"prohibited"` // services that its management forbids
 		Version    string     `json:"version"`    // of iOS
@@ -63,7 +64,7 @@ func parseFaults(data []byte, po *phone.Options, ao *agent.Options) error {
 			"when locked": phone.EscrowWhenLocked, "always": phone.EscrowAlways, "ignored": phone.EscrowIgnored,
 		})
 	}
-	po.Network, po.NativeAddress = f.Phone.Network, f.Phone.Native
+	po.Network, po.NoCable, po.NativeAddress = f.Phone.Network, f.Phone.NoCable, f.Phone.Native
 	po.Prohibited, po.ProductVersion = f.Phone.Prohibited, f.Phone.Version
 	return err
 }

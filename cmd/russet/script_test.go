@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,7 +21,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"russet": cheapMain, "phone": phoneMain})
+	testscript.Main(m, map[string]func(){"russet": cheapMain, "phone": phoneMain, "judge": judgeMain})
 }
 
 // cheapMain is main with keys that cost next to nothing: scripts derive one
@@ -91,9 +92,12 @@ const sampleFolder = "../../../shared/samples/backups"
 //	exec phone FOLDER DAY [PASSWORD]   see phoneMain
 //	plug [FLAGS...], unplug            a simulated phone beside the script, see simulations
 //	[!] samebackup ONE OTHER [PASSWORD]   see sameBackup
+//	[!] sametree ONE OTHER       see sameTree
+//	exec judge PROGRAM ARGS...   run a program by others, which may not end by itself: see judgeMain
 //
 // and the variables SAMPLES, ESC (the byte), SECRET (what stands in the
-// simulated phone's content and nowhere else) and UDID (that phone's).
+// simulated phone's content and nowhere else), UDID (that phone's), NETWORK (an
+// address for it without a cable) and PYMOBILEDEVICE3 (the program).
 func TestScript(t *testing.T) {
 	t.Parallel()
 	samples, err := filepath.Abs(sampleFolder)
@@ -106,13 +110,15 @@ func TestScript(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "plug": phones.plug, "unplug": phones.unplug, "samebackup": sameBackup,
+			"exits": exits, "plug": phones.plug, "unplug": phones.unplug, "samebackup": sameBackup, "sametree": sameTree,
 		},
 		Condition: func(name string) (bool, error) {
 			switch name {
 			case "samples":
 				_, err := os.Stat(samples)
 				return err == nil, nil
+			case "pymobiledevice3":
+				return findPymobiledevice3() != "", nil
 			case "tty":
 				return runtime.GOOS == "linux" || runtime.GOOS == "darwin", nil
 			}
@@ -123,6 +129,8 @@ func TestScript(t *testing.T) {
 			env.Setenv("ESC", "\x1b")
 			env.Setenv("SECRET", sim.Secret)
 			env.Setenv("UDID", sim.Tiny().UDID)
+			env.Setenv("NETWORK", netip.AddrFrom4([4]byte{127, byte(os.Getpid() >> 8), byte(os.Getpid()), 99}).String())
+			env.Setenv("PYMOBILEDEVICE3", findPymobiledevice3())
 			env.Setenv("USBMUXD_SOCKET_ADDRESS", "127.0.0.1:1") // nobody: this computer's own phones are left alone
 			return nil
 		},

@@ -46,7 +46,7 @@ func (s *simulations) end(work string) {
 
 // plug is the script command `plug [FLAGS...]`: it runs `russet simulate` on
 // the folder phone beside the script, in place of one that runs already, and
-// sets USBMUXD_SOCKET_ADDRESS. What the phone tells lies in the file phone.log,
+// sets USBMUXD_SOCKET_ADDRESS. Variables in a JSON file are filled in. What the phone tells lies in the file phone.log,
 // anew each time.
 func (s *simulations) plug(ts *testscript.TestScript, neg bool, args []string) {
 	if neg {
@@ -65,7 +65,9 @@ func (s *simulations) plug(ts *testscript.TestScript, neg bool, args []string) {
 	line := []string{"russet", "simulate", "--state", ts.MkAbs("phone"), "--content", "tiny", "--listen", "127.0.0.1:0"}
 	for _, arg := range args {
 		if strings.HasSuffix(arg, ".json") {
+			text := os.Expand(ts.ReadFile(arg), ts.Getenv)
 			arg = ts.MkAbs(arg)
+			ts.Check(os.WriteFile(arg, []byte(text), 0o600))
 		}
 		line = append(line, arg)
 	}

@@ -2,18 +2,24 @@ package phone
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io/fs"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 )
 
-// judge runs programs of libimobiledevice against a muxer.
+// judge runs programs by others against a muxer.
 type judge struct{ address string }
+
+// judgePatience is how long a program may take. idevicebackup2 goes on for ever
+// when the phone leaves it at the wrong moment.
+const judgePatience = 60 * time.Second
 
 // run returns what a program says, and whether it succeeded.
 func (g judge) run(t *testing.T, name string, args ...string) (string, bool) {
@@ -21,9 +27,16 @@ func (g judge) run(t *testing.T, name string, args ...string) (string, bool) {
 	if _, err := exec.LookPath(name); err != nil {
 		t.Skip("judge missing: " + name)
 	}
-	cmd := exec.CommandContext(t.Context(), name, args...)
-	cmd.Env = append(os.Environ(), "USBMUXD_SOCKET_ADDRESS="+g.address)
+	ctx, cancel := context.WithTimeout(t.Context(), judgePatience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Env = append(os.Environ(), "USBMUXD_SOCKET_ADDRESS="+g.address, "HOME="+t.TempDir())
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // and not longer than the test, if that is killed
+	cmd.WaitDelay = time.Second
 	out, err := cmd.CombinedOutput()
+	if ctx.Err() != nil {
+		t.Fatalf("%s %q did not end:\n%s", name, args, out)
+	}
 	if _, exit := err.(*exec.ExitError); err != nil && !exit {
 		t.Fatalf("%s: %v", name, err)
 	}
@@ -215,33 +228,5 @@ func TestIfuse(t *testing.T) {
 			t.Errorf("got %v for what is not there", err)
 		}
 	}
-	j.clean(t)
-}
-
-// pymobiledevice3 comes from PyPI, so it is a judge only where somebody put it
-// on the path.
-func TestPymobiledevice3(t *testing.T) {
-	t.Parallel()
-	const name = "pymobiledevice3"
-	if testing.Short() {
-		t.Skip("short: every command takes seconds to start")
-	}
-	if _, err := exec.LookPath(name); err != nil {
-		t.Skip("not here: pymobiledevice3, which no distribution packages")
-	}
-	p, g, j := newJudge(t, t.TempDir(), Options{})
-	wants(t, g.good(t, name, "usbmux", "list"), p.UDID())
-	wants(t, g.good(t, name, "lockdown", "info"), "DX3RUSSET001", "+44 7700 900123")
-	dir := t.TempDir()
-	up, down := filepath.Join(dir, "up"), filepath.Join(dir, "down")
-	if err := os.WriteFile(up, []byte("written by another program"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	g.good(t, name, "afc", "push", up, "/DCIM/file")
-	g.good(t, name, "afc", "pull", "/DCIM/file", down)
-	if got, err := os.ReadFile(down); err != nil || string(got) != "written by another program" {
-		t.Errorf("got %q, %v", got, err)
-	}
-	wants(t, g.good(t, name, "apps", "list"), "org.example.notes")
 	j.clean(t)
 }

@@ -92,7 +92,10 @@ func (m *Muxer) Close() error {
 // Add attaches a phone: by cable and, where its options say so, by network,
 // too. For the latter it listens at once, which may fail.
 func (m *Muxer) Add(p *Phone) error {
-	added := []*line{{p: p}}
+	var added []*line
+	if !p.opts.NoCable {
+		added = append(added, &line{p: p})
+	}
 	if addr := p.opts.Network; addr.IsValid() {
 		l, err := net.Listen("tcp", net.JoinHostPort(addr.String(), fmt.Sprint(device.LockdownPort)))
 		if err != nil {

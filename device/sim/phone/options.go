@@ -23,6 +23,8 @@ type Options struct {
 	// Network, where it is valid, makes the phone reachable without a cable,
 	// too: it listens there on port 62078, and on a port for each service.
 	Network netip.Addr
+	// NoCable leaves the network as the only way. Pair over a cable first.
+	NoCable bool
 	// NativeAddress lists Network in the layout of Linux, which libimobiledevice
 	// reads from 1.4.0 on; otherwise in that of BSD, which 1.3.0 reads.
 	NativeAddress bool
