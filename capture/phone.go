@@ -184,7 +184,28 @@ func (p *Phone) begin(ctx context.Context) error {
 	if p.parent == nil || b.full {
 		return nil
 	}
-	return p.show(ctx, p.parent)
+	return p.showParent(ctx)
+}
+
+// showParent shows the version that the run is built upon.
+func (p *Phone) showParent(ctx context.Context) error {
+	if err := p.show(ctx, p.parent); err != nil || p.why != "" {
+		return err
+	}
+	p.why = whySwitched(p.parent, p.begun.spooled)
+	return nil
+}
+
+// whySwitched says what becomes of the next backup where encryption was
+// switched on or off: phones do not mix the two.
+func whySwitched(last *Version, encrypts bool) string {
+	switch {
+	case last.Snapshot.HasTag(TagEncrypted) == encrypts:
+		return ""
+	case encrypts:
+		return "the phone encrypts its backups now, and did not before"
+	}
+	return "the phone does not encrypt its backups any more"
 }
 
 func newestUsable(vs []*Version) *Version {

@@ -102,6 +102,14 @@ func TestPhoneGenerations(t *testing.T) {
 			t.Errorf("first: %+v", res.Snapshot)
 		}
 		gives(t, se.r, res.Snapshot, s.dir)
+		v, err := Open(t.Context(), se.r, res.Snapshot)
+		if err != nil {
+			t.Fatal(err)
+		}
+		shards, err := filepath.Glob(filepath.Join(s.dir, "??"))
+		if n := len(v.Metadata.EmptyFolders) + len(shards); err != nil || n != 256 || v.Metadata.Source != sourcePhone {
+			t.Errorf("%d folders, %v, source %q; want 256 and %q", n, err, v.Metadata.Source, sourcePhone)
+		}
 		all := s.sent
 		for range 4 {
 			before := res

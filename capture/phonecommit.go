@@ -16,7 +16,8 @@ import (
 )
 
 // Commit makes a snapshot of what the phone has left, after it answered that
-// its backup is complete. From then on the phone is not needed: where Commit is
+// its backup is complete, or its password changed. Where it has done nothing,
+// the last version is the result, as one that is kept already. From then on the phone is not needed: where Commit is
 // cut off, Drain goes on. The Phone is closed, whatever the outcome, unless the
 // backup is unfinished (ErrUnfinished).
 func (p *Phone) Commit(ctx context.Context, answered time.Time) (*Result, error) {
@@ -25,6 +26,10 @@ func (p *Phone) Commit(ctx context.Context, answered time.Time) (*Result, error)
 	}
 	if p.file != nil {
 		p.file.Abort()
+	}
+	if !p.touched() && !p.resumed && p.parent != nil && !p.begun.full {
+		last := p.parent.Snapshot
+		return &Result{Snapshot: last, UDID: p.udid, DeviceName: last.Hostname, Kept: true}, p.abandon()
 	}
 	if err := p.settleTop(); err != nil {
 		return nil, fmt.Errorf("commit backup: %w", err)

@@ -58,7 +58,7 @@ func TestPhoneDrain(t *testing.T) {
 				t.Errorf("fault %d: %v, %+v", n, res.Snapshot.Time, res.Summary)
 			}
 			fresh := reopen(t, next.r.Backend())
-			gives(t, fresh, res.Snapshot, s.dir)
+			holds(t, fresh, res.Snapshot, s.dir)
 			checkRepo(t, fresh)
 			if res, err := Drain(t.Context(), next.r, s.udid, s.options(next.spool)); res != nil || err != nil {
 				t.Errorf("fault %d: drained twice: %v, %v", n, res, err)

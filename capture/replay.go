@@ -69,7 +69,7 @@ func (p *Phone) again(ctx context.Context, b beginning) error {
 	case p.parent == nil:
 		p.why = whyNoParent(p.versions)
 	default:
-		return p.show(ctx, p.parent)
+		return p.showParent(ctx)
 	}
 	return nil
 }

@@ -27,6 +27,7 @@ type program struct {
 	stdout  io.Writer
 	console *console           // stderr
 	cost    func() crypto.Cost // of new keys; tests want it cheap
+	rounds  int                // of a simulated phone's backup password, and 0 a real one's; the same
 	json    bool               // --json
 	quiet   bool               // --quiet
 

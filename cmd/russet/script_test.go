@@ -90,6 +90,7 @@ const sampleFolder = "../../../shared/samples/backups"
 //	exits CODE COMMAND ARGS...   run a command that must end with that exit code
 //	exec phone FOLDER DAY [PASSWORD]   see phoneMain
 //	plug [FLAGS...], unplug            a simulated phone beside the script, see simulations
+//	[!] samebackup ONE OTHER [PASSWORD]   see sameBackup
 //
 // and the variables SAMPLES, ESC (the byte), SECRET (what stands in the
 // simulated phone's content and nowhere else) and UDID (that phone's).
@@ -105,7 +106,7 @@ func TestScript(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "plug": phones.plug, "unplug": phones.unplug,
+			"exits": exits, "plug": phones.plug, "unplug": phones.unplug, "samebackup": sameBackup,
 		},
 		Condition: func(name string) (bool, error) {
 			switch name {

@@ -92,7 +92,7 @@ func (p *program) simulate(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	po, ao := phone.Options{Observe: p.observed}, agent.Options{}
+	po, ao := phone.Options{Observe: p.observed}, agent.Options{Iterations: p.rounds}
 	if file := c.String("faults"); file != "" {
 		text, err := readBounded(file, maxFaults)
 		if err == nil {

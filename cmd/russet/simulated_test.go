@@ -59,6 +59,7 @@ func (s *simulations) plug(ts *testscript.TestScript, neg bool, args []string) {
 	pr, pw := io.Pipe()
 	p := newProgram(ts.Getenv, strings.NewReader(""), pw, log)
 	p.cost = func() crypto.Cost { return crypto.Cost{N: 16, R: 1, P: 1} }
+	p.rounds = 10
 	ctx, cancel := context.WithCancel(context.Background())
 	next := &simulation{cancel, make(chan int, 1)}
 	line := []string{"russet", "simulate", "--state", ts.MkAbs("phone"), "--content", "tiny", "--listen", "127.0.0.1:0"}

@@ -32,12 +32,13 @@ import (
 // tests of a whole backup are made with.
 type rig struct {
 	t        *testing.T
-	contents *sim.Folder
-	dir      string // of contents
+	contents agent.Contents
+	dir      string // of contents, where they are a folder
 	state    string // of the phone's agent
 	password string // of the phone's backups
 	be       backend.Backend
 	spool    string
+	script   agent.Script // of changes of the password
 	host     mb2.Options
 	allow    []agent.Rule
 	talks    int // so far; the phone's clock is an hour later at each
@@ -57,14 +58,22 @@ func newRig(t *testing.T, password string) *rig {
 	}
 	c := sim.Tiny()
 	c.UDID = someUDID
-	if x.contents, err = sim.OpenFolder(x.dir, c); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { x.contents.Close() })
+	x.fill(c)
 	if password != "" {
 		x.changePassword(password)
 	}
 	return x
+}
+
+// fill gives the rig a phone whose contents are those of x.dir.
+func (x *rig) fill(c sim.Config) {
+	x.t.Helper()
+	folder, err := sim.OpenFolder(x.dir, c)
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	x.t.Cleanup(func() { folder.Close() })
+	x.contents = folder
 }
 
 // changePassword changes the phone's backup password, and keeps what that makes
@@ -72,7 +81,7 @@ func newRig(t *testing.T, password string) *rig {
 func (x *rig) changePassword(password string) *capture.Result {
 	x.t.Helper()
 	ph := x.open(false)
-	x.talk(agent.Script{}, func(s *mb2.Session) error {
+	x.talk(x.script, func(s *mb2.Session) error {
 		return s.ChangePassword(x.t.Context(), ph, someUDID, x.password, password)
 	}).fine(x.t)
 	x.password = password
@@ -429,7 +438,7 @@ func (x *rig) sound() {
 func (x *rig) put(domain, name, text string, modified int64) {
 	x.t.Helper()
 	f := sim.NewFile(domain, ios.File{RelativePath: name, Mode: 0o100644, LastModified: modified}, int64(len(text)))
-	if err := x.contents.Put(f, strings.NewReader(text)); err != nil {
+	if err := x.contents.(*sim.Folder).Put(f, strings.NewReader(text)); err != nil {
 		x.t.Fatal(err)
 	}
 }

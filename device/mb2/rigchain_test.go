@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"russet/device/mb2"
+	"russet/device/sim"
 	"russet/device/sim/agent"
 )
 
@@ -196,5 +197,40 @@ func chain(t *testing.T, password string, seed uint64) {
 		if t.Failed() {
 			t.Fatalf("day %d", n)
 		}
+	}
+}
+
+// TestGeneratedChain: a generated phone, with databases that are sent as compacted
+// copies, and names that no folder can have.
+func TestGeneratedChain(t *testing.T) {
+	t.Parallel()
+	for _, password := range []string{"", "secret"} {
+		t.Run("password="+password, func(t *testing.T) {
+			t.Parallel()
+			x := newRig(t, password)
+			c := sim.Tiny()
+			c.UDID, c.SmallFiles, c.Photos, c.Videos, c.Messages = someUDID, 20, 0, 1, 20
+			d, err := sim.New(t.Context(), c, t.TempDir())
+			if err != nil {
+				t.Fatal(err)
+			}
+			x.contents = d
+			w := &twin{files: map[string][]byte{}}
+			x.wrap = func(f mb2.Folder) mb2.Folder { w.Folder = f; return w }
+			for n := range 5 {
+				o := x.run(agent.Script{}, false)
+				o.fine(t)
+				if o.report.Full != (n == 0) || o.report.Fallback != "" || o.snapshot.Summary.FilesRead != o.report.Sent {
+					t.Errorf("day %d: %+v, %+v", n, o.report, o.snapshot.Summary)
+				}
+				dir := x.restored(o.snapshot.Snapshot)
+				w.equals(t, dir)
+				same(t, x.meaning(dir), x.holds())
+				if err := d.Next(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			x.sound()
+		})
 	}
 }

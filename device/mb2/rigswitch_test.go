@@ -13,7 +13,6 @@ import (
 
 	"russet/backend"
 	"russet/device/mb2"
-	"russet/device/sim"
 	"russet/device/sim/agent"
 	"russet/ios"
 )
@@ -312,6 +311,10 @@ func TestListing(t *testing.T) {
 		if err := ph.Close(); err != nil {
 			t.Error(err)
 		}
+		if n := len(w.files[someUDID+"/"+ios.DatabaseName]); n < 3*mb2.DataSize {
+			t.Errorf("the manifest has only %d bytes", n)
+		}
+		x.whole(agent.Script{}) // the phone refuses longer units, and other bytes
 	}
 }
 
@@ -327,7 +330,8 @@ func TestRestoreToPhone(t *testing.T) {
 		x.whole(agent.Script{})
 		want := x.holds()
 		y := x.clone()
-		y.empty(x.contents.Config())
+		y.dir, y.state = t.TempDir(), t.TempDir()
+		y.fill(x.contents.Config())
 		for _, wrong := range []bool{true, false} {
 			given := password
 			if wrong {
@@ -350,15 +354,4 @@ func TestRestoreToPhone(t *testing.T) {
 		}
 		same(t, y.holds(), want)
 	}
-}
-
-// empty gives the rig a phone of its own, without contents.
-func (x *rig) empty(c sim.Config) {
-	x.t.Helper()
-	x.dir, x.state = x.t.TempDir(), x.t.TempDir()
-	var err error
-	if x.contents, err = sim.OpenFolder(x.dir, c); err != nil {
-		x.t.Fatal(err)
-	}
-	x.t.Cleanup(func() { x.contents.Close() })
 }

@@ -143,7 +143,7 @@ func (b *backup) examine(ctx context.Context, f *sim.File, old map[string]int64,
 	was, known := old[id]
 	delete(old, id)
 	switch {
-	case known && was == f.LastModified:
+	case known && was == f.LastModified && f.Target == "": // a link may have been made anew within a second
 		if f.Regular() {
 			b.s.report.Kept++
 		}
