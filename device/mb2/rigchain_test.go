@@ -186,7 +186,11 @@ func chain(t *testing.T, password string, seed uint64) {
 		files map[string][]byte
 	}
 	var all []version
-	for n := range 21 {
+	days := 21
+	if testing.Short() {
+		days = 5
+	}
+	for n := range days {
 		o := x.run(agent.Script{}, false)
 		o.fine(t)
 		o.held = x.holds()

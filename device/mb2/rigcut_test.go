@@ -79,7 +79,7 @@ func someOf(all []int, few, shift int) (some []int) {
 		stride = 97
 		shift = rand.IntN(stride)
 	case testing.Short():
-		stride *= 3
+		stride *= 2
 	}
 	for i := shift % stride; i < len(all); i += stride {
 		some = append(some, all[i])
@@ -113,7 +113,11 @@ func TestCutAtEachStep(t *testing.T) {
 	each(t, func(t *testing.T, x *rig, first outcome, shift int) {
 		dry := x.clone().whole(agent.Script{Batch: 2})
 		moving := stepOf(dry, "DLMessageMoveItems")
-		for _, n := range append(someOf(steps(t, dry), 3, shift), inFiles(t, dry), moving) {
+		all := append(someOf(steps(t, dry), 3, shift), inFiles(t, dry), moving)
+		if testing.Short() {
+			all = all[len(all)-2:]
+		}
+		for _, n := range all {
 			y := x.clone()
 			cut := y.run(agent.Script{Batch: 2, Disconnect: n}, false)
 			if !errors.Is(cut.phone, agent.ErrCut) || !errors.Is(cut.host, mb2.ErrDisconnected) || len(cut.report.Violations) > 0 {
@@ -190,7 +194,11 @@ func TestRefusedAtEachStep(t *testing.T) {
 func TestFullAtEachWrite(t *testing.T) {
 	each(t, func(t *testing.T, x *rig, first outcome, shift int) {
 		dry := x.clone().whole(agent.Script{})
-		for n := 1; ; n++ {
+		stride := 1
+		if testing.Short() {
+			stride = 4
+		}
+		for n := 1; ; n += stride {
 			y := x.clone()
 			store := y.be
 			faulty := backendtest.NewFaulty(store, backendtest.Faults{

@@ -228,6 +228,9 @@ func storedName(domain, name string) string {
 func TestMissingPack(t *testing.T) {
 	t.Parallel()
 	for _, password := range []string{"", "secret"} {
+		if password != "" && testing.Short() {
+			continue
+		}
 		x := newRig(t, password)
 		x.day(0)
 		x.whole(agent.Script{})
