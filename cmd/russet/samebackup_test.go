@@ -18,18 +18,25 @@ import (
 	"russet/ios"
 )
 
-// sameBackup is the script command `[!] samebackup ONE OTHER [PASSWORD]`: two backup
+// sameBackup is the script command `[!] samebackup [-noinfo] ONE OTHER [PASSWORD]`: two backup
 // folders that different hosts have of the same phone must say the same: the
 // same files with the same records and contents, property lists with the same
-// keys, and the same values but for what each run makes anew.
+// keys, and the same values but for what each run makes anew. With -noinfo
+// Info.plist, which is each host's own, may be another.
 func sameBackup(ts *testscript.TestScript, neg bool, args []string) {
+	plists := []string{ios.StatusName, ios.ManifestName}
+	if len(args) > 0 && args[0] == "-noinfo" {
+		args = args[1:]
+	} else {
+		plists = append(plists, ios.InfoName)
+	}
 	if len(args) < 2 || len(args) > 3 {
-		ts.Fatalf("usage: [!] samebackup ONE OTHER [PASSWORD]")
+		ts.Fatalf("usage: [!] samebackup [-noinfo] ONE OTHER [PASSWORD]")
 	}
 	password := strings.Join(args[2:], "")
-	one, err := readMeaning(ts.MkAbs(args[0]), password)
+	one, err := readMeaning(ts.MkAbs(args[0]), password, plists)
 	ts.Check(err)
-	other, err := readMeaning(ts.MkAbs(args[1]), password)
+	other, err := readMeaning(ts.MkAbs(args[1]), password, plists)
 	ts.Check(err)
 	if len(one) < 100 {
 		ts.Fatalf("there are only %d things to compare", len(one))
@@ -66,14 +73,14 @@ func anew(file, key string) bool {
 }
 
 // readMeaning is what a backup folder says.
-func readMeaning(dir, password string) (map[string]string, error) {
+func readMeaning(dir, password string, plists []string) (map[string]string, error) {
 	fsys := os.DirFS(dir)
 	b, err := ios.Open(fsys)
 	if err != nil {
 		return nil, err
 	}
 	all := map[string]string{}
-	for _, file := range []string{ios.InfoName, ios.StatusName, ios.ManifestName} {
+	for _, file := range plists {
 		data, err := fs.ReadFile(fsys, file)
 		if err != nil {
 			return nil, err

@@ -91,7 +91,7 @@ const sampleFolder = "../../../shared/samples/backups"
 //	exits CODE COMMAND ARGS...   run a command that must end with that exit code
 //	exec phone FOLDER DAY [PASSWORD]   see phoneMain
 //	plug [FLAGS...], unplug            a simulated phone beside the script, see simulations
-//	[!] samebackup ONE OTHER [PASSWORD]   see sameBackup
+//	[!] samebackup [-noinfo] ONE OTHER [PASSWORD]   see sameBackup
 //	[!] sametree ONE OTHER       see sameTree
 //	exec judge PROGRAM ARGS...   run a program by others, which may not end by itself: see judgeMain
 //

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"russet/device/sim"
 	"russet/device/sim/agent"
@@ -57,13 +58,33 @@ func newBackupRig(t *testing.T, o agent.Options) *backupRig {
 	return r
 }
 
+// wait waits for the end of a session of the backup service.
+func (r *backupRig) wait(t *testing.T) {
+	t.Helper()
+	select {
+	case <-r.done:
+	case <-time.After(judgePatience):
+		t.Fatal("the backup service was not spoken to, or speaks still")
+	}
+}
+
 // call runs idevicebackup2, and wants it to succeed without a violation.
 func (r *backupRig) call(t *testing.T, args ...string) {
 	t.Helper()
 	out := r.good(t, "idevicebackup2", args...)
-	<-r.done
+	r.wait(t)
 	if r.err != nil {
 		t.Fatalf("%q: %v\n%s", args, r.err, out)
+	}
+}
+
+// refused runs idevicebackup2, and wants the phone's answer to be an error.
+func (r *backupRig) refused(t *testing.T, code int, args ...string) {
+	t.Helper()
+	out, _ := r.run(t, "idevicebackup2", args...)
+	r.wait(t)
+	if want := fmt.Sprintf("ErrorCode %d:", code); !strings.Contains(out, want) {
+		t.Errorf("%q: got %s, want %q in it", args, out, want)
 	}
 }
 
@@ -156,6 +177,9 @@ func TestIdevicebackup2WithContents(t *testing.T) {
 		t.Errorf("got %+v", r.report)
 	}
 	r.check(t, dir, "")
+	for _, name := range []string{"info", "list"} { // which look for the manifest of iOS 9
+		r.refused(t, 205, name, dir)
+	}
 	for range 2 {
 		if err := r.device.Next(t.Context()); err != nil {
 			t.Fatal(err)
@@ -174,6 +198,9 @@ func TestIdevicebackup2WithContents(t *testing.T) {
 	r.call(t, "encryption", "on", "secret", dir)
 	r.call(t, "backup", dir)
 	r.check(t, dir, "secret")
+	for _, name := range []string{"info", "list"} {
+		r.refused(t, 207, name, dir)
+	}
 	r.call(t, "changepw", "secret", "other", dir)
 	r.call(t, "backup", dir)
 	if !r.report.Full { // idevicebackup2 shows no folder while the password is changed
@@ -193,7 +220,7 @@ func TestIdevicebackup2HearsRefusals(t *testing.T) {
 	for code, exit := range map[int]int{208: 48, 205: 51, 104: 152, 105: 151} {
 		r.agent.SetScript(agent.Script{Respond: []agent.Answer{{At: agent.Point{Phase: agent.PhaseScan}, Code: code, Text: "x"}}})
 		out, ok := r.run(t, "idevicebackup2", "backup", dir)
-		<-r.done
+		r.wait(t)
 		if ok || !bytes.Contains([]byte(out), fmt.Append(nil, "Error Code ", code)) {
 			t.Errorf("answer %d, exit %d wanted: got %s", code, exit, out)
 		}
@@ -220,7 +247,7 @@ func TestIdevicebackup2ResumesARun(t *testing.T) {
 	if out, ok := r.run(t, "idevicebackup2", "backup", dir); ok {
 		t.Errorf("a backup that was cut succeeded:\n%s", out)
 	}
-	<-r.done
+	r.wait(t)
 	sent := r.report.Sent
 	r.agent.SetScript(agent.Script{})
 	r.call(t, "backup", dir)
