@@ -117,6 +117,10 @@ func (p *Phone) finish(ctx context.Context) (*Result, error) {
 }
 
 func (p *Phone) capture(ctx context.Context) (*Result, error) {
+	// What receiving took in memory is needed for the manifest's records now.
+	p.in.stop()
+	p.w.DropBuffers()
+	p.ops = nil
 	if err := p.prepareTop(ctx); err != nil {
 		return nil, err
 	}
