@@ -126,7 +126,7 @@ func (p *Phone) capture(ctx context.Context) (*Result, error) {
 	}
 	c := &run{
 		r: p.r, phone: p, fsys: topFS{ctx, p}, opt: p.opt.Options, hash: p.hash, udid: p.udid,
-		answered: p.answered, versions: p.versions, snapshots: p.snapshots, parent: p.parent, w: p.w,
+		answered: p.answered, history: p.history, parent: p.parent, w: p.w,
 	}
 	c.start = p.answered
 	var err error
