@@ -3,12 +3,15 @@ package capture
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"io/fs"
 	"path"
 
+	"russet/chunk"
 	"russet/device/mb2"
 	"russet/ios"
 )
@@ -204,7 +207,11 @@ func (p *Phone) Create(ctx context.Context, name string) (mb2.File, error) {
 	}
 	f := &incoming{p: p, ctx: ctx, name: name}
 	_, isID := parseFileID(last)
-	f.memory = !isID && last != ios.DatabaseName && last != ios.MBDBName
+	manifest := last == ios.DatabaseName || last == ios.MBDBName
+	f.memory = !isID && !manifest
+	if manifest {
+		f.sum = sha256.New()
+	}
 	if p.begun.spooled && !f.memory {
 		f.spooled = true
 		p.spool.begin()
@@ -224,8 +231,9 @@ type incoming struct {
 	memory  bool // it stays in memory and travels in the journal, if it is small
 	spooled bool
 	buf     []byte
-	long    *stream // once it is too long for buf
-	slot    uint32  // of long
+	long    *stream   // once it is too long for buf
+	slot    uint32    // of long
+	sum     hash.Hash // of a manifest, else nil
 }
 
 // Write implements io.Writer.
@@ -237,6 +245,9 @@ func (f *incoming) Write(b []byte) (int, error) {
 		return 0, err
 	}
 	f.size += int64(len(b))
+	if f.sum != nil {
+		f.sum.Write(b)
+	}
 	if pr := f.p.opt.Progress; pr != nil {
 		pr.Add(0, int64(len(b)))
 	}
@@ -291,6 +302,9 @@ func (f *incoming) Commit() error {
 	default:
 		got.slot = p.slots.add(held{})
 		p.in.whole(f.ctx, f.buf, got.slot)
+	}
+	if f.sum != nil {
+		p.sums[got.slot] = chunk.ID(f.sum.Sum(nil))
 	}
 	op := operation{verb: verbPut, a: f.name, file: got}
 	if err := p.apply(&op); err != nil {
