@@ -17,7 +17,7 @@ SKIPPED = bin/skipped.txt
 # silent runs a checker that must print nothing; the second argument is advice.
 silent = @echo "+ $(1)"; out=$$($(1)) && test -z "$$out" || { printf '%s\n%s\n' "$$out" "$(2)"; exit 1; }
 
-.PHONY: build demo check test race cross fuzz cover docs bench soak release
+.PHONY: build demo check test race cross fuzz cover docs bench bench-device soak release
 .NOTPARALLEL:
 
 build:
@@ -60,6 +60,9 @@ docs:
 
 bench: build
 	bin/bench $(BENCH)
+
+bench-device: build
+	bin/bench -device $(BENCH)
 
 soak:
 	RUSSET_SOAK=1 scripts/race.sh -shuffle=on -count=10 -timeout=2h ./...

@@ -124,13 +124,11 @@ type run struct {
 	answered time.Time
 	hash     recordHasher
 
-	b        *ios.Backup
-	udid     string
-	top      []received
-	versions []*Version // newest first
-	parent   *Version   // what is built upon, or nil
-	// snapshots are the device's, those that cannot be opened too, newest first.
-	snapshots []*repo.Snapshot
+	b       *ios.Backup
+	udid    string
+	top     []received
+	history *history
+	parent  *Version // what is built upon, or nil
 
 	keybag      string // UUID in hex
 	keys        ios.ClassKeys
@@ -172,15 +170,11 @@ func (c *run) open(ctx context.Context, name string) error {
 	if c.top, err = readTop(c.fsys); err != nil {
 		return fmt.Errorf("open backup folder: %w", err)
 	}
-	c.versions, c.snapshots, err = versions(ctx, c.r, c.udid)
-	if err != nil {
+	if c.history, err = readHistory(ctx, c.r, c.udid); err != nil {
 		return fmt.Errorf("look for earlier versions: %w", err)
 	}
-	for _, v := range c.versions {
-		if v.usable() {
-			c.parent = v
-			break
-		}
+	if c.parent, err = c.history.newest(ctx, (*Version).usable); err != nil {
+		return fmt.Errorf("look for earlier versions: %w", err)
 	}
 	return nil
 }
@@ -196,7 +190,10 @@ func (c *run) unlock(ctx context.Context) error {
 		return nil
 	}
 	c.keybag = hex.EncodeToString(kb.UUID[:])
-	if c.keys = c.knownKeys(); c.keys == nil {
+	if c.keys, err = c.knownKeys(ctx); err != nil {
+		return err
+	}
+	if c.keys == nil {
 		if c.keys, err = c.ask(ctx, kb); err != nil {
 			return err
 		}
@@ -220,16 +217,19 @@ func (c *run) unlock(ctx context.Context) error {
 }
 
 // knownKeys are those of this process or of an earlier version.
-func (c *run) knownKeys() ios.ClassKeys {
+func (c *run) knownKeys(ctx context.Context) (ios.ClassKeys, error) {
 	if k := c.opt.Keys[c.keybag]; k != nil && c.opens(k) {
-		return k
+		return k, nil
 	}
-	for _, v := range c.versions {
+	for v, err := range c.history.versions(ctx) {
+		if err != nil {
+			return nil, err
+		}
 		if k := v.keys(c.keybag); k != nil && c.opens(k) {
-			return k
+			return k, nil
 		}
 	}
-	return nil
+	return nil, nil
 }
 
 // opens tells whether the keys open the manifest: an earlier version's keybag

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+
+	"russet/repo"
 )
 
 // keptVersion is the version of a simulated phone's backup.
@@ -91,8 +93,14 @@ func TestRestoreFilesCancelled(t *testing.T) {
 	t.Parallel()
 	v := keptVersion(t)
 	asked := 0
-	count := func(string, bool) bool { asked++; return true }
-	if _, err := v.RestoreFiles(t.Context(), openRoot(t, t.TempDir()), RestoreOptions{Select: count}); err != nil {
+	p := new(repo.Progress)
+	count := func(string, bool) bool {
+		if asked++; p.State().Phase == "" {
+			t.Error("nothing says what is done meanwhile")
+		}
+		return true
+	}
+	if _, err := v.RestoreFiles(t.Context(), openRoot(t, t.TempDir()), RestoreOptions{Select: count, Progress: p}); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())

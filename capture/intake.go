@@ -98,9 +98,11 @@ type intake struct {
 	slots *holdings
 
 	jobs    chan intakeJob
-	streams chan struct{}  // one element for each long file that may be stored
-	workers sync.WaitGroup // goroutines
-	pending sync.WaitGroup // files
+	ended   bool                 // jobs is closed
+	streams chan *chunk.Splitter // one for each long file that may be stored
+	free    chan []byte          // parts of streams, to be filled again
+	workers sync.WaitGroup       // goroutines
+	pending sync.WaitGroup       // files
 
 	mu  sync.Mutex // guards err
 	err error      // the first; the session is over
@@ -115,8 +117,12 @@ type intakeJob struct {
 
 func newIntake(w *repo.Writer, cut *chunk.Cutter, slots *holdings) *intake {
 	n := runtime.GOMAXPROCS(0)
-	in := &intake{w: w, cut: cut, slots: slots, jobs: make(chan intakeJob, waiting), streams: make(chan struct{}, n)}
+	in := &intake{
+		w: w, cut: cut, slots: slots, jobs: make(chan intakeJob, waiting),
+		streams: make(chan *chunk.Splitter, n), free: make(chan []byte, n*parts),
+	}
 	for range n {
+		in.streams <- cut.NewSplitter()
 		in.workers.Go(func() {
 			split := cut.NewSplitter()
 			for j := range in.jobs {
@@ -179,11 +185,16 @@ func (in *intake) settle() error {
 	return in.failure()
 }
 
-// stop ends the goroutines. No file may be begun afterwards.
+// stop ends the goroutines, and gives their memory back. No file may be begun
+// afterwards.
 func (in *intake) stop() {
 	in.pending.Wait()
-	close(in.jobs)
+	if !in.ended {
+		close(in.jobs)
+	}
+	in.ended = true
 	in.workers.Wait()
+	in.streams, in.free = nil, nil
 }
 
 var errAborted = errors.New("the file was not sent to its end")
@@ -195,19 +206,20 @@ type stream struct {
 	ch   chan []byte
 	part []byte
 
-	rest []byte // of the reader
+	last []byte // the part that is read
+	rest []byte // of it
 	err  error  // why the stream ends, set before ch is closed
 }
 
 // stream begins a long file.
 func (in *intake) stream(ctx context.Context, slot uint32) *stream {
-	in.streams <- struct{}{}
+	split := <-in.streams
 	s := &stream{in: in, slot: slot, ch: make(chan []byte, parts), err: io.EOF}
 	in.pending.Add(1)
 	in.workers.Go(func() {
 		defer in.pending.Done()
-		defer func() { <-in.streams }()
-		in.store(ctx, in.cut.NewSplitter(), s, slot)
+		defer func() { in.streams <- split }()
+		in.store(ctx, split, s, slot)
 		for range s.ch { // a failed store must not hold up who writes
 		}
 	})
@@ -217,7 +229,7 @@ func (in *intake) stream(ctx context.Context, slot uint32) *stream {
 func (s *stream) write(p []byte) {
 	for len(p) > 0 {
 		if s.part == nil {
-			s.part = make([]byte, 0, partSize)
+			s.part = s.in.emptyPart()
 		}
 		n := min(len(p), partSize-len(s.part))
 		s.part = append(s.part, p[:n]...)
@@ -226,6 +238,27 @@ func (s *stream) write(p []byte) {
 			s.ch <- s.part
 			s.part = nil
 		}
+	}
+}
+
+// emptyPart returns room for a part of a stream.
+func (in *intake) emptyPart() []byte {
+	select {
+	case part := <-in.free:
+		return part[:0]
+	default:
+		return make([]byte, 0, partSize)
+	}
+}
+
+// reclaim keeps a part that was read for emptyPart.
+func (in *intake) reclaim(part []byte) {
+	if part == nil {
+		return
+	}
+	select {
+	case in.free <- part:
+	default:
 	}
 }
 
@@ -245,7 +278,8 @@ func (s *stream) Read(p []byte) (int, error) {
 		if !ok {
 			return 0, s.err
 		}
-		s.rest = part
+		s.in.reclaim(s.last)
+		s.last, s.rest = part, part
 	}
 	n := copy(p, s.rest)
 	s.rest = s.rest[n:]

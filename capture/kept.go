@@ -15,7 +15,10 @@ func (c *run) alreadyKept(ctx context.Context) (*Result, error) {
 	if c.opt.Force || !c.b.Finished() {
 		return nil, nil
 	}
-	for _, v := range c.versions {
+	for v, err := range c.history.versions(ctx) {
+		if err != nil {
+			return nil, err
+		}
 		if !v.usable() || !sameState(c.top, v.received()) || v.Snapshot.HasTag(TagSealed) && c.opt.Password != nil {
 			continue
 		}

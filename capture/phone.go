@@ -65,12 +65,11 @@ type Phone struct {
 	hash recordHasher
 	now  func() time.Time
 
-	versions  []*Version       // newest first
-	snapshots []*repo.Snapshot // the device's, also those that cannot be opened
-	parent    *Version         // what is built upon, or nil
-	keys      func() (map[string]*ios.Key, error)
-	why       string              // why the phone will send everything
-	folders   map[uint64]chunk.ID // the last version's, below Files, by the hash of their path
+	history *history
+	parent  *Version // what is built upon, or nil
+	keys    func() (map[string]*ios.Key, error)
+	why     string              // why the phone will send everything
+	folders map[uint64]chunk.ID // the last version's, below Files, by the hash of their path
 
 	dir     *os.Root // spool/<UDID>
 	spool   *spool
@@ -82,11 +81,12 @@ type Phone struct {
 	slots *holdings
 
 	overlay  overlay
-	ops      []operation // not in the journal yet
-	own      int         // of them, those that are not the phone's
-	since    time.Time   // the last checkpoint
-	bytes    int64       // that came since
-	file     *incoming   // being received
+	sums     map[uint32]chunk.ID // by slot: of manifests that came, which are too long to be read again for it
+	ops      []operation         // not in the journal yet
+	own      int                 // of them, those that are not the phone's
+	since    time.Time           // the last checkpoint
+	bytes    int64               // that came since
+	file     *incoming           // being received
 	answered time.Time
 	resumed  bool
 	dropped  string // why an earlier run was not continued
@@ -126,12 +126,12 @@ func openPhone(ctx context.Context, r *repo.Repository, udid string, opt PhoneOp
 	if _, ok := UDID(&repo.Snapshot{Paths: []string{"/" + udid}}); !ok || safeName(udid, "") != udid {
 		return nil, fmt.Errorf("name of the device: %w", fs.ErrInvalid)
 	}
-	p := &Phone{r: r, udid: udid, opt: opt, hash: recordHasher{maphash.MakeSeed()}, now: opt.Now, slots: new(holdings)}
+	p := &Phone{r: r, udid: udid, opt: opt, hash: recordHasher{maphash.MakeSeed()}, now: opt.Now, slots: new(holdings), sums: map[uint32]chunk.ID{}}
 	if p.now == nil {
 		p.now = time.Now
 	}
 	var err error
-	if p.versions, p.snapshots, err = versions(ctx, r, udid); err != nil {
+	if p.history, err = readHistory(ctx, r, udid); err != nil {
 		return nil, fmt.Errorf("look for earlier versions: %w", err)
 	}
 	if err := durable.Mkdir(opt.Spool, udid, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -163,8 +163,12 @@ func (p *Phone) fresh(key *crypto.Key) {
 // begin shows the last version, or nothing, and notes what the run builds on.
 func (p *Phone) begin(ctx context.Context) error {
 	p.fresh(p.r.Key())
-	if p.parent = newestUsable(p.versions); p.parent == nil {
-		p.why = whyNoParent(p.versions)
+	var err error
+	if p.parent, err = p.history.newest(ctx, (*Version).usable); err != nil {
+		return err
+	}
+	if p.parent == nil {
+		p.why = p.history.whyNoParent()
 	}
 	b := beginning{repository: p.r.ID(), udid: p.udid, full: p.opt.Full}
 	if p.opt.Full {
@@ -208,17 +212,9 @@ func whySwitched(last *Version, encrypts bool) string {
 	return "the phone does not encrypt its backups any more"
 }
 
-func newestUsable(vs []*Version) *Version {
-	for _, v := range vs {
-		if v.usable() {
-			return v
-		}
-	}
-	return nil
-}
-
-func whyNoParent(vs []*Version) string {
-	if len(vs) > 0 {
+// whyNoParent says why there is no version to build upon.
+func (h *history) whyNoParent() string {
+	if len(h.snapshots) > 0 {
 		return "no earlier version of this device is complete and unedited"
 	}
 	return "this is the first version of this device"

@@ -130,3 +130,24 @@ func TestPhoneGenerations(t *testing.T) {
 		checkRepo(t, se.r)
 	})
 }
+
+// A phone that does not take the version that it is shown for its own sends
+// everything, without a word: then it is said here.
+func TestPhoneForgets(t *testing.T) {
+	t.Parallel()
+	s, se := newScriptedOf(t, small(), false), newSession(t)
+	if res := backUp(t, se, s); res.Summary.WhyAll == "" {
+		t.Error("no reason for a first backup")
+	}
+	s.next()
+	s.prev = ""
+	res := backUp(t, se, s)
+	if want := "the phone did not take the last version for its own"; !s.full || res.Summary.WhyAll != want {
+		t.Errorf("full %t, got reason %q, want %q", s.full, res.Summary.WhyAll, want)
+	}
+	gives(t, se.r, res.Snapshot, s.dir)
+	s.next()
+	if res = backUp(t, se, s); s.full || res.Summary.WhyAll != "" {
+		t.Errorf("the next one: full %t, reason %q", s.full, res.Summary.WhyAll)
+	}
+}

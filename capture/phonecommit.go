@@ -117,12 +117,16 @@ func (p *Phone) finish(ctx context.Context) (*Result, error) {
 }
 
 func (p *Phone) capture(ctx context.Context) (*Result, error) {
+	// What receiving took in memory is needed for the manifest's records now.
+	p.in.stop()
+	p.w.DropBuffers()
+	p.ops = nil
 	if err := p.prepareTop(ctx); err != nil {
 		return nil, err
 	}
 	c := &run{
 		r: p.r, phone: p, fsys: topFS{ctx, p}, opt: p.opt.Options, hash: p.hash, udid: p.udid,
-		answered: p.answered, versions: p.versions, snapshots: p.snapshots, parent: p.parent, w: p.w,
+		answered: p.answered, history: p.history, parent: p.parent, w: p.w,
 	}
 	c.start = p.answered
 	var err error

@@ -3,12 +3,15 @@ package capture
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"io/fs"
 	"path"
 
+	"russet/chunk"
 	"russet/device/mb2"
 	"russet/ios"
 )
@@ -204,7 +207,11 @@ func (p *Phone) Create(ctx context.Context, name string) (mb2.File, error) {
 	}
 	f := &incoming{p: p, ctx: ctx, name: name}
 	_, isID := parseFileID(last)
-	f.memory = !isID && last != ios.DatabaseName && last != ios.MBDBName
+	manifest := last == ios.DatabaseName || last == ios.MBDBName
+	f.memory = !isID && !manifest
+	if manifest {
+		f.sum = sha256.New()
+	}
 	if p.begun.spooled && !f.memory {
 		f.spooled = true
 		p.spool.begin()
@@ -224,8 +231,9 @@ type incoming struct {
 	memory  bool // it stays in memory and travels in the journal, if it is small
 	spooled bool
 	buf     []byte
-	long    *stream // once it is too long for buf
-	slot    uint32  // of long
+	long    *stream   // once it is too long for buf
+	slot    uint32    // of long
+	sum     hash.Hash // of a manifest, else nil
 }
 
 // Write implements io.Writer.
@@ -237,6 +245,9 @@ func (f *incoming) Write(b []byte) (int, error) {
 		return 0, err
 	}
 	f.size += int64(len(b))
+	if f.sum != nil {
+		f.sum.Write(b)
+	}
 	if pr := f.p.opt.Progress; pr != nil {
 		pr.Add(0, int64(len(b)))
 	}
@@ -292,6 +303,9 @@ func (f *incoming) Commit() error {
 		got.slot = p.slots.add(held{})
 		p.in.whole(f.ctx, f.buf, got.slot)
 	}
+	if f.sum != nil {
+		p.sums[got.slot] = chunk.ID(f.sum.Sum(nil))
+	}
 	op := operation{verb: verbPut, a: f.name, file: got}
 	if err := p.apply(&op); err != nil {
 		return err
@@ -302,9 +316,22 @@ func (f *incoming) Commit() error {
 		pr.Add(1, 0)
 	}
 	if path.Base(f.name) == ios.StatusName {
+		p.noticeFull(f.buf)
 		return p.checkpoint()
 	}
 	return p.checkpointIfDue()
+}
+
+// noticeFull looks into a Status of the phone: one that was shown a version and
+// begins a full backup all the same has found a fault in it, or in its own
+// memory of it, and does not say which.
+func (p *Phone) noticeFull(status []byte) {
+	if p.parent == nil || p.begun.full || p.resumed || p.why != "" {
+		return
+	}
+	if s, err := ios.ParseStatus(status); err == nil && s.IsFullBackup && !s.Finished() {
+		p.why = "the phone did not take the last version for its own"
+	}
 }
 
 // Abort implements mb2.File.

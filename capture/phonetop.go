@@ -9,6 +9,8 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"russet/chunk"
 )
 
 // topFiles are the files on top of the phone's folder.
@@ -90,6 +92,7 @@ func (t topFS) Open(name string) (fs.File, error) {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
 	}
 	opened := &topFile{name: name, stored: f}
+	opened.sum, opened.summed = t.p.sums[f.slot]
 	var at io.ReaderAt
 	h := t.p.slots.at(f.slot)
 	switch f.place {
@@ -126,6 +129,8 @@ type topFile struct {
 	closer io.Closer
 	name   string
 	stored storedFile
+	sum    chunk.ID // of its bytes as received
+	summed bool     // sum is known
 }
 
 // Stat implements fs.File.

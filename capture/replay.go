@@ -53,12 +53,11 @@ func (p *Phone) again(ctx context.Context, b beginning) error {
 	}
 	p.begun, p.parent = b, nil
 	if b.parent != nil {
-		for _, v := range p.versions {
-			if v.usable() && *v.Snapshot.Tree == *b.parent {
-				p.parent = v
-				break
-			}
+		parent, err := p.history.newest(ctx, func(v *Version) bool { return v.usable() && *v.Snapshot.Tree == *b.parent })
+		if err != nil {
+			return err
 		}
+		p.parent = parent
 		if p.parent == nil {
 			return fmt.Errorf("%w: the version is not in the repository any more", errGone)
 		}
@@ -67,7 +66,7 @@ func (p *Phone) again(ctx context.Context, b beginning) error {
 	case b.full:
 		p.why = "it was asked for"
 	case p.parent == nil:
-		p.why = whyNoParent(p.versions)
+		p.why = p.history.whyNoParent()
 	default:
 		return p.showParent(ctx)
 	}

@@ -58,7 +58,7 @@ func (c *run) commit(ctx context.Context, tree chunk.ID, meta *Metadata) (*Resul
 	s := c.snapshot(tree)
 	c.sum.finish(c.w.Stats(), c.records.bad, meta)
 	res := &Result{UDID: c.udid, DeviceName: c.b.DeviceName(), Summary: c.sum}
-	for _, old := range c.snapshots { // also one that could not be opened: it can be now
+	for _, old := range c.history.snapshots { // also one that could not be opened: it can be now
 		if *old.Tree == tree && old.Time.Equal(s.Time) && sameMeaning(old, s) {
 			res.Snapshot, res.Kept = old, true
 			return res, nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"slices"
 	"strings"
 
@@ -184,28 +185,61 @@ func (v *Version) received() []received {
 	return top
 }
 
-// versions opens the snapshots of a device, newest first. One that cannot be
-// opened is only in all: it cannot be built upon, and check tells why.
-func versions(ctx context.Context, r *repo.Repository, udid string) (vs []*Version, all []*repo.Snapshot, err error) {
+// history is the snapshots of a device, newest first. They are opened as they
+// are asked for, since nearly every run needs only the newest. It is for one
+// goroutine.
+type history struct {
+	r         *repo.Repository
+	snapshots []*repo.Snapshot
+	opened    []*Version // of the first snapshots; nil for one that cannot be opened
+}
+
+// readHistory lists the snapshots of a device.
+func readHistory(ctx context.Context, r *repo.Repository, udid string) (*history, error) {
 	list, err := r.AllSnapshots(ctx)
 	if err != nil && ctx.Err() != nil {
-		return nil, nil, ctx.Err()
+		return nil, ctx.Err()
 	}
+	h := &history{r: r}
 	for _, s := range slices.Backward(list) {
-		if name, ok := UDID(s); !ok || name != udid {
-			continue
+		if name, ok := UDID(s); ok && name == udid {
+			h.snapshots = append(h.snapshots, s)
 		}
-		all = append(all, s)
-		v, err := Open(ctx, r, s)
-		if err != nil {
-			if ctx.Err() != nil {
-				return nil, nil, ctx.Err()
-			}
-			continue
-		}
-		vs = append(vs, v)
 	}
-	return vs, all, nil
+	return h, nil
+}
+
+// versions yields the versions that can be opened: check tells why others
+// cannot. The error is that of a context that is done.
+func (h *history) versions(ctx context.Context) iter.Seq2[*Version, error] {
+	return func(yield func(*Version, error) bool) {
+		for i, s := range h.snapshots {
+			if i == len(h.opened) {
+				v, err := Open(ctx, h.r, s)
+				if ctx.Err() != nil {
+					yield(nil, ctx.Err())
+					return
+				}
+				if err != nil {
+					v = nil
+				}
+				h.opened = append(h.opened, v)
+			}
+			if v := h.opened[i]; v != nil && !yield(v, nil) {
+				return
+			}
+		}
+	}
+}
+
+// newest returns the newest version that accept takes, or nil.
+func (h *history) newest(ctx context.Context, accept func(*Version) bool) (*Version, error) {
+	for v, err := range h.versions(ctx) {
+		if err != nil || accept(v) {
+			return v, err
+		}
+	}
+	return nil, nil
 }
 
 // records opens the records of the version's manifest, which lies in plain.

@@ -58,7 +58,7 @@ func (c *run) whyAll() string {
 	switch {
 	case c.opt.Force:
 		return "it was asked for"
-	case c.parent == nil && len(c.snapshots) > 0:
+	case c.parent == nil && len(c.history.snapshots) > 0:
 		return "no earlier version of this device is complete, whole and unedited"
 	case c.parent == nil:
 		return "this is the first version of this device"

@@ -26,7 +26,7 @@ func TestWhyAll(t *testing.T) {
 		t.Parallel()
 		r := newRepo(t)
 		keep(t, r, sampleFolder(t, "A-enc-full"), withPassword(samplePassword))
-		why(t, keep(t, r, sampleFolder(t, "B-enc-incr-of-A"), withPassword(samplePassword)), "record of every file changed")
+		why(t, keep(t, r, sampleFolder(t, "B-enc-incr-of-A"), withPassword(samplePassword)), "every file changed")
 	})
 	t.Run("sealed", func(t *testing.T) {
 		t.Parallel()

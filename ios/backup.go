@@ -34,6 +34,9 @@ type Status struct {
 	Date          time.Time
 }
 
+// Finished tells whether the backup is complete.
+func (s Status) Finished() bool { return s.SnapshotState == "finished" }
+
 // Properties is the content of Manifest.plist.
 type Properties struct {
 	Version        string // "10.0" since iOS 10
@@ -155,7 +158,7 @@ func (b *Backup) Date() time.Time {
 }
 
 // Finished reports whether the phone completed the backup.
-func (b *Backup) Finished() bool { return b.Status.SnapshotState == "finished" }
+func (b *Backup) Finished() bool { return b.Status.Finished() }
 
 // Encrypted reports whether the files are encrypted.
 func (b *Backup) Encrypted() bool { return b.Properties.IsEncrypted }
@@ -256,6 +259,15 @@ func (d dict) date(key string) time.Time {
 		return time.Time{}
 	}
 	return t
+}
+
+// ParseStatus reads a Status.plist.
+func ParseStatus(data []byte) (Status, error) {
+	var d dict
+	if err := plist.Unmarshal(data, &d); err != nil {
+		return Status{}, fmt.Errorf("read %s: %w", StatusName, err)
+	}
+	return d.status(), nil
 }
 
 func (d dict) status() Status {

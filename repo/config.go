@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"sync"
 
 	"russet/backend"
 	"russet/chunk"
@@ -47,6 +48,7 @@ type Repository struct {
 	index  *index.Index
 	cutter *chunk.Cutter
 	codec  *codec
+	spare  *sync.Pool // of *scratch, for small blobs
 }
 
 // InitOptions are what ends up in the new repository besides random numbers.
@@ -128,6 +130,7 @@ func Open(ctx context.Context, be backend.Backend, password string) (*Repository
 	if r.cutter, err = chunk.NewCutter(r.config.Polynomial); err != nil {
 		return nil, fmt.Errorf("open repository: %w: %w", ErrDamaged, err)
 	}
+	r.spare = new(sync.Pool)
 	if r.codec, err = newCodec(); err != nil {
 		return nil, fmt.Errorf("open repository: %w", err)
 	}

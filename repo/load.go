@@ -65,9 +65,9 @@ func (r *Repository) Load(ctx context.Context, h index.Handle, dst []byte) ([]by
 	var errs []error
 	for range 2 { // a transient fault of the path here is not damage there
 		for _, loc := range at {
-			plain, err := r.loadCopy(ctx, loc)
+			plain, err := r.loadCopy(ctx, loc, dst)
 			if err == nil {
-				return append(dst, plain...), nil
+				return plain, nil
 			}
 			if ctx.Err() != nil {
 				return nil, ctx.Err()
@@ -78,16 +78,30 @@ func (r *Repository) Load(ctx context.Context, h index.Handle, dst []byte) ([]by
 	return nil, fmt.Errorf("load %v %v: %w", h.Type, h.ID, errs[0])
 }
 
-// loadCopy loads one copy of a blob.
-func (r *Repository) loadCopy(ctx context.Context, loc index.Location) ([]byte, error) {
+// maxSpare bounds the memory that is kept for the next blob, in bytes.
+const maxSpare = 1 << 20
+
+// loadCopy loads one copy of a blob and appends its plaintext to dst.
+func (r *Repository) loadCopy(ctx context.Context, loc index.Location, dst []byte) ([]byte, error) {
 	if err := checkSize(loc.Blob); err != nil {
 		return nil, err
 	}
-	buf := make([]byte, loc.Length)
-	if err := r.loadRange(ctx, loc.Pack, int64(loc.Offset), buf); err != nil {
-		return nil, err
+	s, ok := r.spare.Get().(*scratch)
+	if !ok {
+		s = new(scratch)
 	}
-	return r.openBlob(new(scratch), loc.Blob, buf)
+	s.sealed = slices.Grow(s.sealed[:0], int(loc.Length))[:loc.Length]
+	err := r.loadRange(ctx, loc.Pack, int64(loc.Offset), s.sealed)
+	if err == nil {
+		var plain []byte
+		if plain, err = r.openBlob(s, loc.Blob, s.sealed); err == nil {
+			dst = append(dst, plain...)
+		}
+	}
+	if max(cap(s.sealed), cap(s.opened), cap(s.plain)) <= maxSpare {
+		r.spare.Put(s)
+	}
+	return dst, err
 }
 
 // checkSize is asked before memory is made for a blob of which only the index

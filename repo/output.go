@@ -90,7 +90,11 @@ func (r *Repository) WriteFiles(ctx context.Context, root *os.Root, files []Outp
 			}
 			defer w.close()
 			for b := range queue {
-				if err := w.write(ctx, b); err != nil {
+				b, err := w.leave(ctx, b)
+				if err == nil && len(b) > 0 {
+					err = w.write(ctx, b)
+				}
+				if err != nil {
 					return err
 				}
 			}
@@ -315,9 +319,6 @@ func (w *outputWorker) file(f *sized, fill func(*os.File, Filter) error) error {
 	}
 	name := path.Base(f.Path)
 	out, err := dir.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600|f.Mode.Perm())
-	if errors.Is(err, fs.ErrExist) && w.opt.Left != nil && w.same(dir, name, f) {
-		return w.leave(dir, name, f)
-	}
 	if err != nil {
 		if e, ok := errors.AsType[*fs.PathError](err); ok {
 			err = &fs.PathError{Op: "create", Path: f.Path, Err: e.Err} // the name alone is not found again
@@ -344,11 +345,35 @@ func (w *outputWorker) file(f *sized, fill func(*os.File, Filter) error) error {
 	return nil
 }
 
+// leave takes out of a batch what is there already, before the repository is
+// asked for it. The batch is changed.
+func (w *outputWorker) leave(ctx context.Context, batch []sized) ([]sized, error) {
+	if w.opt.Left == nil {
+		return batch, nil
+	}
+	rest := batch[:0]
+	for i := range batch {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		f := &batch[i]
+		dir, err := w.dir(path.Dir(f.Path))
+		if err != nil || !w.same(dir, path.Base(f.Path), f) { // what is wrong with the folder shows when it is written to
+			rest = append(rest, *f)
+			continue
+		}
+		if err := w.outcome(ctx, f, w.keep(dir, path.Base(f.Path), f)); err != nil {
+			return nil, err
+		}
+	}
+	return rest, nil
+}
+
 // same tells whether a file that is there has the content that f is to have. It
 // reads no further than the first blob that differs.
 func (w *outputWorker) same(dir *os.Root, name string, f *sized) bool {
 	info, err := dir.Lstat(name)
-	if err != nil || f.Filter != nil || !info.Mode().IsRegular() || info.Size() != f.size {
+	if err != nil || f.err != nil || f.Filter != nil || !info.Mode().IsRegular() || info.Size() != f.size {
 		return false
 	}
 	in, err := dir.Open(name)
@@ -365,8 +390,8 @@ func (w *outputWorker) same(dir *os.Root, name string, f *sized) bool {
 	return true
 }
 
-// leave counts a file that is there and sets its times.
-func (w *outputWorker) leave(dir *os.Root, name string, f *sized) error {
+// keep counts a file that is there and sets its times.
+func (w *outputWorker) keep(dir *os.Root, name string, f *sized) error {
 	if p := w.opt.Progress; p != nil {
 		p.Add(0, f.size)
 	}

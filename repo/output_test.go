@@ -81,6 +81,14 @@ func TestWriteFilesLeft(t *testing.T) {
 	if err := r.WriteFiles(t.Context(), root, outs, OutputOptions{}); err != nil {
 		t.Fatal(err)
 	}
+	all := 0
+	store := r.be
+	r.be = backend.NewMemory() // which has nothing, and need not be asked
+	err := r.WriteFiles(t.Context(), root, outs, OutputOptions{Left: func(string) { all++ }})
+	if r.be = store; err != nil || all != len(outs) {
+		t.Errorf("%d files of %d were left, %v", all, len(outs), err)
+	}
+
 	changed := []byte("hellO")
 	video := append([]byte(nil), files["video"]...)
 	video[len(video)-1]++ // in the last of its blobs
@@ -89,7 +97,7 @@ func TestWriteFilesLeft(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	err := errors.Join(root.Remove("two"), root.Symlink("photo", "two"), root.Remove("empty"), root.Mkdir("empty", 0o700),
+	err = errors.Join(root.Remove("two"), root.Symlink("photo", "two"), root.Remove("empty"), root.Mkdir("empty", 0o700),
 		root.Chtimes("photo", time.Time{}, time.Now()))
 	if err != nil {
 		t.Fatal(err)

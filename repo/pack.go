@@ -24,9 +24,10 @@ const (
 	// packTarget is restic's default size of a pack. Packs end just below it,
 	// so that their buffers need not grow.
 	packTarget = 16 << 20
-	// packRoom is what a pack's buffer is made for: blobs and the header of
-	// small ones.
-	packRoom = packTarget + 1<<20
+	// packRoom is what a pack's buffer grows to: blobs and the header of small
+	// ones. It begins with firstRoom, since most sessions store little.
+	packRoom  = packTarget + 1<<20
+	firstRoom = 256 << 10
 	// maxHeader is restic's limit of a header, and maxEntries what fits below it.
 	maxHeader  = 16 << 20
 	maxEntries = (maxHeader - crypto.Overhead) / entryCompressedSize
@@ -56,7 +57,18 @@ func (p *pack) add(h index.Handle, sealed []byte, rawLength int) {
 		Handle: h,
 		Offset: uint32(len(p.buf)), Length: uint32(len(sealed)), RawLength: uint32(rawLength),
 	})
-	p.buf = append(p.buf, sealed...)
+	p.buf = append(p.grown(len(sealed)), sealed...)
+}
+
+// grown returns the buffer with room for n more bytes. It grows fourfold, and
+// not beyond packRoom unless it must.
+func (p *pack) grown(n int) []byte {
+	need := len(p.buf) + n
+	if need <= cap(p.buf) {
+		return p.buf
+	}
+	room := max(need, min(max(4*cap(p.buf), firstRoom), packRoom))
+	return append(make([]byte, 0, room), p.buf...)
 }
 
 // takes tells whether a blob of n sealed bytes still fits. One that is larger

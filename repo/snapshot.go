@@ -34,7 +34,8 @@ type Snapshot struct {
 	ProgramVersion string           `json:"program_version,omitempty"`
 	Summary        *SnapshotSummary `json:"summary,omitempty"`
 
-	id chunk.ID
+	id      chunk.ID
+	modTime time.Time // of its file; zero where it was not listed
 }
 
 // SnapshotSummary is what the run that made a snapshot did. Sizes are bytes.
@@ -123,6 +124,9 @@ func (r *Repository) Snapshots(ctx context.Context) iter.Seq2[*Snapshot, error] 
 			if errors.Is(err, fs.ErrNotExist) {
 				continue // forgotten since it was listed
 			}
+			if s != nil {
+				s.modTime = info.ModTime
+			}
 			if !yield(s, err) {
 				return
 			}
@@ -148,19 +152,18 @@ func (r *Repository) AllSnapshots(ctx context.Context) ([]*Snapshot, error) {
 
 // SortSnapshots sorts by time, oldest first. Of equal times that which was
 // saved later is the newer: a backup that was kept sealed and then again
-// readable has two snapshots of one time. What does not tell when it was saved
-// comes first; what is still equal is sorted by id.
+// readable has two snapshots of one time. What is still equal is sorted by id.
 func SortSnapshots(all []*Snapshot) {
 	slices.SortFunc(all, func(a, b *Snapshot) int {
 		return cmp.Or(a.Time.Compare(b.Time), a.saved().Compare(b.saved()), a.id.Compare(b.id))
 	})
 }
 
-// saved is when the run that made the snapshot ended; zero where it does not
-// say: restic before 0.17 drops its summary with every change of a tag.
+// saved is when the run that made the snapshot ended, or else the time of its
+// file: restic before 0.17 drops the summary with every change of a tag.
 func (s *Snapshot) saved() time.Time {
 	if s.Summary == nil {
-		return time.Time{}
+		return s.modTime
 	}
 	return s.Summary.BackupEnd
 }

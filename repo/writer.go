@@ -219,7 +219,19 @@ func (w *Writer) emptyPack() *pack {
 		p.buf, p.blobs = p.buf[:0], nil
 		return p
 	default:
-		return &pack{buf: make([]byte, 0, packRoom)}
+		return new(pack)
+	}
+}
+
+// DropBuffers gives the memory of empty packs back, some 100 MB after a long
+// run: for who has little left to save, and needs it for something else.
+func (w *Writer) DropBuffers() {
+	for {
+		select {
+		case <-w.free:
+		default:
+			return
+		}
 	}
 }
 

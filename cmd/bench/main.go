@@ -8,6 +8,11 @@
 // The work is a generated backup folder, once plain and once encrypted: a
 // first backup, one of its next generation, check --read-data and restore. The
 // programs take turns, in fresh repositories, on the same drive.
+//
+//	bench -device -russet bin/russet [-rounds 3] [-state DIR]
+//
+// backs up phones of software instead, beside idevicebackup2 and with fresh
+// folders: all, one in a hundred files changed, nothing changed.
 package main
 
 import (
@@ -23,6 +28,8 @@ import (
 type settings struct {
 	russet, mkbackup, preset, dir string
 	rounds, iterations            int
+	device                        bool
+	state                         string
 }
 
 func main() {
@@ -33,6 +40,8 @@ func main() {
 	flag.StringVar(&s.dir, "dir", "", "where to work (some 12 GB); default a temporary folder")
 	flag.IntVar(&s.rounds, "rounds", 3, "how often everything is done")
 	flag.IntVar(&s.iterations, "iterations", 10_000_000, "rounds of the backup password's key derivation; phones have 10,000,000")
+	flag.BoolVar(&s.device, "device", false, "back up simulated phones, beside idevicebackup2")
+	flag.StringVar(&s.state, "state", "", "where the simulated phones lie and are kept; default a temporary folder")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -54,6 +63,9 @@ func run(ctx context.Context, s settings) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
+	if s.device {
+		return benchDevice(ctx, s, dir)
+	}
 	for _, encrypted := range []bool{false, true} {
 		w := &work{settings: s, dir: filepath.Join(dir, fmt.Sprint("encrypted-", encrypted)), encrypted: encrypted}
 		if err := w.generate(ctx); err != nil {

@@ -184,8 +184,13 @@ func (w *work) step(ctx context.Context, p program, t task, repo, target string,
 }
 
 func (w *work) command(ctx context.Context, args []string) (sample, error) {
+	return measured(ctx, args, "RUSSET_BACKUP_PASSWORD="+password)
+}
+
+// measured runs a program, with more in its environment.
+func measured(ctx context.Context, args []string, env ...string) (sample, error) {
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
-	cmd.Env = append(os.Environ(), "RESTIC_PASSWORD="+password, "RUSSET_PASSWORD="+password, "RUSSET_BACKUP_PASSWORD="+password)
+	cmd.Env = append(append(os.Environ(), "RESTIC_PASSWORD="+password, "RUSSET_PASSWORD="+password), env...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	start := time.Now()

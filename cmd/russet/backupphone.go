@@ -115,7 +115,7 @@ func (b *phoneBackup) one(ctx context.Context, d device.Device) error {
 		return err
 	}
 	b.tellBeginning(run)
-	talk := conversation{b: b, ph: ph, run: run}
+	talk := conversation{b: b, ph: ph, run: run, why: run.Why()}
 	answered, err := talk.hold(ctx, opt.Full)
 	if err != nil {
 		return errors.Join(err, run.Close())
@@ -241,6 +241,8 @@ type conversation struct {
 	run    *capture.Phone
 	result mb2.Result
 
+	why string // what was said of Phone.Why
+
 	mu  sync.Mutex
 	now progress
 }
@@ -309,7 +311,12 @@ func (t *conversation) backup(ctx context.Context, conn io.ReadWriteCloser, full
 	return answered, errors.Join(err, s.Close())
 }
 
+// progress is called by the goroutine that calls run, too.
 func (t *conversation) progress(g mb2.Progress) {
+	if why := t.run.Why(); why != t.why {
+		t.why = why
+		t.b.p.note("the phone sends everything: %s", why)
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.now = progress{Phase: g.Phase.String(), FilesDone: g.Files, BytesDone: g.Bytes, Part: g.Percent / 100}

@@ -72,6 +72,7 @@ var (
 	errNoBackup          = errors.New("no phone backup found")
 	errIncomplete        = errors.New("not complete")
 	errNoSuchPath        = errors.New("no such file or folder")
+	errPackGone          = errors.New("repository is damaged: a pack that holds a part of it is gone")
 	errGone              = errors.New("the repository is no longer there")
 	errNoPhonePassword   = errors.New("the phone's backup password is not known, and there is nobody to ask")
 	errSealed            = errors.New("the snapshot is sealed: the phone's backup password was not known, so nothing in it can be read")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -204,6 +205,9 @@ func (x *restoration) other(ctx context.Context) error {
 const maxTold = 20
 
 func (x *restoration) failed(name string, err error) {
+	if errors.Is(err, repo.ErrDamaged) && errors.Is(err, fs.ErrNotExist) {
+		err = errPackGone // check names it
+	}
 	if x.told++; x.told <= maxTold {
 		x.p.warn("%s: %v", filepath.FromSlash(name), err)
 	}

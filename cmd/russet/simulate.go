@@ -72,7 +72,7 @@ func (p *program) simulateVerb() *cli.Command {
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "listen", Value: usualListen, Usage: "the `ADDRESS` to answer at: HOST:PORT, or UNIX:PATH; port 0 takes a free one"},
 			&cli.StringFlag{Name: "state", Usage: "the `DIR` that the phone lies in; made where there is none"},
-			&cli.StringFlag{Name: "content", Value: "demo", Usage: "what a new phone holds: `demo|tiny|bench|empty`"},
+			&cli.StringFlag{Name: "content", Value: "demo", Usage: "what a new phone holds: `demo|tiny|bench|many|empty`"},
 			&cli.StringFlag{Name: "faults", Usage: "what shall go wrong: a JSON `FILE`, see docs/testing.md"},
 		},
 		Action: func(c *cli.Context) error {
@@ -131,10 +131,12 @@ func contentOf(name string) (*sim.Config, error) {
 		config = sim.Tiny()
 	case "bench":
 		config = sim.Bench()
+	case "many":
+		config = sim.Many()
 	case "empty":
 		return nil, nil
 	default:
-		return nil, usageError{fmt.Sprintf("--content %q: it is demo, tiny, bench or empty", name)}
+		return nil, usageError{fmt.Sprintf("--content %q: it is demo, tiny, bench, many or empty", name)}
 	}
 	return &config, nil
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -67,11 +68,26 @@ func waitFor(t *testing.T, tty rawTTY, echo bool) {
 	}
 }
 
+// watchedTTY notes whether a question is shown while what is typed would be.
+type watchedTTY struct {
+	rawTTY
+	t     *testing.T
+	early *atomic.Bool
+}
+
+func (w watchedTTY) Write(b []byte) (int, error) {
+	if bytes.Contains(b, []byte("password")) && echoes(w.t, w.rawTTY) {
+		w.early.Store(true)
+	}
+	return w.rawTTY.Write(b)
+}
+
 // TestAskHidesTheAnswer types a password and looks at what the screen shows.
 func TestAskHidesTheAnswer(t *testing.T) {
 	t.Parallel()
 	person, tty := openPTY(t)
-	p := newProgram(noEnv, tty, io.Discard, tty)
+	var early atomic.Bool
+	p := newProgram(noEnv, tty, io.Discard, watchedTTY{tty, t, &early})
 	type answer struct {
 		text string
 		err  error
@@ -83,8 +99,8 @@ func TestAskHidesTheAnswer(t *testing.T) {
 	}()
 	const question = "password of the test: "
 	screen := bufio.NewReader(person)
-	if got, err := screen.Peek(len(question)); err != nil || string(got) != question || echoes(t, tty) {
-		t.Fatalf("the screen shows %q, %v, and what is typed: %t", got, err, echoes(t, tty))
+	if got, err := screen.Peek(len(question)); err != nil || string(got) != question || early.Load() {
+		t.Fatalf("the screen shows %q, %v, before what is typed is hidden: %t", got, err, early.Load())
 	}
 	if _, err := person.WriteString("secret \n"); err != nil {
 		t.Fatal(err)

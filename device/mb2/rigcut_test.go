@@ -3,6 +3,7 @@ package mb2_test
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"strings"
 	"syscall"
@@ -13,8 +14,12 @@ import (
 	"russet/device/sim/agent"
 )
 
+// long says that there is time. Under the race detector each of many rounds
+// does a part.
+func long() bool { return os.Getenv("RUSSET_SOAK") == "1" }
+
 // soak says that nothing is left out.
-func soak() bool { return os.Getenv("RUSSET_SOAK") == "1" }
+func soak() bool { return long() && !raced }
 
 // day puts on the phone what is there on a day.
 func (x *rig) day(n int) {
@@ -53,7 +58,7 @@ func steps(t *testing.T, o outcome) (all []int) {
 		if folder {
 			dull++
 		}
-		if e.Message == "" || folder && dull%211 != 1 && !soak() {
+		if e.Message == "" || folder && dull%211 != 1 && !long() {
 			continue
 		}
 		all = append(all, e.Step)
@@ -67,11 +72,14 @@ func steps(t *testing.T, o outcome) (all []int) {
 // someOf thins steps out.
 func someOf(all []int, few, shift int) (some []int) {
 	stride := max(1, len(all)/few)
-	if soak() {
+	switch {
+	case soak():
 		stride = 1
-	}
-	if testing.Short() {
-		stride *= 3
+	case long():
+		stride = 97
+		shift = rand.IntN(stride)
+	case testing.Short():
+		stride *= 2
 	}
 	for i := shift % stride; i < len(all); i += stride {
 		some = append(some, all[i])
@@ -103,15 +111,23 @@ func each(t *testing.T, test func(t *testing.T, x *rig, first outcome, shift int
 // sends and stores nothing again that was kept.
 func TestCutAtEachStep(t *testing.T) {
 	each(t, func(t *testing.T, x *rig, first outcome, shift int) {
-		dry := x.clone().whole(agent.Script{})
-		for _, n := range someOf(steps(t, dry), 5, shift) {
+		dry := x.clone().whole(agent.Script{Batch: 2})
+		moving := stepOf(dry, "DLMessageMoveItems")
+		all := append(someOf(steps(t, dry), 3, shift), inFiles(t, dry), moving)
+		if testing.Short() {
+			all = all[len(all)-2:]
+		}
+		for _, n := range all {
 			y := x.clone()
-			cut := y.run(agent.Script{Disconnect: n}, false)
+			cut := y.run(agent.Script{Batch: 2, Disconnect: n}, false)
 			if !errors.Is(cut.phone, agent.ErrCut) || !errors.Is(cut.host, mb2.ErrDisconnected) || len(cut.report.Violations) > 0 {
 				t.Fatalf("step %d: host: %v; phone: %v", n, cut.host, cut.phone)
 			}
 			y.goesOn(fmt.Sprintf("step %d, pulled", n), first, dry, &cut)
-			cut.killed.goesOn(fmt.Sprintf("step %d, killed", n), first, dry, nil)
+			again := cut.killed.goesOn(fmt.Sprintf("step %d, killed", n), first, dry, nil)
+			if n >= moving && again.report.Sent > 0 {
+				t.Errorf("step %d, killed: %d files were sent again that a Status came after", n, again.report.Sent)
+			}
 			if t.Failed() {
 				t.Fatalf("step %d of %d", n, dry.report.Steps)
 			}
@@ -121,7 +137,7 @@ func TestCutAtEachStep(t *testing.T) {
 
 // goesOn makes the run after one that was cut. What was cut is nil where it is
 // not known how much of it was kept.
-func (x *rig) goesOn(when string, first, dry outcome, cut *outcome) {
+func (x *rig) goesOn(when string, first, dry outcome, cut *outcome) outcome {
 	x.t.Helper()
 	if first.snapshot != nil {
 		x.gives(first.snapshot.Snapshot, first.held)
@@ -133,11 +149,22 @@ func (x *rig) goesOn(when string, first, dry outcome, cut *outcome) {
 		x.t.Errorf("%s: the next run is full: %q", when, o.why)
 	}
 	if cut == nil {
-		return
+		return o
 	}
 	if sent := cut.report.Sent; sent > 0 && (!o.resumed || o.report.Sent > dry.report.Sent-sent) {
 		x.t.Errorf("%s: resumed %t; %d files were sent before, and %d of %d again", when, o.resumed, sent, o.report.Sent, dry.report.Sent)
 	}
+	return o
+}
+
+// stepOf is the step of the first message of a name.
+func stepOf(o outcome, message string) int {
+	for _, e := range o.events {
+		if e.Message == message {
+			return e.Step
+		}
+	}
+	return 0
 }
 
 // TestRefusedAtEachStep: the phone gives up with an error of its own.
@@ -146,7 +173,7 @@ func TestRefusedAtEachStep(t *testing.T) {
 		dry := x.clone().whole(agent.Script{})
 		all := steps(t, dry)
 		all = all[:len(all)-4] // at the last ones the phone answers
-		for i, n := range someOf(all, 4, shift+1) {
+		for i, n := range someOf(all, 2, shift+1) {
 			code := []int{208, 105, 202, 1, 205}[i%5]
 			y := x.clone()
 			o := y.run(agent.Script{Respond: []agent.Answer{{At: agent.Point{Step: n}, Code: code, Text: "no"}}}, false)
@@ -167,7 +194,11 @@ func TestRefusedAtEachStep(t *testing.T) {
 func TestFullAtEachWrite(t *testing.T) {
 	each(t, func(t *testing.T, x *rig, first outcome, shift int) {
 		dry := x.clone().whole(agent.Script{})
-		for n := 1; ; n++ {
+		stride := 1
+		if testing.Short() {
+			stride = 4
+		}
+		for n := 1; ; n += stride {
 			y := x.clone()
 			store := y.be
 			faulty := backendtest.NewFaulty(store, backendtest.Faults{

@@ -96,6 +96,9 @@ func TestPasswordWhileCut(t *testing.T) {
 	t.Parallel()
 	for _, p := range []struct{ old, new string }{{"old", "new"}, {"", "new"}, {"old", ""}} {
 		for _, next := range []bool{false, true} {
+			if !next && testing.Short() {
+				continue
+			}
 			x := newRig(t, p.old)
 			x.day(0)
 			var first outcome

@@ -206,6 +206,9 @@ func (d *Device) addSmallFile(r random) *File {
 	case 2:
 		size = 4096
 	}
+	if most := d.config.SmallSize; most > 0 {
+		size = min(size, most)
+	}
 	f := d.addFile(domain, path.Join(folder, name), c, size)
 	if f == nil {
 		return nil

@@ -40,6 +40,7 @@ type Config struct {
 	Base time.Time // of generation 0; every later one is a day younger
 
 	SmallFiles int   // files in app containers and preferences
+	SmallSize  int64 // bytes at most of each of them; 0 for sizes as on phones, 15 KB on average
 	Photos     int   // pictures of 2 to 3 MB
 	Videos     int   // of one size
 	VideoSize  int64 // bytes of each video
@@ -69,6 +70,14 @@ func Bench() Config {
 	c := Demo()
 	c.UDID, c.Name, c.Serial, c.Seed = "00008120-001C25D40C82601E", "Bench iPhone", "DX3RUSSET002", 2
 	c.SmallFiles, c.Photos, c.Videos, c.VideoSize, c.Messages = 59_680, 280, 4, 96<<20, 200_000
+	return c
+}
+
+// Many is a phone to measure what the number of files costs: 300,000 files of some 200 bytes.
+func Many() Config {
+	c := Demo()
+	c.UDID, c.Name, c.Serial, c.Seed = "00008130-000E6D221A7B401E", "Many files", "DX3RUSSET004", 4
+	c.SmallFiles, c.SmallSize, c.Photos, c.Videos, c.Messages = 300_000, 256, 1, 0, 1_000
 	return c
 }
 
