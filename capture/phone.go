@@ -46,6 +46,9 @@ type PhoneOptions struct {
 	// WillEncrypt is the phone's own word on whether it encrypts backups. Where
 	// it is nil, they are taken to be as the last version's.
 	WillEncrypt *bool
+	// Answered, if not nil, is called by Commit once it is on the disk that the
+	// phone has answered: from then on the run is finished without the phone.
+	Answered func()
 	// AssumeFree is what Free says, in bytes; 0 asks the repository's drive.
 	AssumeFree int64
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"path"
 	"slices"
 	"time"
@@ -47,6 +48,9 @@ func (p *Phone) Commit(ctx context.Context, answered time.Time) (*Result, error)
 		return nil, errors.Join(fmt.Errorf("commit backup: %w", err), p.abandon())
 	}
 	p.answered = answered
+	if p.opt.Answered != nil {
+		p.opt.Answered()
+	}
 	return p.finish(ctx)
 }
 
@@ -56,6 +60,22 @@ func (p *Phone) settleTop() error {
 		return err
 	}
 	return p.checkpoint()
+}
+
+// Pending lists the devices below spool of whose runs something is kept: each
+// may be one to drain, or one to continue.
+func Pending(spool *os.Root) ([]string, error) {
+	entries, err := fs.ReadDir(spool.FS(), ".")
+	if err != nil {
+		return nil, fmt.Errorf("list spool: %w", err)
+	}
+	var udids []string
+	for _, e := range entries {
+		if _, err := spool.Lstat(path.Join(e.Name(), journalName)); e.IsDir() && err == nil {
+			udids = append(udids, e.Name())
+		}
+	}
+	return udids, nil
 }
 
 // Drain finishes a run whose phone has answered, and whose snapshot is missing.

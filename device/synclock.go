@@ -22,7 +22,7 @@ type SyncLock struct {
 	file *AFCFile
 }
 
-// SyncLock takes the sync lock, and tells the phone so. Where another program
+// SyncLock takes the sync lock, and tells the phone so, if it lets itself be told. Where another program
 // has it for ten seconds, the error wraps [AFCWouldBlock]. A caller that wants
 // to know what the phone then asks for ([SyncCancelRequest]) observes it first.
 func (p *Phone) SyncLock(ctx context.Context) (*SyncLock, error) {
@@ -35,10 +35,11 @@ func (p *Phone) SyncLock(ctx context.Context) (*SyncLock, error) {
 }
 
 func (l *SyncLock) take(ctx context.Context, p *Phone) (err error) {
-	if l.n, err = p.Notifications(ctx); err != nil {
+	l.n, err = p.Notifications(ctx)
+	if err != nil && !errors.Is(err, ServiceProhibited) && !errors.Is(err, InvalidService) {
 		return err
 	}
-	if err = l.n.Post(ctx, syncWillStart); err != nil {
+	if err = l.post(ctx, syncWillStart); err != nil {
 		return err
 	}
 	if l.a, err = p.AFC(ctx); err != nil {
@@ -47,7 +48,7 @@ func (l *SyncLock) take(ctx context.Context, p *Phone) (err error) {
 	if l.file, err = l.a.Open(ctx, syncLockPath, AFCReadWrite); err != nil {
 		return err
 	}
-	if err = l.n.Post(ctx, syncLockRequest); err != nil {
+	if err = l.post(ctx, syncLockRequest); err != nil {
 		return err
 	}
 	for range syncLockTries {
@@ -61,7 +62,7 @@ func (l *SyncLock) take(ctx context.Context, p *Phone) (err error) {
 	if err != nil {
 		return err
 	}
-	return l.n.Post(ctx, syncDidStart)
+	return l.post(ctx, syncDidStart)
 }
 
 // Close gives the lock up and tells the phone. It takes a few seconds at most;
@@ -71,10 +72,17 @@ func (l *SyncLock) Close() error {
 	defer cancel()
 	defer l.hangUp()
 	l.file.ctx = ctx // the one that it was opened with may be over
-	if err := errors.Join(l.file.Unlock(), l.file.Close(), l.n.Post(ctx, syncDidFinish)); err != nil {
+	if err := errors.Join(l.file.Unlock(), l.file.Close(), l.post(ctx, syncDidFinish)); err != nil {
 		return fmt.Errorf("release the phone's sync lock: %w", err)
 	}
 	return nil
+}
+
+func (l *SyncLock) post(ctx context.Context, name string) error {
+	if l.n == nil {
+		return nil
+	}
+	return l.n.Post(ctx, name)
 }
 
 func (l *SyncLock) hangUp() {

@@ -53,6 +53,7 @@ func (p *program) backupVerb() *cli.Command {
 			&cli.BoolFlag{Name: "full", Usage: "have the phone send everything, as if there were no snapshot"},
 			&cli.StringFlag{Name: "spool", Usage: "keep what waits for an encrypted backup's manifest in `DIR`, not beside the repository"},
 			&cli.StringFlag{Name: "record", Usage: "write what the phone and we say, without any content or names, to `FILE`"},
+			&cli.StringFlag{Name: "assume-free", Usage: "tell the phone that `SIZE`, such as 200G, is free: it wants as much as it will send, of which less is stored"},
 			&cli.BoolFlag{Name: "no-sync-lock", Usage: "do not wait for other programs that sync with the phone"},
 			&cli.BoolFlag{Name: "incomplete", Usage: "keep backup folders that were cut off, too, with a tag that says so"},
 			&cli.BoolFlag{Name: "force", Usage: "read all files of a folder, also those that did not change, and what is stored of them; store again what is damaged"},
@@ -68,36 +69,61 @@ func (p *program) backupVerb() *cli.Command {
 	}
 }
 
-// backup keeps what there is: folders that are named, else phones that are
+// haul is what backup is to keep: phones, or else folders.
+type haul struct {
+	mux     *device.Mux
+	phones  []device.Device
+	found   []capture.Found
+	without error // why there is nothing, or which folders hold nothing
+}
+
+// onlyPhones are the flags that mean nothing for folders.
+var onlyPhones = []string{"device", "full", "spool", "record", "no-sync-lock", "assume-free"}
+
+// look finds what there is: folders that are named, else phones that are
 // connected, else what lies in the usual folders.
-func (p *program) backup(c *cli.Context, passwords *phonePasswords) error {
+func (p *program) look(c *cli.Context) (h haul, err error) {
 	folders := c.Args().Slice()
-	if len(folders) > 0 && c.String("device") != "" {
-		return usageError{"backup keeps folders or, with --device, a phone: not both at once"}
-	}
-	var m *device.Mux
-	var phones []device.Device
-	var found []capture.Found
-	var err, without error
 	if len(folders) == 0 {
-		var none error
-		if m, phones, none, err = p.phonesAtHand(c); err != nil {
-			return err
+		h.mux, h.phones, h.without, err = p.phonesAtHand(c)
+		if err != nil || len(h.phones) > 0 || c.IsSet("device") || len(usualPlaces(runtime.GOOS, p.env)) == 0 {
+			return h, err
 		}
-		if none != nil {
-			if c.String("device") != "" || len(usualPlaces(runtime.GOOS, p.env)) == 0 {
-				return none
-			}
-			p.note("%v", none)
+		p.note("%v", h.without)
+	}
+	for _, name := range onlyPhones {
+		if len(folders) > 0 && c.IsSet(name) {
+			return h, usageError{"backup keeps folders or a phone, not both at once: --" + name + " is for phones"}
 		}
 	}
-	if len(phones) == 0 {
-		found, without = p.findBackups(c.Context, folders)
-		if len(found) == 0 {
-			return without
-		}
+	h.found, h.without = p.findBackups(c.Context, folders)
+	return h, nil
+}
+
+// backup keeps what there is, and what an earlier run left to be done without
+// its phone.
+func (p *program) backup(c *cli.Context, passwords *phonePasswords) error {
+	h, err := p.look(c)
+	if err != nil {
+		return err
 	}
-	return p.withRepository(c, lockShared, func(ctx context.Context, r *repo.Repository) error {
+	place, err := p.repository(c)
+	if err != nil {
+		return err
+	}
+	pending := pendingRuns(place, c.String("spool"))
+	if len(h.phones)+len(h.found) == 0 && !pending {
+		return h.without
+	}
+	assume, err := parseSize(c.String("assume-free"))
+	if err != nil {
+		return usageError{"--assume-free: " + err.Error()}
+	}
+	record, err := openRecord(c.String("record"), len(h.phones))
+	if err != nil {
+		return err
+	}
+	return errors.Join(p.withRepository(c, lockShared, func(ctx context.Context, r *repo.Repository) error {
 		if err := p.loadIndexToAdd(ctx, r); err != nil {
 			return err
 		}
@@ -105,24 +131,49 @@ func (p *program) backup(c *cli.Context, passwords *phonePasswords) error {
 			Incomplete: c.Bool("incomplete"), Force: c.Bool("force"), Keys: map[string]ios.ClassKeys{},
 			Username: owner(time.Now()).Username, ProgramVersion: "russet " + thisVersion().Version, Now: time.Now,
 		}
-		if len(phones) == 0 {
-			return errors.Join((&backupRun{p: p, r: r, passwords: passwords, opt: opt}).all(ctx, found), without)
+		var drained int
+		var errs []error
+		if len(h.phones) > 0 || pending {
+			spool, err := openSpool(place, c.String("spool"))
+			if err != nil {
+				return err
+			}
+			defer spool.Close()
+			b := phoneBackup{
+				p: p, m: h.mux, r: r, spool: spool, passwords: passwords, noLock: c.Bool("no-sync-lock"), record: record,
+				opt: capture.PhoneOptions{Options: opt, Full: c.Bool("full"), AssumeFree: assume},
+			}
+			drained, err = b.drain(ctx)
+			errs = append(errs, err, b.all(ctx, h.phones))
 		}
-		place, err := p.repository(c)
-		if err != nil {
-			return err
+		errs = append(errs, (&backupRun{p: p, r: r, passwords: passwords, opt: opt}).all(ctx, h.found))
+		if len(h.found) > 0 || drained == 0 {
+			errs = append(errs, h.without)
 		}
-		spool, err := openSpool(place, c.String("spool"))
-		if err != nil {
-			return err
-		}
-		defer spool.Close()
-		b := phoneBackup{
-			p: p, m: m, r: r, spool: spool, passwords: passwords, opt: capture.PhoneOptions{Options: opt, Full: c.Bool("full")},
-			noLock: c.Bool("no-sync-lock"), record: c.String("record"),
-		}
-		return errors.Join(b.drain(ctx), b.all(ctx, phones))
-	})
+		return errors.Join(errs...)
+	}), closeRecord(record))
+}
+
+// openRecord makes the file of --record.
+func openRecord(name string, phones int) (*os.File, error) {
+	switch {
+	case name == "":
+		return nil, nil
+	case phones != 1:
+		return nil, usageError{fmt.Sprintf("--record writes down one phone, and %d are connected: choose with --device", phones)}
+	}
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("record the conversation: %w", err)
+	}
+	return f, nil
+}
+
+func closeRecord(f *os.File) error {
+	if f == nil {
+		return nil
+	}
+	return f.Close()
 }
 
 // loadIndexToAdd loads the index for a run that adds to the repository, which

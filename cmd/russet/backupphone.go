@@ -1,13 +1,11 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -37,7 +35,7 @@ type phoneBackup struct {
 	passwords *phonePasswords
 	opt       capture.PhoneOptions
 	noLock    bool                  // --no-sync-lock
-	record    string                // --record
+	record    *os.File              // --record, or nil
 	kept      func(*capture.Result) // is told of each snapshot, if not nil
 }
 
@@ -48,6 +46,9 @@ func (p *program) phonesAtHand(c *cli.Context) (m *device.Mux, phones []device.D
 		return nil, nil, nil, err
 	}
 	name := c.String("device")
+	if c.IsSet("device") && plainUDID(name) == "" {
+		return nil, nil, nil, usageError{"--device wants the beginning of a UDID"}
+	}
 	all, err := m.Devices(c.Context)
 	switch {
 	case c.Context.Err() != nil:
@@ -64,7 +65,7 @@ func (p *program) phonesAtHand(c *cli.Context) (m *device.Mux, phones []device.D
 	}
 	switch {
 	case len(phones) == 0:
-		return m, nil, fmt.Errorf("look for phone %s: %w", name, errNoPhone), nil
+		return m, nil, notConnected(name, all), nil
 	case len(phones) > 1 && name != "":
 		return nil, nil, nil, usageError{fmt.Sprintf("--device %s: more than one phone's UDID begins so", name)}
 	}
@@ -99,13 +100,11 @@ func (b *phoneBackup) one(ctx context.Context, d device.Device) error {
 		return err
 	}
 	b.p.note("backing up the phone %s, iOS %s, by %s", phoneName(f.Name, f.UDID), f.Version, f.Connection)
-	if !f.WillEncrypt {
-		b.p.note("the phone does not encrypt its backups: they hold no passwords, Health data or call history")
-	}
 	opt := b.opt
 	opt.Spool, opt.WillEncrypt, opt.Password = b.spool, &f.WillEncrypt, b.passwords.answerer()
 	counted := new(repo.Progress)
 	opt.Progress = counted
+	opt.Answered = func() { b.p.note("the phone is done, and may be unplugged") }
 	if opt.Info, err = b.info(ctx, ph); err != nil {
 		return err
 	}
@@ -120,7 +119,6 @@ func (b *phoneBackup) one(ctx context.Context, d device.Device) error {
 	if err != nil {
 		return errors.Join(err, run.Close())
 	}
-	b.p.note("the phone is done, and may be unplugged")
 	show := b.p.startProgress(func() progress { return progressOf(counted.State()) })
 	res, err := run.Commit(ctx, answered)
 	show.stop()
@@ -188,50 +186,73 @@ func (b *phoneBackup) outcome(res *capture.Result, talked mb2.Result) error {
 }
 
 // drain finishes runs whose phones have answered and may be gone.
-func (b *phoneBackup) drain(ctx context.Context) error {
-	entries, err := fs.ReadDir(b.spool.FS(), ".")
+func (b *phoneBackup) drain(ctx context.Context) (done int, err error) {
+	pending, err := capture.Pending(b.spool)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	var errs []error
-	for _, e := range entries {
-		if !e.IsDir() {
-			continue
-		}
+	for _, udid := range pending {
 		opt := b.opt
 		opt.Spool, opt.Password = b.spool, b.passwords.answerer()
+		counted := new(repo.Progress)
+		opt.Progress = counted
 		start := time.Now()
-		res, err := capture.Drain(ctx, b.r, e.Name(), opt)
+		show := b.p.startProgress(func() progress { return progressOf(counted.State()) })
+		res, err := capture.Drain(ctx, b.r, udid, opt)
+		show.stop()
 		switch {
 		case err != nil:
-			errs = append(errs, fmt.Errorf("finish an earlier backup of phone %s: %w", e.Name(), err))
+			errs = append(errs, fmt.Errorf("finish an earlier backup of phone %s: %w", udid, err))
 		case res != nil:
+			done++
 			b.p.note("an earlier backup was complete but not in the repository yet; now it is")
-			errs = append(errs, b.p.showSummary("", res, time.Since(start)), b.passwords.outcome(res.Snapshot))
+			errs = append(errs, b.p.showSummary("", res, time.Since(start)), b.outcome(res, mb2.Result{}))
 		}
 	}
-	return errors.Join(errs...)
+	return done, errors.Join(errs...)
 }
 
-// openSpool opens the folder in which a run is kept until it is complete: on
-// the repository's own drive, or where --spool says.
+// openSpool opens the folder in which a run is kept until it is complete.
 func openSpool(place, chosen string) (*os.Root, error) {
-	dir := chosen
-	if dir == "" {
-		folder, ok := backend.LocalFolder(place)
-		if !ok {
-			cache, err := os.UserCacheDir()
-			if err != nil {
-				return nil, fmt.Errorf("find a place for the spool: %w", err)
-			}
-			folder = filepath.Join(cache, "russet")
-		}
-		dir = filepath.Join(folder, "spool")
+	dir, err := spoolFolder(place, chosen)
+	if err != nil {
+		return nil, err
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open the spool: %w", err)
 	}
 	return os.OpenRoot(dir)
+}
+
+// spoolFolder is on the repository's own drive, or where --spool says.
+func spoolFolder(place, chosen string) (string, error) {
+	if chosen != "" {
+		return chosen, nil
+	}
+	if folder, ok := backend.LocalFolder(place); ok {
+		return filepath.Join(folder, "spool"), nil
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("find a place for the spool: %w", err)
+	}
+	return filepath.Join(cache, "russet", "spool"), nil
+}
+
+// pendingRuns tells whether a spool holds something of a run. It makes none.
+func pendingRuns(place, chosen string) bool {
+	dir, err := spoolFolder(place, chosen)
+	if err != nil {
+		return false
+	}
+	spool, err := os.OpenRoot(dir)
+	if err != nil {
+		return false
+	}
+	defer spool.Close()
+	pending, err := capture.Pending(spool)
+	return err == nil && len(pending) > 0
 }
 
 // conversation is what needs the phone.
@@ -287,13 +308,8 @@ func (t *conversation) talk(ctx context.Context, cancel context.CancelCauseFunc,
 // backup speaks to the phone's backup service.
 func (t *conversation) backup(ctx context.Context, conn io.ReadWriteCloser, full bool) (answered time.Time, err error) {
 	opt := mb2.Options{Progress: t.progress, FileError: t.fileError, Violation: t.violation}
-	if t.b.record != "" {
-		f, err := os.OpenFile(t.b.record, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-		if err != nil {
-			return answered, errors.Join(fmt.Errorf("record the conversation: %w", err), conn.Close())
-		}
-		defer func() { err = cmp.Or(err, f.Close()) }()
-		opt.Record = f
+	if t.b.record != nil {
+		opt.Record = t.b.record
 	}
 	s, err := mb2.Start(ctx, conn, opt)
 	if err != nil {
@@ -323,7 +339,7 @@ func (t *conversation) progress(g mb2.Progress) {
 }
 
 func (t *conversation) fileError(e mb2.FileError) {
-	t.b.p.warn("the phone could not read one of its files (%v); it is not in the backup, or as it was", e)
+	t.b.p.warn("the phone could not read its file %s (code %d); it is not in the backup, or as it was", visible(e.DevicePath), e.Code)
 }
 
 func (t *conversation) violation(v mb2.Violation) { t.b.p.warn("refused an order of the phone: %v", v) }
@@ -336,6 +352,10 @@ func (t *conversation) listen(ctx context.Context, cancel context.CancelCauseFun
 		n, err = t.ph.Notifications(ctx)
 		return err
 	})
+	if errors.Is(err, device.ServiceProhibited) || errors.Is(err, device.InvalidService) {
+		t.b.p.note("the phone tells nothing of its screen: look at it when this takes long")
+		return nil
+	}
 	if err == nil {
 		err = n.Observe(ctx, device.SyncCancelRequest, device.PasscodePresented, device.PasscodeDismissed)
 	}

@@ -12,8 +12,11 @@ import (
 	"russet/device"
 )
 
-// errNoPhone says that no phone is connected, or not the one that is meant.
-var errNoPhone = errors.New("no phone is connected")
+// What a verb that wants a phone may find.
+var (
+	errNoPhone    = errors.New("no phone is connected")
+	errOtherPhone = errors.New("not connected")
+)
 
 // patience is how often a phone is asked again while its person has something
 // to do, and for how long.
@@ -64,10 +67,8 @@ func findPhone(ctx context.Context, m *device.Mux, udid string) (*device.Phone, 
 		}
 	}
 	switch {
-	case len(found) == 0 && udid != "":
-		return nil, fmt.Errorf("look for phone %s: %w", udid, errNoPhone)
 	case len(found) == 0:
-		return nil, errNoPhone
+		return nil, notConnected(udid, all)
 	case len(found) > 1:
 		return nil, usageError{"which phone? " + strings.Join(names, ", ") + " are connected"}
 	}
@@ -76,8 +77,21 @@ func findPhone(ctx context.Context, m *device.Mux, udid string) (*device.Phone, 
 
 // hasUDIDPrefix compares as people type: case and dashes do not matter.
 func hasUDIDPrefix(udid, prefix string) bool {
-	plain := func(s string) string { return strings.ToLower(strings.ReplaceAll(s, "-", "")) }
-	return strings.HasPrefix(plain(udid), plain(prefix))
+	return strings.HasPrefix(plainUDID(udid), plainUDID(prefix))
+}
+
+func plainUDID(s string) string { return strings.ToLower(strings.ReplaceAll(s, "-", "")) }
+
+// notConnected says that no phone of those there are is the one that is meant.
+func notConnected(udid string, all []device.Device) error {
+	if len(all) == 0 {
+		return errNoPhone
+	}
+	var names []string
+	for _, d := range all {
+		names = append(names, d.UDID)
+	}
+	return fmt.Errorf("phone %s is %w; connected: %s", udid, errOtherPhone, strings.Join(names, ", "))
 }
 
 // untilAnswered asks a phone again and again while its person has something to

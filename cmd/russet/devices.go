@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -177,32 +179,58 @@ func (p *program) lastSnapshots(c *cli.Context) (map[string]time.Time, error) {
 	return last, err
 }
 
-// watchDevices tells of phones that come and go.
+// watchDevices tells of phones that come and go. A muxer may end with its last
+// phone, and begin with the next one: it is waited for.
 func (p *program) watchDevices(ctx context.Context, m *device.Mux) error {
-	known := map[int]string{}
-	for e, err := range m.Watch(ctx) {
+	known, waiting := map[int]string{}, false
+	for {
+		for e, err := range m.Watch(ctx) {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			if err != nil {
+				break
+			}
+			waiting = false
+			if err := p.tellEvent(ctx, m, known, e); err != nil {
+				return err
+			}
+		}
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if err != nil {
-			return err
-		}
-		msg := deviceMessage{MessageType: "device", Device: e.Device.UDID, Connection: string(e.Device.Connection)}
-		switch e.Kind {
-		case device.Attached:
-			known[e.Device.ID] = e.Device.UDID
-			msg = describeDevice(ctx, m, e.Device)
-		default:
-			if msg.Device == "" {
-				msg.Device = known[e.Device.ID]
+		for _, id := range slices.Sorted(maps.Keys(known)) {
+			if err := p.tellDevice(deviceMessage{MessageType: "device", Event: "detached", Device: known[id]}); err != nil {
+				return err
 			}
 		}
-		msg.Event = strings.ToLower(string(e.Kind))
-		if err := p.tellDevice(msg); err != nil {
-			return err
+		clear(known)
+		if !waiting {
+			p.note("no usbmuxd answers; waiting for it")
+			waiting = true
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(p.patience.every):
 		}
 	}
-	return context.Cause(ctx)
+}
+
+func (p *program) tellEvent(ctx context.Context, m *device.Mux, known map[int]string, e device.Event) error {
+	msg := deviceMessage{MessageType: "device", Device: e.Device.UDID, Connection: string(e.Device.Connection)}
+	if msg.Device == "" {
+		msg.Device = known[e.Device.ID]
+	}
+	switch e.Kind {
+	case device.Attached:
+		known[e.Device.ID] = e.Device.UDID
+		msg = describeDevice(ctx, m, e.Device)
+	case device.Detached:
+		delete(known, e.Device.ID)
+	}
+	msg.Event = strings.ToLower(string(e.Kind))
+	return p.tellDevice(msg)
 }
 
 func (p *program) tellDevice(m deviceMessage) error {

@@ -143,7 +143,7 @@ var advices = []advice{
 	{errUnreadable, 0, "restore without --as files gives the backup as it came"},
 	{errIncomplete, codeIncomplete, ""},
 	{errNoBackup, 0, "name the folder that holds it; on macOS the terminal needs Full Disk Access to see Finder's"},
-	{fs.ErrExist, 0, "what is there is not overwritten: choose another --target"},
+	{fs.ErrExist, 0, "what is there is not overwritten: choose another name"},
 	{errNoSuchPath, 0, "russet ls SNAPSHOT shows what there is"},
 	{errNoPassword, 0, "give it with --password-file or --password-command, set RUSSET_PASSWORD, or run on a terminal"},
 }

@@ -92,6 +92,22 @@ func size(n int64) string {
 	return strconv.FormatFloat(f, 'f', 1, 64) + " " + "KMGTPE"[prefix:prefix+1] + "iB"
 }
 
+// parseSize reads a number of bytes as size writes it, and as people do: 200G,
+// 1.5 TiB, 4096. Nothing is 0.
+func parseSize(text string) (int64, error) {
+	if text == "" {
+		return 0, nil
+	}
+	number := strings.TrimRight(strings.ToUpper(text), " KMGTIB")
+	unit := strings.TrimSuffix(strings.TrimSuffix(strings.TrimSpace(strings.ToUpper(text)[len(number):]), "B"), "I")
+	shift, ok := map[string]int{"": 0, "K": 10, "M": 20, "G": 30, "T": 40}[unit]
+	f, err := strconv.ParseFloat(number, 64)
+	if !ok || err != nil || !(f > 0 && f < 1<<22) && unit != "" || !(f > 0 && f < 1<<62) {
+		return 0, fmt.Errorf("%q is no size; 200G is one", text)
+	}
+	return int64(f * float64(int64(1)<<shift)), nil
+}
+
 // count writes a number with its thousands apart.
 func count(n int64) string {
 	s := strconv.FormatInt(n, 10)

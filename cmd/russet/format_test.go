@@ -128,3 +128,19 @@ func TestWrap(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
+
+func TestParseSize(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]int64{
+		"": 0, "4096": 4096, "200G": 200 << 30, "200 gib": 200 << 30, "1.5T": 3 << 39, "7k": 7 << 10, "3MB": 3 << 20, "12 B": 12,
+	} {
+		if got, err := parseSize(text); err != nil || got != want {
+			t.Errorf("%q: got %d, %v, want %d", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"G", "-1G", "0", "1X", "1GG", "nan", "inf", "1e30", "99999999999T", "G5"} {
+		if got, err := parseSize(text); err == nil {
+			t.Errorf("%q: got %d, want an error", text, got)
+		}
+	}
+}

@@ -11,6 +11,7 @@ import (
 var phoneAdvices = []advice{
 	{device.ErrNoMux, codePhoneAway, "usbmuxd is part of macOS, comes with iTunes or Apple Devices on Windows, and is a package of Linux; or name a folder of backups"},
 	{errNoPhone, codePhoneAway, "connect it by cable and unlock it; russet devices lists what is seen"},
+	{errOtherPhone, codePhoneAway, "connect the one that you mean; russet devices lists what is seen"},
 	{device.ErrNoDevice, codePhoneAway, "connect it by cable and unlock it; russet devices lists what is seen"},
 	{errUnplugged, codePhoneAway, "connect it and run the same command again: it goes on from here, and what was kept is as it was"},
 	{errCancelledOnPhone, codePhoneRefuses, "run the same command again when it is wanted; what was kept is as it was"},

@@ -158,7 +158,12 @@ func readBounded(name string, limit int64) ([]byte, error) {
 // listen listens at an address as USBMUXD_SOCKET_ADDRESS has it, and returns
 // the address in this form with the port that was taken.
 func listen(address string) (net.Listener, string, error) {
-	if path, ok := strings.CutPrefix(address, "UNIX:"); ok {
+	host, _, _ := net.SplitHostPort(address)
+	path, unix := strings.CutPrefix(address, "UNIX:")
+	if unix && path == "" || !unix && host == "" {
+		return nil, "", usageError{"--listen wants HOST:PORT or UNIX:PATH; a phone for everybody listens at 0.0.0.0:PORT"}
+	}
+	if unix {
 		l, err := net.Listen("unix", path)
 		return l, "UNIX:" + path, err
 	}
@@ -198,7 +203,11 @@ func (p *program) ran(r agent.Report, err error) {
 	for _, v := range r.Violations {
 		p.warn("backup: %v", v)
 	}
-	p.note("backup: %s ended in %d steps with code %d: %d sent (%s), %d kept, %d removed, %d restored", m.Request, m.Steps, m.Code,
+	answer := "without an answer"
+	if m.Answered {
+		answer = fmt.Sprintf("with code %d", m.Code)
+	}
+	p.note("backup: %s ended in %d steps %s: %d sent (%s), %d kept, %d removed, %d restored", m.Request, m.Steps, answer,
 		m.Sent, size(m.SentBytes), m.Kept, m.Removed, m.Restored)
 	if err != nil {
 		p.warn("backup: %v", err)
