@@ -16,9 +16,14 @@ ifuse ifuse
 cc gcc libc6-dev
 python3 python3 python3-venv'
 
+# there says whether a command is. Debian's python3 alone makes no venv.
+there() {
+	command -v "$1" >/dev/null && { [ "$1" != python3 ] || python3 -c 'import ensurepip' 2>/dev/null; }
+}
+
 missing() {
 	while read -r command packages; do
-		command -v "$command" >/dev/null || echo "$packages"
+		there "$command" || echo "$packages"
 	done <<<"$judges"
 }
 
@@ -29,6 +34,7 @@ if [ -n "$wanted" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
 	{ apt-get update -q && apt-get install -q -y --no-install-recommends $wanted; } >/dev/null ||
 		echo "judges: apt-get could not install all of them" >&2
 fi
+
 # The version that was tried.
 pymobiledevice3=11.45.0
 venv=${XDG_CACHE_HOME:-$HOME/.cache}/russet-judges/pymobiledevice3
