@@ -273,6 +273,9 @@ func (c *run) survey(ctx context.Context) error {
 	var clashes []*entry
 	c.dir, clashes = plan(c.records.entries)
 	c.records.sealed = append(c.records.sealed, clashes...)
+	var short names
+	c.dir.shorten(&short)
+	c.records.names = names{}
 	c.match()
 	return nil
 }
@@ -310,10 +313,10 @@ func (c *run) match() {
 		if e.flag != flagFile {
 			continue
 		}
-		e.stored, e.found = c.folder.stored[e.id]
+		e.stored, e.found = c.folder.stored.get(e.id)
 	}
 	for _, e := range c.records.sealed {
-		e.stored, e.found = c.folder.stored[e.id]
+		e.stored, e.found = c.folder.stored.get(e.id)
 	}
 }
 

@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"encoding/binary"
 	"strings"
 
 	"russet/chunk"
@@ -9,10 +10,29 @@ import (
 // dir is a folder of the phone as it will stand under Files.
 type dir struct {
 	name  string
-	self  *entry    // its record; nil where the manifest has none
-	files []*entry  // files and symlinks, in name order
-	dirs  []*dir    // in name order
-	was   *chunk.ID // its tree in the parent
+	self  *entry   // its record; nil where the manifest has none
+	files []*entry // files and symlinks, in name order
+	dirs  []*dir   // in name order
+	was   uint64   // its tree in the parent, as treeBegin gives it; 0 for none
+}
+
+// treeBegin stands for the id of a tree where it is only to be counted whether
+// it has changed.
+func treeBegin(id chunk.ID) uint64 { return binary.BigEndian.Uint64(id[:]) }
+
+// shorten leaves of all paths the last name: together they are long, and have
+// done their work.
+func (d *dir) shorten(n *names) {
+	d.name = n.add(d.name)
+	if d.self != nil {
+		d.self.path = d.name
+	}
+	for _, e := range d.files {
+		e.path = n.add(e.name())
+	}
+	for _, sub := range d.dirs {
+		sub.shorten(n)
+	}
 }
 
 // each calls visit for every file and symlink at and below d, in tree order

@@ -45,9 +45,14 @@ func parseFileID(s string) (id fileID, ok bool) {
 
 // entry is one record of the manifest and what became of it.
 type entry struct {
-	path  string // domain/relative path
+	path  string // domain/relative path; once it has its place in a dir only the last name
 	id    fileID
 	flag  uint8
+	keyed bool // it has a key: encrypted backups only
+	found bool // it lies in the folder
+	// reused: content is the parent's
+	reused bool
+
 	mode  uint32 // POSIX st_mode
 	uid   uint32
 	gid   uint32
@@ -55,14 +60,11 @@ type entry struct {
 	ctime int64
 	inode uint64
 	hash  uint64 // of the record's bytes, to compare with the parent's
-	keyed bool   // it has a key: encrypted backups only
 	// more is what few entries have, or need for longer than until they are
 	// found to be unchanged; nil where there is nothing.
 	more *entryMore
 
 	stored  storedFile // as found in the folder
-	found   bool
-	reused  bool // content is the parent's
 	content content
 }
 
@@ -145,6 +147,30 @@ type records struct {
 	bad    int // rows that could not be read
 	// unchanged, if not nil, tells files whose key and digest are not needed.
 	unchanged func(*entry) bool
+	names     names
+}
+
+// names keeps many short texts in few pieces of memory.
+type names struct{ b strings.Builder }
+
+// namesSize is the length of such a piece.
+const namesSize = 64 << 10
+
+// add returns the parts put together.
+func (n *names) add(parts ...string) string {
+	length := 0
+	for _, p := range parts {
+		length += len(p)
+	}
+	if n.b.Len()+length > n.b.Cap() {
+		n.b = strings.Builder{}
+		n.b.Grow(max(namesSize, length))
+	}
+	from := n.b.Len()
+	for _, p := range parts {
+		n.b.WriteString(p)
+	}
+	return n.b.String()[from:]
 }
 
 // recordHasher hashes manifest records of this run; the seed makes the hashes
@@ -212,9 +238,10 @@ func (recs *records) add(rec *ios.Record, h recordHasher) error {
 	if (e.keyed || len(f.Digest) > 0 || f.Target != "") && (recs.unchanged == nil || !recs.unchanged(e)) {
 		e.more = &entryMore{strings.Clone(f.Target), bytes.Clone(f.EncryptionKey), bytes.Clone(f.Digest)}
 	}
-	e.path = rec.Domain + "/" + rec.RelativePath
 	if rec.RelativePath == "" {
-		e.path = rec.Domain
+		e.path = recs.names.add(rec.Domain)
+	} else {
+		e.path = recs.names.add(rec.Domain, "/", rec.RelativePath)
 	}
 	switch {
 	case representable(rec.Domain, rec.RelativePath) && rec.FileID == ios.FileID(rec.Domain, rec.RelativePath) &&

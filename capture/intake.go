@@ -7,7 +7,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"runtime"
 	"sync"
@@ -34,7 +33,7 @@ const (
 type held struct {
 	ids  []chunk.ID
 	data []byte // placeMemory only
-	sum  uint64 // begin of the SHA-1 of the bytes as received; files that came in this run only
+	sum  uint64 // begin of the SHA-1 of the bytes as received; of short files that came in this run
 }
 
 // holdings are the slots of all files. They are made for hundreds of thousands
@@ -101,6 +100,7 @@ type intake struct {
 	ended   bool                 // jobs is closed
 	streams chan *chunk.Splitter // one for each long file that may be stored
 	free    chan []byte          // parts of streams, to be filled again
+	spare   chan []byte          // memory of whole files, the same
 	workers sync.WaitGroup       // goroutines
 	pending sync.WaitGroup       // files
 
@@ -120,13 +120,15 @@ func newIntake(w *repo.Writer, cut *chunk.Cutter, slots *holdings) *intake {
 	in := &intake{
 		w: w, cut: cut, slots: slots, jobs: make(chan intakeJob, waiting),
 		streams: make(chan *chunk.Splitter, n), free: make(chan []byte, n*parts),
+		spare: make(chan []byte, waiting),
 	}
 	for range n {
 		in.streams <- cut.NewSplitter()
 		in.workers.Go(func() {
 			split := cut.NewSplitter()
 			for j := range in.jobs {
-				in.store(j.ctx, split, bytes.NewReader(j.data), j.slot)
+				in.store(j.ctx, split, bytes.NewReader(j.data), j.slot, sumBegin(j.data))
+				give(in.spare, j.data)
 				in.pending.Done()
 			}
 		})
@@ -134,26 +136,28 @@ func newIntake(w *repo.Writer, cut *chunk.Cutter, slots *holdings) *intake {
 	return in
 }
 
-// whole stores a file that is complete. data is kept.
+// whole stores a file that is complete. data is the intake's from then on.
 func (in *intake) whole(ctx context.Context, data []byte, slot uint32) {
 	in.pending.Add(1)
 	in.jobs <- intakeJob{ctx, data, slot}
 }
 
 // store cuts and saves a file and notes what became of it.
-func (in *intake) store(ctx context.Context, split *chunk.Splitter, src io.Reader, slot uint32) {
-	sum := sha1.New()
-	got, err := saveBlobs(ctx, in.w, split, io.TeeReader(src, sum))
+func (in *intake) store(ctx context.Context, split *chunk.Splitter, src io.Reader, slot uint32, sum uint64) {
+	got, err := saveBlobs(ctx, in.w, split, src)
 	if err != nil {
 		if !errors.Is(err, errAborted) {
 			in.fail(err)
 		}
 		return
 	}
-	in.slots.set(slot, held{ids: got.ids, sum: sumBegin(sum)})
+	in.slots.set(slot, held{ids: got.ids, sum: sum})
 }
 
-func sumBegin(h hash.Hash) uint64 { return binary.BigEndian.Uint64(h.Sum(nil)) }
+func sumBegin(data []byte) uint64 {
+	sum := sha1.Sum(data)
+	return binary.BigEndian.Uint64(sum[:])
+}
 
 // fail ends the session.
 func (in *intake) fail(err error) {
@@ -194,7 +198,7 @@ func (in *intake) stop() {
 	}
 	in.ended = true
 	in.workers.Wait()
-	in.streams, in.free = nil, nil
+	in.streams, in.free, in.spare = nil, nil, nil
 }
 
 var errAborted = errors.New("the file was not sent to its end")
@@ -219,7 +223,9 @@ func (in *intake) stream(ctx context.Context, slot uint32) *stream {
 	in.workers.Go(func() {
 		defer in.pending.Done()
 		defer func() { in.streams <- split }()
-		in.store(ctx, split, s, slot)
+		// No sum: the domains of nearly all long files have no digests, and the
+		// others are read again to be compared.
+		in.store(ctx, split, s, slot, 0)
 		for range s.ch { // a failed store must not hold up who writes
 		}
 	})
@@ -229,7 +235,7 @@ func (in *intake) stream(ctx context.Context, slot uint32) *stream {
 func (s *stream) write(p []byte) {
 	for len(p) > 0 {
 		if s.part == nil {
-			s.part = s.in.emptyPart()
+			s.part = take(s.in.free, partSize)
 		}
 		n := min(len(p), partSize-len(s.part))
 		s.part = append(s.part, p[:n]...)
@@ -241,23 +247,23 @@ func (s *stream) write(p []byte) {
 	}
 }
 
-// emptyPart returns room for a part of a stream.
-func (in *intake) emptyPart() []byte {
+// take returns memory to fill again, or room for so many bytes.
+func take(from chan []byte, room int) []byte {
 	select {
-	case part := <-in.free:
-		return part[:0]
+	case b := <-from:
+		return b[:0]
 	default:
-		return make([]byte, 0, partSize)
+		return make([]byte, 0, room)
 	}
 }
 
-// reclaim keeps a part that was read for emptyPart.
-func (in *intake) reclaim(part []byte) {
-	if part == nil {
+// give keeps memory for take, unless there is enough.
+func give(to chan []byte, b []byte) {
+	if cap(b) == 0 {
 		return
 	}
 	select {
-	case in.free <- part:
+	case to <- b:
 	default:
 	}
 }
@@ -278,7 +284,7 @@ func (s *stream) Read(p []byte) (int, error) {
 		if !ok {
 			return 0, s.err
 		}
-		s.in.reclaim(s.last)
+		give(s.in.free, s.last)
 		s.last, s.rest = part, part
 	}
 	n := copy(p, s.rest)

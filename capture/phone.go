@@ -71,8 +71,8 @@ type Phone struct {
 	history *history
 	parent  *Version // what is built upon, or nil
 	keys    func() (map[string]*ios.Key, error)
-	why     string              // why the phone will send everything
-	folders map[uint64]chunk.ID // the last version's, below Files, by the hash of their path
+	why     string            // why the phone will send everything
+	folders map[uint64]uint64 // the last version's trees, as treeBegin has them, by the hash of their path
 
 	dir     *os.Root // spool/<UDID>
 	spool   *spool

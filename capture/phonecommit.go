@@ -3,6 +3,7 @@ package capture
 import (
 	"cmp"
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -188,10 +189,10 @@ func (p *Phone) capture(ctx context.Context) (*Result, error) {
 // listing is the phone's folder as listFolder would give it. The overlay is
 // given up: the phone asks no more.
 func (p *Phone) listing(ctx context.Context, flat bool) *folder {
-	f := &folder{stored: map[fileID]storedFile{}}
+	f := new(folder)
 	top := p.overlay.root.dirs[p.udid]
 	p.overlay.root = newBranch()
-	from := &phoneFiles{ctx: ctx, p: p, stored: f.stored, other: map[string]storedFile{}}
+	from := &phoneFiles{ctx: ctx, p: p, stored: &f.stored, other: map[string]storedFile{}}
 	f.from = from
 	if top == nil {
 		return f
@@ -202,11 +203,15 @@ func (p *Phone) listing(ctx context.Context, flat bool) *folder {
 		}
 		for id, st := range b.ids {
 			name := id.String()
-			if at == "." && flat || at == name[:2] && !flat {
-				f.stored[id] = st
-				continue
+			if at == "." && flat {
+				f.stored.put(id, st)
+			} else if at != name[:2] || flat {
+				from.addOther(f, path.Join(at, name), st)
+				delete(b.ids, id)
 			}
-			from.addOther(f, path.Join(at, name), st)
+		}
+		if shard, err := hex.DecodeString(at); err == nil && isShard(at) && !flat {
+			f.stored[shard[0]] = b.ids // many, and taken over as they are
 		}
 		for name, st := range b.files {
 			if at != "." || !slices.Contains(topNames(), name) {
@@ -222,7 +227,7 @@ func (p *Phone) listing(ctx context.Context, flat bool) *folder {
 // phoneFiles opens what listing listed.
 type phoneFiles struct {
 	p      *Phone
-	stored map[fileID]storedFile
+	stored *storedFiles
 	other  map[string]storedFile
 	ctx    context.Context // of the capture: an opener has none
 }
@@ -233,7 +238,7 @@ func (o *phoneFiles) addOther(f *folder, name string, st storedFile) {
 }
 
 func (o *phoneFiles) open(id fileID) (io.ReadCloser, error) {
-	st, ok := o.stored[id]
+	st, ok := o.stored.get(id)
 	if !ok {
 		return nil, fs.ErrNotExist
 	}
@@ -276,10 +281,9 @@ func (c *run) takeReceived() {
 		}
 	})
 	c.dir.eachDir("", func(at string, d *dir) {
-		if id, ok := c.phone.folders[c.hash.path(at)]; ok {
-			d.was = &id
-		}
+		d.was = c.phone.folders[c.hash.path(at)]
 	})
+	c.phone.folders = nil
 }
 
 // unsent returns what tells the files that are the last version's, and whose
@@ -290,7 +294,7 @@ func (c *run) unsent() func(*entry) bool {
 	}
 	sameKeys := c.sameKeys()
 	return func(e *entry) bool {
-		st := c.folder.stored[e.id]
+		st, _ := c.folder.stored.get(e.id)
 		switch {
 		case e.flag != flagFile || !st.last:
 			return false
@@ -345,6 +349,7 @@ func (c *run) takeSealed(s *sealedFile) {
 // drain stores what the repository does not have yet, in order of arrival, and
 // removes the spool's segments behind it.
 func (c *run) drain(ctx context.Context, jobs []job, sealed []*sealedFile) ([]*sealedFile, error) {
+	c.folder.stored.keep(jobs)
 	var err error
 	if c.topNodes, err = c.storeTop(ctx, c.meta); err != nil {
 		return nil, fmt.Errorf("read phone's files: %w", err)

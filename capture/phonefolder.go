@@ -264,8 +264,12 @@ func (f *incoming) Write(b []byte) (int, error) {
 		f.long = f.p.in.stream(f.ctx, f.slot)
 		f.long.write(f.buf)
 		f.long.write(b)
+		give(f.p.in.spare, f.buf)
 		f.buf = nil
 	default:
+		if f.buf == nil && !f.memory {
+			f.buf = take(f.p.in.spare, len(b))
+		}
 		f.buf = append(f.buf, b...)
 	}
 	return len(b), nil

@@ -27,6 +27,13 @@ type job struct {
 	s *sealedFile
 }
 
+func (j job) id() fileID {
+	if j.e != nil {
+		return j.e.id
+	}
+	return j.s.id
+}
+
 func (j job) size() int64 {
 	if j.e != nil {
 		return j.e.stored.size

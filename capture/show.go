@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 
-	"russet/chunk"
 	"russet/ios"
 	"russet/repo"
 )
@@ -19,7 +18,7 @@ import (
 func (p *Phone) show(ctx context.Context, v *Version) error {
 	s := &showing{p: p, v: v, ctx: ctx}
 	p.keys = sync.OnceValues(func() (map[string]*ios.Key, error) { return v.fileKeys(ctx) })
-	p.folders = map[uint64]chunk.ID{}
+	p.folders = map[uint64]uint64{}
 	if err := s.top(); err != nil {
 		return s.nothing(err)
 	}
@@ -138,7 +137,7 @@ func (s *showing) walk(name string) error {
 		return nil
 	}
 	if name == nameFiles {
-		s.p.folders[s.p.hash.path("")] = *tree
+		s.p.folders[s.p.hash.path("")] = treeBegin(*tree)
 	}
 	err := s.p.r.Walk(s.ctx, *tree, func(at string, n *repo.Node, err error) error {
 		if cerr := s.ctx.Err(); cerr != nil {
@@ -149,7 +148,7 @@ func (s *showing) walk(name string) error {
 			s.missing++
 			return repo.ErrSkipDir
 		case n.Type == repo.TypeDir && name == nameFiles && n.Subtree != nil:
-			s.p.folders[s.p.hash.path(at)] = *n.Subtree
+			s.p.folders[s.p.hash.path(at)] = treeBegin(*n.Subtree)
 		case n.Type == repo.TypeFile:
 			s.file(name, at, n)
 		}

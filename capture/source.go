@@ -45,9 +45,33 @@ const (
 // folder is a backup folder being read. Its listing is taken once.
 type folder struct {
 	from   opener
-	stored map[fileID]storedFile
+	stored storedFiles
 	other  []otherFile
 	empty  []pathText
+}
+
+// storedFiles are stored files by their ids, in a map for each of the folders
+// that they lie in.
+type storedFiles [256]map[fileID]storedFile
+
+func (s *storedFiles) get(id fileID) (storedFile, bool) {
+	f, ok := s[id[0]][id]
+	return f, ok
+}
+
+func (s *storedFiles) put(id fileID, f storedFile) {
+	if s[id[0]] == nil {
+		s[id[0]] = map[fileID]storedFile{}
+	}
+	s[id[0]][id] = f
+}
+
+// keep forgets all files but those that are still to be read.
+func (s *storedFiles) keep(jobs []job) {
+	*s = storedFiles{}
+	for _, j := range jobs {
+		s.put(j.id(), j.stored())
+	}
 }
 
 // opener opens what a folder's listing named.
@@ -86,7 +110,7 @@ func topNames() []string {
 // listFolder lists a backup folder.
 func listFolder(ctx context.Context, root *os.Root, flat bool) (*folder, error) {
 	disk := &diskFolder{root: root, flat: flat, shards: map[string]*os.Root{}}
-	f := &listing{folder{from: disk, stored: map[fileID]storedFile{}}, disk}
+	f := &listing{folder{from: disk}, disk}
 	names, err := readNames(root)
 	if err != nil {
 		return nil, fmt.Errorf("list backup folder: %w", err)
@@ -127,7 +151,7 @@ func (f *listing) listTop(ctx context.Context, name string) error {
 		return f.listShard(ctx, name)
 	}
 	if id, ok := parseFileID(name); ok && f.disk.flat && info.Mode().IsRegular() {
-		f.stored[id] = storedFile{size: info.Size(), modTime: info.ModTime()}
+		f.stored.put(id, storedFile{size: info.Size(), modTime: info.ModTime()})
 		return nil
 	}
 	return f.listOther(ctx, name, info, 0)
@@ -160,7 +184,7 @@ func (f *listing) listShard(ctx context.Context, shard string) error {
 		}
 		id, ok := parseFileID(name)
 		if ok && name[:2] == shard && info.Mode().IsRegular() {
-			f.stored[id] = storedFile{size: info.Size(), modTime: info.ModTime()}
+			f.stored.put(id, storedFile{size: info.Size(), modTime: info.ModTime()})
 			continue
 		}
 		if err := f.listOther(ctx, path.Join(shard, name), info, 1); err != nil {

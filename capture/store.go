@@ -219,7 +219,7 @@ func (c *run) reuseDir(ctx context.Context, d *dir, parent *chunk.ID, hashes map
 	}
 	t := new(repo.Tree)
 	if parent != nil {
-		d.was = parent
+		d.was = treeBegin(*parent)
 		old, err := c.r.LoadTree(ctx, *parent)
 		if err == nil {
 			t = old
@@ -303,9 +303,11 @@ func (c *run) sealedFiles() []*sealedFile {
 		}
 	})
 	var sealed []*sealedFile
-	for id, st := range c.folder.stored {
-		if !placed[id] {
-			sealed = append(sealed, &sealedFile{id: id, stored: st})
+	for _, shard := range c.folder.stored {
+		for id, st := range shard {
+			if !placed[id] {
+				sealed = append(sealed, &sealedFile{id: id, stored: st})
+			}
 		}
 	}
 	slices.SortFunc(sealed, func(a, b *sealedFile) int { return slices.Compare(a.id[:], b.id[:]) })

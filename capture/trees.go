@@ -221,9 +221,9 @@ func (c *run) storeDirOf(ctx context.Context, d *dir, trees []*chunk.ID) (*chunk
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
-	case d.was == nil:
+	case d.was == 0:
 		c.sum.dirsNew++
-	case *d.was == id:
+	case d.was == treeBegin(id):
 		c.sum.dirsUnmodified++
 	default:
 		c.sum.dirsChanged++
