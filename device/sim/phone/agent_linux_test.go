@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -27,6 +28,10 @@ type backupRig struct {
 	report agent.Report
 	err    error
 	done   chan struct{}
+
+	// turn is held by whoever uses device. They take turns anyway, but only by
+	// way of another program, which the race detector does not see.
+	turn sync.Mutex
 }
 
 func newBackupRig(t *testing.T, o agent.Options) *backupRig {
@@ -47,6 +52,8 @@ func newBackupRig(t *testing.T, o agent.Options) *backupRig {
 	}
 	t.Cleanup(func() { r.agent.Close() })
 	opts := Options{UDID: c.UDID, Name: c.Name, Backup: func(ctx context.Context, conn net.Conn, p *Phone) error {
+		r.turn.Lock()
+		defer r.turn.Unlock()
 		r.report, r.err = r.agent.Serve(ctx, conn)
 		if err := p.SetWillEncrypt(r.agent.Encrypted()); err != nil {
 			return err
@@ -178,7 +185,10 @@ func TestIdevicebackup2WithContents(t *testing.T) {
 	}
 	r.check(t, dir, "")
 	for range 2 {
-		if err := r.device.Next(t.Context()); err != nil {
+		r.turn.Lock()
+		err := r.device.Next(t.Context())
+		r.turn.Unlock()
+		if err != nil {
 			t.Fatal(err)
 		}
 		r.call(t, "backup", dir)
