@@ -214,7 +214,7 @@ type phoneFiles struct {
 
 func (o *phoneFiles) addOther(f *folder, name string, st storedFile) {
 	o.other[name] = st
-	f.other = append(f.other, otherFile{path: name, modTime: st.modTime})
+	f.other = append(f.other, otherFile{path: name, modTime: st.modified.time()})
 }
 
 func (o *phoneFiles) open(id fileID) (io.ReadCloser, error) {
@@ -384,7 +384,7 @@ func (p *Phone) drained(c *run, done []job, sealed []*sealedFile, left []job) er
 		if st.place != placeSpool || got.ids == nil {
 			return
 		}
-		f := storedFile{size: st.size, modTime: st.modTime, place: where}
+		f := storedFile{size: st.size, modified: st.modified, place: where}
 		f.slot = p.slots.add(held{ids: got.ids})
 		name := path.Join(p.udid, storedPath(id.String(), c.b.Flat()))
 		p.ops = append(p.ops, operation{verb: verbPut, a: name, file: f})

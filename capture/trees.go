@@ -245,7 +245,7 @@ func (e *entry) file() *repo.Node {
 	n := e.node(e.name())
 	n.Type, n.Size, n.Content = repo.TypeFile, uint64(e.content.size), e.content.ids
 	n.Mode = uint32(fs.FileMode(n.Mode) &^ fs.ModeType)
-	n.AccessTime = clampTime(e.stored.modTime)
+	n.AccessTime = clampTime(e.stored.modified.time())
 	return n
 }
 
@@ -275,7 +275,7 @@ func (c *run) storeSealed(ctx context.Context, sealed []*sealedFile) (*chunk.ID,
 	for i, s := range sealed {
 		name := s.id.String()
 		if s.content.ids != nil {
-			shard.Nodes = append(shard.Nodes, fileNode(name, s.content, s.stored.modTime))
+			shard.Nodes = append(shard.Nodes, fileNode(name, s.content, s.stored.modified.time()))
 			c.sum.FilesSealed++
 		}
 		if i+1 < len(sealed) && sealed[i+1].id[0] == s.id[0] {
