@@ -208,7 +208,7 @@ func (c *run) storeDirOf(ctx context.Context, d *dir, trees []*chunk.ID) (*chunk
 		case e.flag == flagSymlink:
 			t.Nodes = append(t.Nodes, e.symlink())
 		case e.found:
-			t.Nodes = append(t.Nodes, e.file())
+			t.Nodes = append(t.Nodes, e.file(c.contentOf(e)))
 		}
 	}
 	for i, sub := range d.dirs {
@@ -241,9 +241,9 @@ func (e *entry) node(name string) *repo.Node {
 	}
 }
 
-func (e *entry) file() *repo.Node {
+func (e *entry) file(got content) *repo.Node {
 	n := e.node(e.name())
-	n.Type, n.Size, n.Content = repo.TypeFile, uint64(e.content.size), e.content.ids
+	n.Type, n.Size, n.Content = repo.TypeFile, uint64(got.size), got.ids
 	n.Mode = uint32(fs.FileMode(n.Mode) &^ fs.ModeType)
 	n.AccessTime = clampTime(e.stored.modified.time())
 	return n
