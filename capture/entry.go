@@ -65,7 +65,7 @@ type entry struct {
 	more *entryMore
 
 	stored  storedFile // as found in the folder
-	content content
+	content *content   // nil before it is known, and for what the phone's holdings tell
 }
 
 // entryMore is what the manifest says of an entry besides.
@@ -148,6 +148,18 @@ type records struct {
 	// unchanged, if not nil, tells files whose key and digest are not needed.
 	unchanged func(*entry) bool
 	names     names
+	room      []entry // entries are taken from
+}
+
+// entry returns a new entry. They are made many at once: there are hundreds of
+// thousands.
+func (recs *records) entry() *entry {
+	if len(recs.room) == 0 {
+		recs.room = make([]entry, 256)
+	}
+	e := &recs.room[0]
+	recs.room = recs.room[1:]
+	return e
 }
 
 // names keeps many short texts in few pieces of memory.
@@ -224,7 +236,8 @@ func (recs *records) add(rec *ios.Record, h recordHasher) error {
 	if rec.Flags != flagFile && rec.Flags != flagDir && rec.Flags != flagSymlink {
 		return nil
 	}
-	e := &entry{id: id, flag: uint8(rec.Flags), hash: h.sum(rec)}
+	e := recs.entry()
+	*e = entry{id: id, flag: uint8(rec.Flags), hash: h.sum(rec)}
 	var f ios.File
 	if err := rec.Parse(&f); err != nil {
 		if e.flag == flagFile {

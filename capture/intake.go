@@ -42,16 +42,22 @@ type holdings struct {
 	mu    sync.Mutex // guards all below
 	slots []slot
 	data  map[uint32][]byte
-	room  []chunk.ID // ids are copied to here
+	rooms [][]chunk.ID // ids are copied to here
 }
 
+// slot says where in rooms the ids are, as a room's number times roomIDs and a
+// place in it.
 type slot struct {
-	ids []chunk.ID
-	sum uint64
+	from, n uint32 // noIDs: there is no list, which is not an empty one
+	sum     uint64
 }
 
-// roomIDs is for how many ids memory is had at once.
-const roomIDs = 4096
+const (
+	// roomIDs is for how many ids memory is had at once; longer lists have rooms
+	// for themselves.
+	roomIDs = 4096
+	noIDs   = 1<<32 - 1
+)
 
 func (h *holdings) add(v held) uint32 {
 	h.mu.Lock()
@@ -71,22 +77,37 @@ func (h *holdings) set(n uint32, v held) {
 		}
 		h.data[n] = v.data
 	}
-	if v.ids == nil {
-		h.slots[n] = slot{sum: v.sum}
+	h.slots[n] = slot{from: noIDs, sum: v.sum}
+	if len(v.ids) == 0 {
+		if v.ids != nil {
+			h.slots[n].from = 0
+		}
 		return
 	}
-	if h.room == nil || cap(h.room)-len(h.room) < len(v.ids) { // an empty list is not no list
-		h.room = make([]chunk.ID, 0, max(roomIDs, len(v.ids)))
+	last := len(h.rooms) - 1
+	if last < 0 || cap(h.rooms[last])-len(h.rooms[last]) < len(v.ids) {
+		h.rooms = append(h.rooms, make([]chunk.ID, 0, max(roomIDs, len(v.ids))))
+		last++
 	}
-	from := len(h.room)
-	h.room = append(h.room, v.ids...)
-	h.slots[n] = slot{h.room[from:len(h.room):len(h.room)], v.sum}
+	room := h.rooms[last]
+	h.slots[n].from, h.slots[n].n = uint32(last*roomIDs+len(room)), uint32(len(v.ids))
+	h.rooms[last] = append(room, v.ids...)
 }
 
 func (h *holdings) at(n uint32) held {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return held{ids: h.slots[n].ids, data: h.data[n], sum: h.slots[n].sum}
+	s := h.slots[n]
+	v := held{data: h.data[n], sum: s.sum}
+	switch {
+	case s.from == noIDs:
+	case s.n == 0:
+		v.ids = []chunk.ID{}
+	default:
+		room, from := h.rooms[s.from/roomIDs], s.from%roomIDs
+		v.ids = room[from : from+s.n : from+s.n]
+	}
+	return v
 }
 
 // intake stores the bytes of files as they are received, beside the goroutine

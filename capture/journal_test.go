@@ -21,9 +21,9 @@ func someOperations() []operation {
 	return []operation{
 		{verb: verbBegin, begin: beginning{repository: chunk.Sum(nil), udid: "U", parent: &parent, spooled: true}},
 		{verb: verbMkdir, a: "U/ab"},
-		{verb: verbPut, a: "U/ab/file", file: storedFile{size: 5, modTime: at, place: placeMemory}, held: held{data: []byte("bytes"), ids: []chunk.ID{}}},
-		{verb: verbPut, a: "U/x", file: storedFile{size: 9, modTime: at}, held: held{ids: []chunk.ID{chunk.Sum(nil), parent}}},
-		{verb: verbPut, a: "U/y", file: storedFile{size: 7, modTime: at, place: placeSpool, ref: 1<<32 | 77}, held: held{ids: []chunk.ID{}}},
+		{verb: verbPut, a: "U/ab/file", file: storedFile{size: 5, modified: stampOf(at), place: placeMemory}, held: held{data: []byte("bytes"), ids: []chunk.ID{}}},
+		{verb: verbPut, a: "U/x", file: storedFile{size: 9, modified: stampOf(at)}, held: held{ids: []chunk.ID{chunk.Sum(nil), parent}}},
+		{verb: verbPut, a: "U/y", file: storedFile{size: 7, modified: stampOf(at), place: placeSpool, ref: 1<<32 | 77}, held: held{ids: []chunk.ID{}}},
 		{verb: verbMove, a: "U/x", b: "U/z"},
 		{verb: verbCopy, a: "U/z", b: "U/x"},
 		{verb: verbRemove, a: "U/z"},

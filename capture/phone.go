@@ -252,7 +252,7 @@ func (p *Phone) putInfo() error {
 		return err
 	}
 	p.ops = append(p.ops, made)
-	f := storedFile{size: int64(len(p.opt.Info)), modTime: p.now(), place: placeMemory}
+	f := storedFile{size: int64(len(p.opt.Info)), modified: stampOf(p.now()), place: placeMemory}
 	f.slot = p.slots.add(held{data: p.opt.Info})
 	op := operation{verb: verbPut, a: path.Join(p.udid, ios.InfoName), file: f}
 	if err := p.apply(&op); err != nil {

@@ -234,7 +234,7 @@ type phoneFiles struct {
 
 func (o *phoneFiles) addOther(f *folder, name string, st storedFile) {
 	o.other[name] = st
-	f.other = append(f.other, otherFile{path: name, modTime: st.modTime})
+	f.other = append(f.other, otherFile{path: name, modTime: st.modified.time()})
 }
 
 func (o *phoneFiles) open(id fileID) (io.ReadCloser, error) {
@@ -271,19 +271,31 @@ func (c *run) takeReceived() {
 			if e.reused && len(e.digest()) > 0 && !e.stored.last && h.sum != digestBegin(e.digest()) {
 				e.reused = false // read it, to be sure
 			}
-			e.content = content{h.ids, e.stored.size}
 		case placeOpened:
 			// A drained file is the present record's; one of the last version is if
 			// the record has not changed.
-			h := c.phone.slots.at(e.stored.slot)
 			e.reused = c.decrypts(e) && (!e.stored.last || unsent(e))
-			e.content = content{h.ids, c.r.ContentSize(h.ids)}
 		}
 	})
 	c.dir.eachDir("", func(at string, d *dir) {
 		d.was = c.phone.folders[c.hash.path(at)]
 	})
 	c.phone.folders = nil
+}
+
+// contentOf is what became of a file's bytes.
+func (c *run) contentOf(e *entry) content {
+	if e.content != nil {
+		return *e.content
+	}
+	if c.phone == nil || !e.reused {
+		return content{}
+	}
+	ids := c.phone.slots.at(e.stored.slot).ids
+	if e.stored.place == placeOpened {
+		return content{ids, c.r.ContentSize(ids)}
+	}
+	return content{ids, e.stored.size}
 }
 
 // unsent returns what tells the files that are the last version's, and whose
@@ -404,7 +416,7 @@ func (p *Phone) drained(c *run, done []job, sealed []*sealedFile, left []job) er
 		if st.place != placeSpool || got.ids == nil {
 			return
 		}
-		f := storedFile{size: st.size, modTime: st.modTime, place: where}
+		f := storedFile{size: st.size, modified: st.modified, place: where}
 		f.slot = p.slots.add(held{ids: got.ids})
 		name := path.Join(p.udid, storedPath(id.String(), c.b.Flat()))
 		p.ops = append(p.ops, operation{verb: verbPut, a: name, file: f})
@@ -414,9 +426,9 @@ func (p *Phone) drained(c *run, done []job, sealed []*sealedFile, left []job) er
 		case j.s != nil:
 			note(j.s.id, j.s.stored, j.s.content, placeReceived)
 		case j.e.found && c.decrypts(j.e):
-			note(j.e.id, j.e.stored, j.e.content, placeOpened)
+			note(j.e.id, j.e.stored, c.contentOf(j.e), placeOpened)
 		case j.e.found:
-			note(j.e.id, j.e.stored, j.e.content, placeReceived)
+			note(j.e.id, j.e.stored, c.contentOf(j.e), placeReceived)
 		}
 	}
 	for _, s := range sealed {

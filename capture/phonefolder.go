@@ -80,7 +80,7 @@ func (p *Phone) List(ctx context.Context, name string) ([]mb2.Entry, error) {
 		list = append(list, mb2.Entry{Name: name, Dir: true, ModTime: p.since})
 	}
 	b.each(func(name string, f storedFile) {
-		list = append(list, mb2.Entry{Name: name, Size: f.size, ModTime: f.modTime})
+		list = append(list, mb2.Entry{Name: name, Size: f.size, ModTime: f.modified.time()})
 	})
 	return list, nil
 }
@@ -289,7 +289,7 @@ func (f *incoming) Commit() error {
 		return err
 	}
 	f.done, p.file = true, nil
-	got := storedFile{size: f.size, modTime: p.now()}
+	got := storedFile{size: f.size, modified: stampOf(p.now())}
 	switch {
 	case f.spooled:
 		at, err := p.spool.end()

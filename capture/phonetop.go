@@ -152,6 +152,6 @@ type topInfo struct {
 func (i topInfo) Name() string       { return i.name }
 func (i topInfo) Size() int64        { return i.stored.size }
 func (i topInfo) Mode() fs.FileMode  { return modeFile }
-func (i topInfo) ModTime() time.Time { return i.stored.modTime }
+func (i topInfo) ModTime() time.Time { return i.stored.modified.time() }
 func (i topInfo) IsDir() bool        { return false }
 func (i topInfo) Sys() any           { return nil }

@@ -240,7 +240,7 @@ func (w *reader) file(ctx context.Context, e *entry) (bool, error) {
 	case w.c.storedSize(e, got.size) != e.stored.size:
 		return false, fmt.Errorf("read %v: %w", e.id, errMoved)
 	}
-	e.content = got
+	e.content = &got
 	return true, nil
 }
 

@@ -77,7 +77,7 @@ func (s *showing) top() error {
 		if !s.p.hasAll(h) {
 			return fmt.Errorf("%w: the version lacks a file on top", repo.ErrDamaged)
 		}
-		f := storedFile{size: t.Size, modTime: t.ModTime, last: true}
+		f := storedFile{size: t.Size, modified: stampOf(t.ModTime), last: true}
 		if t.Name == ios.DatabaseName && s.v.Metadata.Manifest == ManifestDecrypted {
 			f.place = placeOpened
 		}
@@ -168,11 +168,11 @@ func (s *showing) file(folder, at string, n *repo.Node) {
 		s.missing++
 		return
 	}
-	f := storedFile{size: s.p.r.ContentSize(n.Content), modTime: n.ModTime, last: true}
+	f := storedFile{size: s.p.r.ContentSize(n.Content), modified: stampOf(n.ModTime), last: true}
 	name := at
 	switch folder {
 	case nameFiles:
-		f.modTime = n.AccessTime
+		f.modified = stampOf(n.AccessTime)
 		domain, rel, _ := strings.Cut(at, "/")
 		hexID := ios.FileID(domain, rel)
 		name = storedPath(hexID, s.v.Metadata.Flat)

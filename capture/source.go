@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"iter"
+	"math"
 	"os"
 	"path"
 	"slices"
@@ -19,8 +20,8 @@ import (
 
 // storedFile is what the folder says of a file before it is opened.
 type storedFile struct {
-	size    int64 // as it is stored in the folder
-	modTime time.Time
+	size     int64 // as it is stored in the folder
+	modified stamp
 
 	// Of a phone's files only.
 	ref   uint64 // the record's hash in the last version, or the place in the spool
@@ -29,7 +30,26 @@ type storedFile struct {
 	last  bool // it is the last version's
 	// replaces: the last version had another file under its name.
 	replaces bool
+	// placed: it has its place below Files.
+	placed bool
 }
+
+// stamp is a time in nanoseconds since 1970: there are as many as files, and a
+// time.Time takes three times as much. Years that it cannot tell become the
+// nearest that it can.
+type stamp int64
+
+func stampOf(t time.Time) stamp {
+	switch {
+	case t.Before(time.Unix(0, math.MinInt64)):
+		return math.MinInt64
+	case t.After(time.Unix(0, math.MaxInt64)):
+		return math.MaxInt64
+	}
+	return stamp(t.UnixNano())
+}
+
+func (s stamp) time() time.Time { return time.Unix(0, int64(s)) }
 
 // place is where the bytes of a phone's file are.
 type place uint8
@@ -151,7 +171,7 @@ func (f *listing) listTop(ctx context.Context, name string) error {
 		return f.listShard(ctx, name)
 	}
 	if id, ok := parseFileID(name); ok && f.disk.flat && info.Mode().IsRegular() {
-		f.stored.put(id, storedFile{size: info.Size(), modTime: info.ModTime()})
+		f.stored.put(id, storedFile{size: info.Size(), modified: stampOf(info.ModTime())})
 		return nil
 	}
 	return f.listOther(ctx, name, info, 0)
@@ -184,7 +204,7 @@ func (f *listing) listShard(ctx context.Context, shard string) error {
 		}
 		id, ok := parseFileID(name)
 		if ok && name[:2] == shard && info.Mode().IsRegular() {
-			f.stored.put(id, storedFile{size: info.Size(), modTime: info.ModTime()})
+			f.stored.put(id, storedFile{size: info.Size(), modified: stampOf(info.ModTime())})
 			continue
 		}
 		if err := f.listOther(ctx, path.Join(shard, name), info, 1); err != nil {

@@ -238,7 +238,7 @@ func (c *run) reuseDir(ctx context.Context, d *dir, parent *chunk.ID, hashes map
 			c.sum.FilesNew++
 		default:
 			if e.reused = c.judge(c.compare(e, n, hashes)); e.reused {
-				e.content = content{n.Content, int64(n.Size)}
+				e.content = &content{n.Content, int64(n.Size)}
 			}
 		}
 	}
@@ -296,16 +296,17 @@ type sealedFile struct {
 // sealedFiles are all stored files that no entry under Files stands for, in
 // order of their ids.
 func (c *run) sealedFiles() []*sealedFile {
-	placed := map[fileID]bool{}
 	c.dir.each(func(e *entry) {
-		if e.flag == flagFile {
-			placed[e.id] = true
+		if e.flag == flagFile && e.found {
+			st := e.stored
+			st.placed = true
+			c.folder.stored.put(e.id, st)
 		}
 	})
 	var sealed []*sealedFile
 	for _, shard := range c.folder.stored {
 		for id, st := range shard {
-			if !placed[id] {
+			if !st.placed {
 				sealed = append(sealed, &sealedFile{id: id, stored: st})
 			}
 		}

@@ -208,7 +208,7 @@ func (c *run) storeDirOf(ctx context.Context, d *dir, trees []*chunk.ID) (*chunk
 		case e.flag == flagSymlink:
 			t.Nodes = append(t.Nodes, e.symlink())
 		case e.found:
-			t.Nodes = append(t.Nodes, e.file())
+			t.Nodes = append(t.Nodes, e.file(c.contentOf(e)))
 		}
 	}
 	for i, sub := range d.dirs {
@@ -241,11 +241,11 @@ func (e *entry) node(name string) *repo.Node {
 	}
 }
 
-func (e *entry) file() *repo.Node {
+func (e *entry) file(got content) *repo.Node {
 	n := e.node(e.name())
-	n.Type, n.Size, n.Content = repo.TypeFile, uint64(e.content.size), e.content.ids
+	n.Type, n.Size, n.Content = repo.TypeFile, uint64(got.size), got.ids
 	n.Mode = uint32(fs.FileMode(n.Mode) &^ fs.ModeType)
-	n.AccessTime = clampTime(e.stored.modTime)
+	n.AccessTime = clampTime(e.stored.modified.time())
 	return n
 }
 
@@ -275,7 +275,7 @@ func (c *run) storeSealed(ctx context.Context, sealed []*sealedFile) (*chunk.ID,
 	for i, s := range sealed {
 		name := s.id.String()
 		if s.content.ids != nil {
-			shard.Nodes = append(shard.Nodes, fileNode(name, s.content, s.stored.modTime))
+			shard.Nodes = append(shard.Nodes, fileNode(name, s.content, s.stored.modified.time()))
 			c.sum.FilesSealed++
 		}
 		if i+1 < len(sealed) && sealed[i+1].id[0] == s.id[0] {

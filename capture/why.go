@@ -22,7 +22,7 @@ func (c *run) compare(e *entry, n *repo.Node, hashes map[fileID]uint64) differen
 	switch {
 	case !ok || hash != e.hash:
 		return changeRecord
-	case !n.AccessTime.Equal(e.stored.modTime) || c.storedSize(e, int64(n.Size)) != e.stored.size:
+	case stampOf(n.AccessTime) != e.stored.modified || c.storedSize(e, int64(n.Size)) != e.stored.size:
 		return changeStored
 	case !c.hasAll(n.Content):
 		return changeContent
@@ -33,7 +33,7 @@ func (c *run) compare(e *entry, n *repo.Node, hashes map[fileID]uint64) differen
 // compareSealed is compare for what no record is known of.
 func (c *run) compareSealed(s *sealedFile, n *repo.Node) difference {
 	switch {
-	case int64(n.Size) != s.stored.size || !n.ModTime.Equal(s.stored.modTime):
+	case int64(n.Size) != s.stored.size || stampOf(n.ModTime) != s.stored.modified:
 		return changeStored
 	case !c.hasAll(n.Content):
 		return changeContent
