@@ -43,7 +43,7 @@ test:
 	scripts/skipped.sh $(SKIPPED)
 
 race:
-	scripts/race.sh -short -shuffle=on -timeout=10m ./...
+	scripts/race.sh -short -shuffle=on -timeout=20m ./...
 
 cross:
 	scripts/crossbuild.sh

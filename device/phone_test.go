@@ -161,7 +161,8 @@ func TestPairAgain(t *testing.T) {
 	t.Parallel()
 	f := newFake(t)
 	p := f.open(t)
-	p.proposal = testPairing().record
+	proposal := *testPairing().record // Pair fills it in
+	p.proposal = &proposal
 	old := *testPairing().record
 	old.HostID = "OLD"
 	p.record = &old

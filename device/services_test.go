@@ -317,7 +317,8 @@ func TestErrorsHoldNoSecrets(t *testing.T) {
 		f := newFake(t)
 		f.errors[request] = word
 		p := f.open(t)
-		p.proposal = testPairing().record
+		proposal := *testPairing().record // Pair fills it in
+		p.proposal = &proposal
 		_, service := p.Service(t.Context(), "x", true)
 		_, facts := p.Facts(t.Context())
 		_, info := p.BackupInfo(t.Context(), time.Now(), "G", true)
