@@ -28,6 +28,9 @@ const (
 	// only by a repair of the index.
 	indexBlobs = 50_000
 	indexAge   = 10 * time.Minute
+	// indexPacks bounds what a killed run has stored in vain where blobs are
+	// large: a gigabyte. A long film of a phone is one file without a checkpoint.
+	indexPacks = 64
 )
 
 // Stats counts what a Writer did.
@@ -59,8 +62,10 @@ type Writer struct {
 	packs   []index.Pack              // durable, but in no index file yet
 	blobs   int                       // in packs
 	since   time.Time                 // when packs was last empty
-	stats   Stats
-	closed  bool
+
+	indexPacks int // the constant, or a test's
+	stats      Stats
+	closed     bool
 }
 
 // scratch is what one Save needs besides the blob itself.
@@ -77,6 +82,8 @@ func (r *Repository) NewWriter(ctx context.Context) *Writer {
 		free:    make(chan *pack, dataPacks+uploads+2),
 		pending: map[index.Handle]struct{}{},
 		since:   time.Now(),
+
+		indexPacks: indexPacks,
 	}
 	w.scratch.New = func() any { return new(scratch) }
 	w.open[index.Data] = make([]*pack, dataPacks)
@@ -271,8 +278,8 @@ func (w *Writer) upload() error {
 		if err := w.packSaved(done); err != nil {
 			return err
 		}
-		w.land()
 		w.reclaim(p)
+		w.land()
 	}
 }
 
@@ -290,7 +297,7 @@ func (w *Writer) packSaved(p index.Pack) error {
 	w.mu.Lock()
 	w.keepPacks(p)
 	var due []index.Pack
-	if w.blobs >= indexBlobs || time.Since(w.since) > indexAge {
+	if w.blobs >= indexBlobs || len(w.packs) >= w.indexPacks || time.Since(w.since) > indexAge {
 		due = w.takePacks()
 	}
 	w.mu.Unlock()
