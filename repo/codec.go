@@ -57,7 +57,7 @@ func (c *codec) decompress(dst, frame []byte, limit int) ([]byte, error) {
 const (
 	// sampleSize is how much is looked at, a quarter and three quarters into a
 	// blob, before it is compressed: the head of a photo says little about it.
-	sampleSize = 8 << 10
+	sampleSize = 4 << 10
 	// minGain is the share, 1/32, that compression must save to be kept:
 	// below it every later read would pay for next to nothing.
 	minGain = 32
