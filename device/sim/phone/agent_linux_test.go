@@ -25,13 +25,19 @@ type backupRig struct {
 
 	device *sim.Device
 	agent  *agent.Phone
-	report agent.Report
+	report agent.Report // of the session that wait waited for
 	err    error
-	done   chan struct{}
+	ended  chan ended
 
 	// turn is held by whoever uses device. They take turns anyway, but only by
 	// way of another program, which the race detector does not see.
 	turn sync.Mutex
+}
+
+// ended is how a session of the backup service ended.
+type ended struct {
+	report agent.Report
+	err    error
 }
 
 func newBackupRig(t *testing.T, o agent.Options) *backupRig {
@@ -45,7 +51,7 @@ func newBackupRig(t *testing.T, o agent.Options) *backupRig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &backupRig{device: d, done: make(chan struct{}, 8)}
+	r := &backupRig{device: d, ended: make(chan ended, 8)}
 	o.Iterations, o.Now = 10, d.Date
 	if r.agent, err = agent.Open(t.TempDir(), d, o); err != nil {
 		t.Fatal(err)
@@ -54,12 +60,12 @@ func newBackupRig(t *testing.T, o agent.Options) *backupRig {
 	opts := Options{UDID: c.UDID, Name: c.Name, Backup: func(ctx context.Context, conn net.Conn, p *Phone) error {
 		r.turn.Lock()
 		defer r.turn.Unlock()
-		r.report, r.err = r.agent.Serve(ctx, conn)
+		report, err := r.agent.Serve(ctx, conn)
 		if err := p.SetWillEncrypt(r.agent.Encrypted()); err != nil {
 			return err
 		}
-		r.done <- struct{}{}
-		return r.err
+		r.ended <- ended{report, err}
+		return err
 	}}
 	_, r.judge, _ = newJudge(t, t.TempDir(), opts)
 	return r
@@ -69,7 +75,8 @@ func newBackupRig(t *testing.T, o agent.Options) *backupRig {
 func (r *backupRig) wait(t *testing.T) {
 	t.Helper()
 	select {
-	case <-r.done:
+	case e := <-r.ended:
+		r.report, r.err = e.report, e.err
 	case <-time.After(judgePatience):
 		t.Fatal("the backup service was not spoken to, or speaks still")
 	}
