@@ -19,7 +19,7 @@ func (c *run) alreadyKept(ctx context.Context) (*Result, error) {
 		if err != nil {
 			return nil, err
 		}
-		if !v.usable() || !sameState(c.top, v.received()) || v.Snapshot.HasTag(TagSealed) && c.opt.Password != nil {
+		if !v.usable() || !sameState(c.top, v.received()) || v.sealed() && c.opt.Password != nil {
 			continue
 		}
 		healed, err := c.missingFound(v)
@@ -38,6 +38,13 @@ func (c *run) alreadyKept(ctx context.Context) (*Result, error) {
 		}
 	}
 	return nil, nil
+}
+
+// sealed tells whether nothing of v can be looked into. Its tag may be gone:
+// restic changes tags.
+func (v *Version) sealed() bool {
+	trees := v.Metadata.Trees
+	return trees.Files == nil && trees.Sealed != nil && !v.Snapshot.HasTag(TagUnreadable)
 }
 
 // missingFound tells whether the folder now has a file that v lacks.

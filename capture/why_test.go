@@ -102,3 +102,18 @@ func retag(t *testing.T, r *repo.Repository, s *repo.Snapshot, tags ...string) {
 		t.Fatal(err)
 	}
 }
+
+// A sealed version that lost its tag is opened all the same once its password
+// is given.
+func TestSealedWithoutItsTag(t *testing.T) {
+	t.Parallel()
+	p := newPhone(t, true)
+	r := newRepo(t)
+	retag(t, r, keep(t, r, p.dir, Options{}).Snapshot, "mine")
+	if res := keep(t, r, p.dir, Options{}); !res.Kept {
+		t.Errorf("without the password it was kept twice: %+v", res.Snapshot)
+	}
+	if res := keep(t, r, p.dir, withPassword(simPassword)); res.Kept || res.Snapshot.HasTag(TagSealed) {
+		t.Errorf("with the password: %+v, want it opened", res.Snapshot)
+	}
+}

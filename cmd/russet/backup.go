@@ -46,8 +46,8 @@ func (p *program) backupVerb() *cli.Command {
 			"iTunes asked for when encryption was turned on; it is asked for once, and not again for\n" +
 			"later backups of the phone. While it is not known, the backup is kept sealed: it can be\n" +
 			"restored to a phone, but not looked into, and it does not share space with others. The exit\n" +
-			"code is 21 then, also where there is no terminal to ask on: a job whose password file is\n" +
-			"gone does not go unnoticed. Enter alone at the question keeps it sealed on purpose.",
+			"code is 21 then, also where no password is given and there is no terminal to ask on. Enter\n" +
+			"alone at the question keeps it sealed on purpose.",
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "device", Usage: "the phone whose `UDID` begins so, and no folder"},
 			&cli.BoolFlag{Name: "full", Usage: "have the phone send everything, as if there were no snapshot"},
