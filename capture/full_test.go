@@ -1,7 +1,6 @@
 package capture
 
 import (
-	"path/filepath"
 	"testing"
 
 	"russet/backend"
@@ -71,13 +70,5 @@ func openLoaded(t *testing.T, be backend.Backend) *repo.Repository {
 // restored is a snapshot as it is written back.
 func restored(t *testing.T, r *repo.Repository, s *repo.Snapshot) map[string]string {
 	t.Helper()
-	v, err := Open(t.Context(), r, s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	target := t.TempDir()
-	if _, err := v.RestoreFolder(t.Context(), openRoot(t, target), RestoreOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	return state(t, filepath.Join(target, v.UDID))
+	return state(t, writtenOut(t, r, s))
 }

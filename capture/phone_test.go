@@ -50,7 +50,16 @@ func openFolder(t *testing.T, se *session, s *scripted) *Phone {
 // backUp makes a complete run.
 func backUp(t *testing.T, se *session, s *scripted) *Result {
 	t.Helper()
-	p := openFolder(t, se, s)
+	return backUpAs(t, se, s, s.options(se.spool))
+}
+
+// backUpAs is backUp with other options.
+func backUpAs(t *testing.T, se *session, s *scripted, opt PhoneOptions) *Result {
+	t.Helper()
+	p, err := OpenPhone(t.Context(), se.r, s.udid, opt)
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := s.run(t.Context(), p); err != nil {
 		t.Fatal(err)
 	}
@@ -68,19 +77,7 @@ func backUp(t *testing.T, se *session, s *scripted) *Result {
 // gives checks that a snapshot gives back the folder dir.
 func gives(t *testing.T, r *repo.Repository, snap *repo.Snapshot, dir string) {
 	t.Helper()
-	v, err := Open(t.Context(), r, snap)
-	if err != nil {
-		t.Fatal(err)
-	}
-	target := t.TempDir()
-	res, err := v.RestoreFolder(t.Context(), openRoot(t, target), RestoreOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !res.Original || len(res.Failed) > 0 {
-		t.Errorf("restored: %+v, want the original", res)
-	}
-	compare(t, bareState(t, filepath.Join(target, v.UDID)), bareState(t, dir))
+	compare(t, bareState(t, writtenOut(t, r, snap)), bareState(t, dir))
 }
 
 func checkRepo(t *testing.T, r *repo.Repository) {

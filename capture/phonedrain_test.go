@@ -185,26 +185,16 @@ func TestPhoneUnknownEncryption(t *testing.T) {
 	s, se := newScriptedOf(t, small(), true), newSession(t)
 	opt := s.options(se.spool)
 	opt.WillEncrypt = nil
-	p, err := OpenPhone(t.Context(), se.r, s.udid, opt)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := s.run(t.Context(), p); err != nil {
-		t.Fatal(err)
-	}
-	res, err := p.Commit(t.Context(), s.answered())
-	if err != nil {
-		t.Fatal(err)
-	}
+	res := backUpAs(t, se, s, opt)
 	if res.Summary.FilesSealed != 0 {
 		t.Errorf("%+v", res.Summary)
 	}
 	gives(t, se.r, res.Snapshot, s.dir)
-	s.done()
 	s.next()
 	opt = s.options(se.spool)
 	opt.WillEncrypt = nil // now the last version tells
-	if p, err = OpenPhone(t.Context(), se.r, s.udid, opt); err != nil {
+	p, err := OpenPhone(t.Context(), se.r, s.udid, opt)
+	if err != nil {
 		t.Fatal(err)
 	}
 	if !p.begun.spooled {
@@ -230,18 +220,7 @@ func TestPhoneSealed(t *testing.T) {
 		if !password {
 			opt.Password = nil
 		}
-		p, err := OpenPhone(t.Context(), se.r, s.udid, opt)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := s.run(t.Context(), p); err != nil {
-			t.Fatal(err)
-		}
-		res, err := p.Commit(t.Context(), s.answered())
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.done()
+		res := backUpAs(t, se, s, opt)
 		gives(t, se.r, res.Snapshot, s.dir)
 		return res
 	}

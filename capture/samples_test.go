@@ -135,6 +135,13 @@ func compare(t *testing.T, got, want map[string]string) {
 // writeBack restores a snapshot's folder and compares it with dir.
 func writeBack(t *testing.T, r *repo.Repository, s *repo.Snapshot, dir string) {
 	t.Helper()
+	compare(t, state(t, writtenOut(t, r, s)), state(t, dir))
+}
+
+// writtenOut writes a snapshot's folder out, which must be the original, and
+// returns where it lies.
+func writtenOut(t *testing.T, r *repo.Repository, s *repo.Snapshot) string {
+	t.Helper()
 	v, err := Open(t.Context(), r, s)
 	if err != nil {
 		t.Fatal(err)
@@ -147,7 +154,7 @@ func writeBack(t *testing.T, r *repo.Repository, s *repo.Snapshot, dir string) {
 	if !res.Original || len(res.Failed) > 0 {
 		t.Errorf("restored: %+v, want the original", res)
 	}
-	compare(t, state(t, filepath.Join(target, v.UDID)), state(t, dir))
+	return filepath.Join(target, v.UDID)
 }
 
 // truth compares the plaintext of a snapshot with the sample's truth.json.

@@ -85,9 +85,14 @@ var onlyPhones = []string{"device", "full", "spool", "record", "no-sync-lock", "
 func (p *program) look(c *cli.Context) (h haul, err error) {
 	folders := c.Args().Slice()
 	if len(folders) == 0 {
-		h.mux, h.phones, h.without, err = p.phonesAtHand(c)
-		if err != nil || len(h.phones) > 0 || c.IsSet("device") || len(usualPlaces(runtime.GOOS, p.env)) == 0 {
-			return h, err
+		h.mux, h.phones, h.without = p.phonesAtHand(c)
+		switch {
+		case h.without == nil:
+			return h, nil
+		case !nonePresent(h.without):
+			return h, h.without
+		case c.IsSet("device") || len(usualPlaces(runtime.GOOS, p.env)) == 0:
+			return h, nil
 		}
 		p.note("%v", h.without)
 	}
@@ -112,18 +117,16 @@ func (p *program) backup(c *cli.Context, passwords *phonePasswords) error {
 		return err
 	}
 	pending := pendingRuns(place, c.String("spool"))
-	if len(h.phones)+len(h.found) == 0 && !pending {
-		return h.without
-	}
 	assume, err := parseSize(c.String("assume-free"))
-	if err != nil {
+	switch {
+	case err != nil:
 		return usageError{"--assume-free: " + err.Error()}
+	case len(h.phones)+len(h.found) == 0 && !pending:
+		return h.without
+	case c.String("record") != "" && len(h.phones) != 1:
+		return usageError{fmt.Sprintf("--record writes down one phone, and %d are connected: choose with --device", len(h.phones))}
 	}
-	record, err := openRecord(c.String("record"), len(h.phones))
-	if err != nil {
-		return err
-	}
-	return errors.Join(p.withRepository(c, lockShared, func(ctx context.Context, r *repo.Repository) error {
+	return p.withRepository(c, lockShared, func(ctx context.Context, r *repo.Repository) error {
 		if err := p.loadIndexToAdd(ctx, r); err != nil {
 			return err
 		}
@@ -139,6 +142,11 @@ func (p *program) backup(c *cli.Context, passwords *phonePasswords) error {
 				return err
 			}
 			defer spool.Close()
+			record, done, err := openRecord(c.String("record"))
+			if err != nil {
+				return err
+			}
+			defer done()
 			b := phoneBackup{
 				p: p, m: h.mux, r: r, spool: spool, passwords: passwords, noLock: c.Bool("no-sync-lock"), record: record,
 				opt: capture.PhoneOptions{Options: opt, Full: c.Bool("full"), AssumeFree: assume},
@@ -151,29 +159,7 @@ func (p *program) backup(c *cli.Context, passwords *phonePasswords) error {
 			errs = append(errs, h.without)
 		}
 		return errors.Join(errs...)
-	}), closeRecord(record))
-}
-
-// openRecord makes the file of --record.
-func openRecord(name string, phones int) (*os.File, error) {
-	switch {
-	case name == "":
-		return nil, nil
-	case phones != 1:
-		return nil, usageError{fmt.Sprintf("--record writes down one phone, and %d are connected: choose with --device", phones)}
-	}
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("record the conversation: %w", err)
-	}
-	return f, nil
-}
-
-func closeRecord(f *os.File) error {
-	if f == nil {
-		return nil
-	}
-	return f.Close()
+	})
 }
 
 // loadIndexToAdd loads the index for a run that adds to the repository, which

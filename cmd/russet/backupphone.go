@@ -40,36 +40,27 @@ type phoneBackup struct {
 }
 
 // phonesAtHand lists the phones that backup means: the one of --device, or all
-// that are connected. None, with a reason, where there are none.
-func (p *program) phonesAtHand(c *cli.Context) (m *device.Mux, phones []device.Device, why error, err error) {
-	if m, err = p.mux(c); err != nil {
-		return nil, nil, nil, err
-	}
+// that are connected. That there is none is an error, see nonePresent.
+func (p *program) phonesAtHand(c *cli.Context) (m *device.Mux, phones []device.Device, err error) {
 	name := c.String("device")
 	if c.IsSet("device") && plainUDID(name) == "" {
-		return nil, nil, nil, usageError{"--device wants the beginning of a UDID"}
+		return nil, nil, usageError{"--device wants the beginning of a UDID"}
 	}
-	all, err := m.Devices(c.Context)
-	switch {
-	case c.Context.Err() != nil:
-		return nil, nil, nil, context.Cause(c.Context)
-	case err != nil:
-		return m, nil, err, nil
-	case name == "" && len(all) == 0:
-		return m, nil, errNoPhone, nil
+	if m, err = p.mux(c); err != nil {
+		return nil, nil, err
 	}
-	for _, d := range all {
-		if hasUDIDPrefix(d.UDID, name) {
-			phones = append(phones, d)
-		}
+	if phones, err = findPhones(c.Context, m, name); err != nil {
+		return m, nil, err
 	}
-	switch {
-	case len(phones) == 0:
-		return m, nil, notConnected(name, all), nil
-	case len(phones) > 1 && name != "":
-		return nil, nil, nil, usageError{fmt.Sprintf("--device %s: more than one phone's UDID begins so", name)}
+	if len(phones) > 1 && name != "" {
+		return nil, nil, usageError{fmt.Sprintf("--device %s: more than one phone's UDID begins so", name)}
 	}
-	return m, phones, nil, nil
+	return m, phones, nil
+}
+
+// nonePresent tells whether an error says that no phone is there.
+func nonePresent(err error) bool {
+	return errors.Is(err, device.ErrNoMux) || errors.Is(err, errNoPhone) || errors.Is(err, errOtherPhone)
 }
 
 // all keeps every phone. What is wrong with one does not keep the others from
@@ -213,6 +204,24 @@ func (b *phoneBackup) drain(ctx context.Context) (done int, err error) {
 	return done, errors.Join(errs...)
 }
 
+// openRecord makes the file of --record, nil where none is wanted. done closes
+// it, and removes it when nothing was said.
+func openRecord(name string) (f *os.File, done func(), err error) {
+	if name == "" {
+		return nil, func() {}, nil
+	}
+	if f, err = os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600); err != nil {
+		return nil, nil, fmt.Errorf("record the conversation: %w", err)
+	}
+	return f, func() {
+		info, err := f.Stat()
+		_ = f.Close() // what could not be written, the session has told
+		if err == nil && info.Size() == 0 {
+			_ = os.Remove(name)
+		}
+	}, nil
+}
+
 // openSpool opens the folder in which a run is kept until it is complete.
 func openSpool(place, chosen string) (*os.Root, error) {
 	dir, err := spoolFolder(place, chosen)
@@ -230,14 +239,11 @@ func spoolFolder(place, chosen string) (string, error) {
 	if chosen != "" {
 		return chosen, nil
 	}
-	if folder, ok := backend.LocalFolder(place); ok {
-		return filepath.Join(folder, "spool"), nil
+	folder, ok := backend.LocalFolder(place)
+	if !ok {
+		return "", usageError{"this repository has no folder for the spool beside it: choose one with --spool"}
 	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return "", fmt.Errorf("find a place for the spool: %w", err)
-	}
-	return filepath.Join(cache, "russet", "spool"), nil
+	return filepath.Join(folder, "spool"), nil
 }
 
 // pendingRuns tells whether a spool holds something of a run. It makes none.
@@ -324,7 +330,10 @@ func (t *conversation) backup(ctx context.Context, conn io.ReadWriteCloser, full
 	defer show.stop()
 	err = s.Backup(ctx, t.run, t.ph.UDID(), full)
 	answered, t.result = time.Now(), s.Result()
-	return answered, errors.Join(err, s.Close())
+	if cerr := s.Close(); cerr != nil { // of the transcript: the backup is as good without
+		t.b.p.warn("%v", cerr)
+	}
+	return answered, err
 }
 
 // progress is called by the goroutine that calls run, too.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -55,24 +56,39 @@ func (p *program) onePhone(c *cli.Context) (*device.Phone, error) {
 // findPhone finds the phone with a UDID, or a prefix of one that is enough, or
 // the only phone.
 func findPhone(ctx context.Context, m *device.Mux, udid string) (*device.Phone, error) {
+	found, err := findPhones(ctx, m, udid)
+	if err != nil {
+		return nil, err
+	}
+	if len(found) > 1 {
+		return nil, usageError{"which phone? " + listUDIDs(found) + " are connected"}
+	}
+	return m.Open(ctx, found[0].UDID)
+}
+
+// findPhones lists the phones whose UDID begins so, at least one.
+func findPhones(ctx context.Context, m *device.Mux, udid string) ([]device.Device, error) {
 	all, err := m.Devices(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var found []device.Device
-	var names []string
-	for _, d := range all {
-		if hasUDIDPrefix(d.UDID, udid) {
-			found, names = append(found, d), append(names, visible(d.UDID))
-		}
-	}
+	found := slices.DeleteFunc(slices.Clone(all), func(d device.Device) bool { return !hasUDIDPrefix(d.UDID, udid) })
 	switch {
-	case len(found) == 0:
-		return nil, notConnected(udid, all)
-	case len(found) > 1:
-		return nil, usageError{"which phone? " + strings.Join(names, ", ") + " are connected"}
+	case len(found) > 0:
+		return found, nil
+	case len(all) == 0:
+		return nil, errNoPhone
 	}
-	return m.Open(ctx, found[0].UDID)
+	return nil, fmt.Errorf("phone %s is %w; connected: %s", udid, errOtherPhone, listUDIDs(all))
+}
+
+// listUDIDs names phones in a sentence.
+func listUDIDs(devices []device.Device) string {
+	var names []string
+	for _, d := range devices {
+		names = append(names, d.UDID)
+	}
+	return strings.Join(names, ", ")
 }
 
 // hasUDIDPrefix compares as people type: case and dashes do not matter.
@@ -81,18 +97,6 @@ func hasUDIDPrefix(udid, prefix string) bool {
 }
 
 func plainUDID(s string) string { return strings.ToLower(strings.ReplaceAll(s, "-", "")) }
-
-// notConnected says that no phone of those there are is the one that is meant.
-func notConnected(udid string, all []device.Device) error {
-	if len(all) == 0 {
-		return errNoPhone
-	}
-	var names []string
-	for _, d := range all {
-		names = append(names, d.UDID)
-	}
-	return fmt.Errorf("phone %s is %w; connected: %s", udid, errOtherPhone, strings.Join(names, ", "))
-}
 
 // untilAnswered asks a phone again and again while its person has something to
 // do, and says what that is. It gives up when its patience ends.

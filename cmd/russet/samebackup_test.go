@@ -38,13 +38,18 @@ func sameBackup(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	other, err := readMeaning(ts.MkAbs(args[1]), password, plists)
 	ts.Check(err)
+	wantSame(ts, neg, one, other)
+}
+
+// wantSame compares two descriptions, name by name; with neg they must differ.
+func wantSame(ts *testscript.TestScript, neg bool, one, other map[string]string) {
 	if len(one) < 100 {
 		ts.Fatalf("there are only %d things to compare", len(one))
 	}
 	name := difference(one, other)
 	switch {
 	case neg && name == "":
-		ts.Fatalf("they say the same")
+		ts.Fatalf("they are the same")
 	case !neg && name != "":
 		ts.Fatalf("%s: %.300q in one, %.300q in the other", name, one[name], other[name])
 	}
