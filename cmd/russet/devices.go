@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -74,14 +75,14 @@ func (p *program) listDevices(c *cli.Context, m *device.Mux) error {
 	if err != nil {
 		return err
 	}
-	_, err = p.repository(c)
-	withLast := err == nil
-	last := map[string]time.Time{}
-	if withLast {
-		if last, err = p.lastSnapshots(c); err != nil {
-			return err
-		}
+	if len(all) == 0 {
+		return errNoPhone
 	}
+	last, err := p.lastSnapshots(c)
+	if err != nil && !errors.Is(err, errNoRepositoryGiven) {
+		return err
+	}
+	withLast := err == nil
 	t := table{head: []string{"name", "model", "iOS", "UDID", "by", "paired", "locked", "encrypts"}}
 	if withLast {
 		t.head = append(t.head, "last snapshot")
@@ -102,11 +103,8 @@ func (p *program) listDevices(c *cli.Context, m *device.Mux) error {
 		}
 		t.add(msg.row(withLast)...)
 	}
-	switch {
-	case p.json:
+	if p.json {
 		return nil
-	case len(all) == 0:
-		return errNoPhone
 	}
 	_, err = fmt.Fprint(p.stdout, t.String())
 	return err
