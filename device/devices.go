@@ -176,10 +176,12 @@ func parseSockaddr(b []byte, index int64) netip.Addr {
 // network, and leave that to their clients.
 func (m *Mux) Dial(ctx context.Context, d Device, port uint16) (net.Conn, error) {
 	conn, err := m.dialMux(ctx, d, port)
-	if _, refused := errors.AsType[MuxResult](err); refused && d.Address.IsValid() {
+	if refusal, refused := errors.AsType[MuxResult](err); refused && d.Address.IsValid() {
 		limited, cancel := context.WithTimeout(ctx, muxTimeout)
 		defer cancel()
-		conn, err = m.dial(limited, "tcp", netip.AddrPortFrom(d.Address, port).String())
+		if conn, err = m.dial(limited, "tcp", netip.AddrPortFrom(d.Address, port).String()); err != nil {
+			err = cmp.Or(context.Cause(ctx), fmt.Errorf("%w, and directly: %w", refusal, err))
+		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("connect to port %d of the phone: %w", port, err)

@@ -26,7 +26,7 @@ func (d dict) text(key string) string {
 // line is a text for people: without control characters, in one line.
 func (d dict) line(key string) string {
 	return strings.TrimSpace(strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
+		if unicode.IsControl(r) || unicode.In(r, unicode.Bidi_Control, unicode.Zl, unicode.Zp) {
 			return -1
 		}
 		return r
@@ -43,9 +43,11 @@ func (d dict) number(key string) (int64, bool) {
 	return 0, false
 }
 
+// yes is a flag: true, or a number that is not 0.
 func (d dict) yes(key string) bool {
 	b, _ := d[key].(bool)
-	return b
+	n, _ := d.number(key)
+	return b || n != 0
 }
 
 func (d dict) data(key string) []byte {

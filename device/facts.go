@@ -37,7 +37,6 @@ const (
 	backupDomain = "com.apple.mobile.backup"
 	diskDomain   = "com.apple.disk_usage"
 	wifiDomain   = "com.apple.mobile.wireless_lockdown"
-	findMyDomain = "com.apple.fmip"
 	itunesDomain = "com.apple.iTunes"
 	mobileDomain = "com.apple.mobile.iTunes"
 )
@@ -134,32 +133,4 @@ func (f *Facts) more(ctx context.Context, l *Lockdown) error {
 		take(d)
 	}
 	return nil
-}
-
-// WillEncrypt asks the phone whether it encrypts backups. One that does not say
-// does not.
-func (p *Phone) WillEncrypt(ctx context.Context) (bool, error) {
-	return p.flag(ctx, backupDomain, "WillEncrypt")
-}
-
-// FindMy asks the phone whether Find My is on: it takes no backup back then.
-func (p *Phone) FindMy(ctx context.Context) (bool, error) {
-	return p.flag(ctx, findMyDomain, "IsAssociated")
-}
-
-// flag is a value that is false where it is missing.
-func (p *Phone) flag(ctx context.Context, domain, key string) (bool, error) {
-	l, err := p.Lockdown(ctx)
-	if err != nil {
-		return false, fmt.Errorf("ask the phone for %s: %w", key, err)
-	}
-	defer l.Close()
-	v, err := l.Value(ctx, domain, key)
-	if errors.Is(err, MissingValue) {
-		return false, nil
-	}
-	if n, ok := (dict{"": v}).number(""); ok {
-		return n != 0, err
-	}
-	return dict{"": v}.yes(""), err
 }

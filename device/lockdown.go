@@ -55,7 +55,6 @@ func (l *Lockdown) Close() error {
 	if l.session != "" {
 		ctx, cancel := context.WithTimeout(context.Background(), farewell)
 		defer cancel()
-		l.conn.SetWriteDeadline(time.Now().Add(farewell))
 		if send(ctx, l.conn, 0, map[string]any{"Request": "StopSession", "SessionID": l.session, "Label": label}) != nil {
 			return nil // it is closed
 		}

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -42,8 +43,11 @@ func TestMuxAddress(t *testing.T) {
 func TestMuxNotThere(t *testing.T) {
 	t.Parallel()
 	m, err := OpenMux(filepath.Join(t.TempDir(), "socket"))
-	if err != nil {
+	if runtime.GOOS == "windows" {
 		t.Skip("not here: paths are no addresses of sockets")
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 	if _, err := m.Devices(t.Context()); !errors.Is(err, ErrNoMux) {
 		t.Errorf("got %v, want ErrNoMux", err)
@@ -220,10 +224,6 @@ func TestWatch(t *testing.T) {
 	}
 	if last == nil {
 		t.Error("the muxer hung up, and nobody was told")
-	}
-	for e := range f.mux().Watch(t.Context()) { // leaving early hangs up, too
-		_ = e
-		break
 	}
 }
 

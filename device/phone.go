@@ -115,6 +115,8 @@ func (p *Phone) Pair(ctx context.Context, now time.Time) error {
 	if err != nil {
 		return err
 	}
+	own := *r // the proposal is that of all who ask at once, and stays as it is
+	r = &own
 	if err := l.Pair(ctx, r); err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package device
 
 import (
+	"bytes"
 	"context"
 	"crypto/x509"
 	"encoding/pem"
@@ -10,6 +11,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -73,7 +75,6 @@ func TestFacts(t *testing.T) {
 	f.values[""]["PhoneNumber"] = 7
 	f.values[backupDomain] = map[string]any{"WillEncrypt": true}
 	f.values[diskDomain] = map[string]any{"TotalDataCapacity": 64 << 30, "TotalDataAvailable": 5 << 30}
-	f.values[findMyDomain] = map[string]any{"IsAssociated": true}
 	p := f.open(t)
 	want := &Facts{
 		UDID: testUDID, Connection: USB, Name: "Anna", Class: "iPhone", ProductType: "iPhone12,1", Version: "18.1", Build: "22B83",
@@ -82,10 +83,11 @@ func TestFacts(t *testing.T) {
 	if got, err := p.Facts(t.Context()); err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, %v, want %+v", got, err, want)
 	}
-	for name, ask := range map[string]func(context.Context) (bool, error){"WillEncrypt": p.WillEncrypt, "FindMy": p.FindMy} {
-		if got, err := ask(t.Context()); !got || err != nil {
-			t.Errorf("%s: got %v, %v, want true", name, got, err)
-		}
+	f.mu.Lock()
+	f.values[backupDomain] = map[string]any{"WillEncrypt": 1}
+	f.mu.Unlock()
+	if got, err := p.Facts(t.Context()); err != nil || !got.WillEncrypt {
+		t.Errorf("a number for a flag: got %+v, %v, want WillEncrypt", got, err)
 	}
 	f.mu.Lock()
 	delete(f.values, backupDomain)
@@ -96,11 +98,28 @@ func TestFacts(t *testing.T) {
 	if err != nil || !got.Locked || !got.Paired || got.HasSession || got.Version != "18.1" {
 		t.Errorf("locked: got %+v, %v, want Locked, Paired and the version", got, err)
 	}
-	f.mu.Lock()
-	clear(f.errors)
-	f.mu.Unlock()
-	if got, err := p.WillEncrypt(t.Context()); got || err != nil {
-		t.Errorf("absent: got %v, %v, want false", got, err)
+}
+
+// A proposal is not filled in: all who ask at once share it.
+func TestPairAtOnce(t *testing.T) {
+	t.Parallel()
+	f := newFake(t)
+	delete(f.records, testUDID)
+	p := f.open(t)
+	proposal := *testPairing().record
+	proposal.EscrowBag = nil
+	p.proposal = &proposal
+	var asking sync.WaitGroup
+	for range 4 {
+		asking.Go(func() {
+			if err := p.Pair(t.Context(), time.Now()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	asking.Wait()
+	if proposal.EscrowBag != nil || !bytes.Equal(p.pairing().EscrowBag, testEscrow) {
+		t.Error("the proposal was filled in, or the pairing was not")
 	}
 }
 

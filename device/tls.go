@@ -22,6 +22,7 @@ func secure(ctx context.Context, conn net.Conn, r *PairRecord, version string) (
 	t := tls.Client(conn, config)
 	err = within(ctx, conn, conn.SetDeadline, lockdownTimeout, func() error { return t.HandshakeContext(ctx) })
 	if err != nil {
+		cut(conn) // also where ctx had ended before
 		return nil, fmt.Errorf("agree on encryption with the phone: %w", unexpected(err))
 	}
 	return t, nil

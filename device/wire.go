@@ -14,8 +14,8 @@ const label = "russet"
 
 // within runs f, which reads or writes whole messages on conn, for at most
 // limit, or until ctx's own deadline when it has one; a limit of 0 is none. The
-// deadline is set through set. When f fails or ctx ends the connection is cut,
-// for nobody knows where in the stream it stands.
+// deadline is set through set. When f fails, or ctx ends while it runs, the
+// connection is cut, for nobody knows where in the stream it stands.
 func within(ctx context.Context, conn net.Conn, set func(time.Time) error, limit time.Duration, f func() error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"time"
-
-	"russet/internal/plist"
 )
 
 // Names of messages that are used at more than one place.
@@ -57,9 +55,9 @@ func lost(err error) error {
 
 // send writes a message, and before it what is queued.
 func (s *Session) send(name string, args ...any) error {
-	data, err := plist.Marshal(append([]any{name}, args...), plist.Binary)
+	data, err := marshalMessage(name, args)
 	if err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
+		return err
 	}
 	s.rec.message(fromHost, name, args)
 	if err := s.queue(data); err != nil {
@@ -120,10 +118,7 @@ func (s *Session) leave() {
 		return
 	}
 	s.left = true
-	data, err := plist.Marshal([]any{disconnect, Text}, plist.Binary)
-	if err == nil {
-		_, _ = s.conn.Write(AppendUnit(nil, data)) // the phone may be gone already
-	}
+	_ = WriteMessage(s.conn, disconnect, Text) // the phone may be gone already
 }
 
 // watch takes leave of the phone when ctx is done. The function that it returns

@@ -150,7 +150,7 @@ func TestAnswers(t *testing.T) {
 func TestShown(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]string{
-		"plain": "plain", "a\tb\r\nc\x7f": "abc", "\u202egnp.exe": "gnp.exe", "caf\u00e9": "caf\u00e9", "\xff": "\ufffd", "\u009b31m": "31m",
+		"plain": "plain", "a\tb\r\nc\x7f": "abc", "\u202egnp.exe": "gnp.exe", "\u061cx\u2028y": "xy", "caf\u00e9": "caf\u00e9", "\xff": "\ufffd", "\u009b31m": "31m",
 	} {
 		if got := shown(in, 100); got != want {
 			t.Errorf("%q: got %q, want %q", in, got, want)

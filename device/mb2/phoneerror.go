@@ -17,24 +17,24 @@ type PhoneError struct {
 
 // Error is a sentence about the number.
 func (e *PhoneError) Error() string {
-	text := "its backup service gave up"
-	for _, k := range phoneErrors {
-		if e.Code >= k.first && e.Code <= k.last {
-			text = k.text
-		}
-	}
+	text, _ := e.kind()
 	return fmt.Sprintf("the phone ended the run: %s (error %d)", text, e.Code)
 }
 
 // Retryable reports whether the same call may succeed if it is made again
 // later, without anybody changing anything but, perhaps, unlocking the phone.
 func (e *PhoneError) Retryable() bool {
+	_, retry := e.kind()
+	return retry
+}
+
+func (e *PhoneError) kind() (text string, retry bool) {
 	for _, k := range phoneErrors {
 		if e.Code >= k.first && e.Code <= k.last {
-			return k.retry
+			return k.text, k.retry
 		}
 	}
-	return false
+	return "its backup service gave up", false
 }
 
 // phoneErrors are the numbers of MBErrorDomain.

@@ -77,7 +77,7 @@ type player struct {
 func (p *player) play(l *line) error {
 	switch {
 	case l.From == fromHost && l.File != nil:
-		return p.hear(l)
+		return p.hear(l.File)
 	case l.From == fromHost && l.End:
 		unit, err := ReadUnit(p.r, nil, MaxName)
 		if err == nil && len(unit) > 0 {
@@ -120,15 +120,15 @@ func (p *player) listen(l *line) error {
 }
 
 // hear reads a file of the host.
-func (p *player) hear(l *line) error {
+func (p *player) hear(f *fileLine) error {
 	name, err := ReadUnit(p.r, nil, MaxName)
 	if err != nil {
 		return err
 	}
-	if string(name) != p.name(l.File.Name) {
+	if string(name) != p.name(f.Name) {
 		p.differ("a file of another name", "the one that was asked for")
 	}
-	if l.File.Cut {
+	if f.Cut {
 		return nil
 	}
 	var buf []byte
@@ -140,7 +140,7 @@ func (p *player) hear(l *line) error {
 			return fmt.Errorf("%w: a file without an end", ErrDesync)
 		}
 		if code := Code(buf[0]); code != CodeData {
-			p.differ(fmt.Sprintf("a file with code %d", code), fmt.Sprintf("a file with code %d", l.File.Code))
+			p.differ(fmt.Sprintf("a file with code %d", code), fmt.Sprintf("a file with code %d", f.Code))
 			return nil
 		}
 	}

@@ -13,7 +13,7 @@ type Result struct {
 	// MaxFileErrors of them; Unread is how many there were.
 	FileErrors []FileError
 	Unread     int64
-	Violations int64
+	Violations int64 // orders that were refused because they break the rules
 }
 
 // FileError is a file that the phone began to send and could not read. It is

@@ -32,6 +32,9 @@ func TestSpoolFull(t *testing.T) {
 	for pages := 1; ; pages += stride {
 		y := x.clone()
 		if err := syscall.Mount("tmpfs", y.spool, "tmpfs", 0, fmt.Sprintf("size=%d", 4096*pages)); err != nil {
+			if !errors.Is(err, syscall.EPERM) {
+				t.Fatal(err)
+			}
 			t.Skipf("not here: a drive of its own, without the right to mount one: %v", err)
 		}
 		t.Cleanup(func() {

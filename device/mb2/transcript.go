@@ -131,7 +131,7 @@ func (d *disguise) name(name string) string {
 func (d *disguise) other(name string) string {
 	n, ok := d.others[name]
 	if !ok {
-		if len(d.others) == maxOthers {
+		if len(d.others) == maxOthers || len(name) > maxPath {
 			return "other"
 		}
 		n = len(d.others) + 1

@@ -95,8 +95,8 @@ func ReadMessage(r io.Reader) (name string, args []any, err error) {
 		return "", nil, err
 	}
 	var list []any
-	if err := plist.Unmarshal(data, &list); err != nil {
-		return "", nil, fmt.Errorf("read a message: %w: %w", ErrDesync, err)
+	if plist.Unmarshal(data, &list) != nil { // whose error quotes what came
+		return "", nil, fmt.Errorf("read a message: %w: its property list is damaged", ErrDesync)
 	}
 	if len(list) > 0 {
 		if name, ok := list[0].(string); ok && name != "" {
@@ -109,17 +109,25 @@ func ReadMessage(r io.Reader) (name string, args []any, err error) {
 // WriteMessage writes a message as [ReadMessage] reads it, in one call to
 // Write.
 func WriteMessage(w io.Writer, name string, args ...any) error {
-	data, err := plist.Marshal(append([]any{name}, args...), plist.Binary)
+	data, err := marshalMessage(name, args)
 	if err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
-	}
-	if len(data) > MaxMessage {
-		return fmt.Errorf("write %s: its length of %d bytes is over %d", name, len(data), MaxMessage)
+		return err
 	}
 	if _, err := w.Write(AppendUnit(nil, data)); err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
 	return nil
+}
+
+func marshalMessage(name string, args []any) ([]byte, error) {
+	data, err := plist.Marshal(append([]any{name}, args...), plist.Binary)
+	if err != nil {
+		return nil, fmt.Errorf("write %s: %w", name, err)
+	}
+	if len(data) > MaxMessage {
+		return nil, fmt.Errorf("write %s: its length of %d bytes is over %d", name, len(data), MaxMessage)
+	}
+	return data, nil
 }
 
 // Integer returns the integer in a message. Negative ones travel in two forms:

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"strings"
 	"syscall"
 	"testing"
 )
@@ -64,6 +65,10 @@ func TestUnitsAreBounded(t *testing.T) {
 	}
 	if _, _, err := ReadMessage(bytes.NewReader(AppendUnit(nil, []byte("noise")))); !errors.Is(err, ErrDesync) {
 		t.Errorf("noise: got %v, want ErrDesync", err)
+	}
+	quoted := "<?xml version=\"1.0\"?><plist><array><integer>secret" + strings.Repeat("x", 1000) + "</integer></array></plist>"
+	if _, _, err := ReadMessage(bytes.NewReader(AppendUnit(nil, []byte(quoted)))); !errors.Is(err, ErrDesync) || strings.Contains(err.Error(), "secret") {
+		t.Errorf("a list that cannot be read: got %v, want ErrDesync without what came", err)
 	}
 	var b bytes.Buffer
 	if err := WriteMessage(&b, ""); err != nil {

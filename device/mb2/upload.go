@@ -75,7 +75,7 @@ func (s *Session) create(ctx context.Context, b *reception, name string) File {
 // rejected notes that the folder does not take a file: the phone must hear of
 // it, whatever the reason.
 func (s *Session) rejected(b *reception, err error) {
-	b.fail(s.status(err))
+	b.fail(StatusOf(err))
 	b.closed = true
 	s.blame(err)
 }
@@ -91,7 +91,6 @@ func (s *Session) receiveFile(ctx context.Context, b *reception, path, name stri
 	}()
 	run := s.rec.file(fromPhone, name)
 	defer run.close()
-	var size int64
 	for {
 		unit, err := s.read(MaxData)
 		if err == nil {
@@ -113,7 +112,6 @@ func (s *Session) receiveFile(ctx context.Context, b *reception, path, name stri
 					s.rejected(b, err)
 				}
 			}
-			size += int64(len(rest))
 			s.count(0, int64(len(rest)))
 			continue
 		}

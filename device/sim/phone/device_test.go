@@ -179,11 +179,8 @@ func ourInfo(t *testing.T, h *device.Phone) {
 func ourValues(t *testing.T, h *device.Phone) {
 	t.Helper()
 	ctx := t.Context()
-	if on, err := h.WillEncrypt(ctx); err != nil || on {
-		t.Errorf("encrypts: got %v, %v", on, err)
-	}
-	if on, err := h.FindMy(ctx); err != nil || on {
-		t.Errorf("Find My: got %v, %v", on, err)
+	if f, err := h.Facts(ctx); err != nil || f.WillEncrypt {
+		t.Errorf("encrypts: got %+v, %v", f, err)
 	}
 	l, err := h.Lockdown(ctx)
 	if err != nil {
