@@ -63,7 +63,6 @@ func Folder(ctx context.Context, r *repo.Repository, root *os.Root, name string,
 		if !errors.Is(err, errMoved) {
 			return res, err
 		}
-		opt.Force = false
 	}
 	return nil, fmt.Errorf("capture folder: %w", ErrMoving)
 }

@@ -5,8 +5,8 @@
 //	p, err := capture.OpenPhone(ctx, r, udid, capture.PhoneOptions{...}) // a folder for package mb2
 //	res, err = p.Commit(ctx, time.Now())            // once the phone said that it is complete
 //	v, err := capture.Open(ctx, r, res.Snapshot)
-//	err = v.RestoreFolder(ctx, target, nil)   // the exact MobileSync folder
-//	err = v.RestoreFiles(ctx, target, ...)      // the phone's files, readable
+//	_, err = v.RestoreFolder(ctx, target, capture.RestoreOptions{}) // the exact MobileSync folder
+//	_, err = v.RestoreFiles(ctx, target, capture.RestoreOptions{})  // the phone's files, readable
 //
 // A snapshot shows the phone's own folders with their plaintext, since only
 // plaintext deduplicates: an encrypted backup gives every changed file a new

@@ -260,7 +260,7 @@ func (j *journal) append(ops []byte) error {
 	plain = append(plain, ops...)
 	n := len(plain) + crypto.Overhead
 	if n > maxFrame {
-		return fmt.Errorf("write journal: %d bytes at once: %w", n, errTooMany)
+		return fmt.Errorf("write journal: %d bytes at once are over %d", n, maxFrame)
 	}
 	frame := j.key.Seal(binary.BigEndian.AppendUint32(nil, uint32(n)), plain)
 	if _, err := j.f.Write(frame); err != nil {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"os"
 
-	"russet/index"
 	"russet/repo"
 )
 
@@ -72,10 +71,8 @@ func allStored(ctx context.Context, r *repo.Repository, v *Version) (bool, error
 		if err != nil {
 			return err
 		}
-		for _, id := range n.Content {
-			if !r.Index().Has(index.Handle{ID: id, Type: index.Data}) {
-				return errGap
-			}
+		if !hasAll(r, n.Content) {
+			return errGap
 		}
 		return nil
 	})

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"russet/chunk"
-	"russet/crypto"
 	"russet/device/mb2"
 	"russet/internal/durable"
 	"russet/ios"
@@ -105,7 +104,7 @@ var _ mb2.Folder = (*Phone)(nil)
 // locked and its index loaded; ctx is the lock's, and bounds the whole run. What
 // an earlier run left to be done without the phone is done first, as by Drain.
 func OpenPhone(ctx context.Context, r *repo.Repository, udid string, opt PhoneOptions) (*Phone, error) {
-	if _, _, err := drain(ctx, r, udid, opt); err != nil {
+	if _, _, err := drain(ctx, r, udid, opt); err != nil && !errors.Is(err, errJournal) { // of which resume tells
 		return nil, err
 	}
 	p, err := openPhone(ctx, r, udid, opt)
@@ -124,10 +123,18 @@ func OpenPhone(ctx context.Context, r *repo.Repository, udid string, opt PhoneOp
 	return p, nil
 }
 
+// legalDevice tells whether a name can be a device's and a folder's.
+func legalDevice(udid string) error {
+	if _, ok := UDID(&repo.Snapshot{Paths: []string{"/" + udid}}); !ok || safeName(udid, "") != udid {
+		return fmt.Errorf("name of the device: %w", fs.ErrInvalid)
+	}
+	return nil
+}
+
 // openPhone makes a Phone that shows nothing yet.
 func openPhone(ctx context.Context, r *repo.Repository, udid string, opt PhoneOptions) (*Phone, error) {
-	if _, ok := UDID(&repo.Snapshot{Paths: []string{"/" + udid}}); !ok || safeName(udid, "") != udid {
-		return nil, fmt.Errorf("name of the device: %w", fs.ErrInvalid)
+	if err := legalDevice(udid); err != nil {
+		return nil, err
 	}
 	p := &Phone{r: r, udid: udid, opt: opt, hash: recordHasher{maphash.MakeSeed()}, now: opt.Now, slots: new(holdings), sums: map[uint32]chunk.ID{}}
 	if p.now == nil {
@@ -143,7 +150,7 @@ func openPhone(ctx context.Context, r *repo.Repository, udid string, opt PhoneOp
 	if p.dir, err = opt.Spool.OpenRoot(udid); err != nil {
 		return nil, fmt.Errorf("open spool: %w", bare(err))
 	}
-	p.fresh(r.Key())
+	p.fresh()
 	p.w = r.NewWriter(ctx)
 	p.in = newIntake(p.w, r.Cutter(), p.slots)
 	p.since = p.now()
@@ -151,7 +158,8 @@ func openPhone(ctx context.Context, r *repo.Repository, udid string, opt PhoneOp
 }
 
 // fresh is the state in which a run begins.
-func (p *Phone) fresh(key *crypto.Key) {
+func (p *Phone) fresh() {
+	key := p.r.Key()
 	var run [16]byte
 	_, _ = rand.Read(run[:]) // never fails: it ends the program instead
 	p.journal = &journal{root: p.dir, key: key, run: run}
@@ -160,12 +168,12 @@ func (p *Phone) fresh(key *crypto.Key) {
 		p.spool.limit = p.opt.segment
 	}
 	p.overlay = overlay{root: newBranch()}
-	p.ops, p.answered, p.folders, p.keys = nil, time.Time{}, nil, nil
+	p.ops, p.answered, p.folders, p.keys, p.why = nil, time.Time{}, nil, nil, ""
 }
 
 // begin shows the last version, or nothing, and notes what the run builds on.
 func (p *Phone) begin(ctx context.Context) error {
-	p.fresh(p.r.Key())
+	p.fresh()
 	var err error
 	if p.parent, err = p.history.newest(ctx, (*Version).usable); err != nil {
 		return err
@@ -218,7 +226,7 @@ func whySwitched(last *Version, encrypts bool) string {
 // whyNoParent says why there is no version to build upon.
 func (h *history) whyNoParent() string {
 	if len(h.snapshots) > 0 {
-		return "no earlier version of this device is complete and unedited"
+		return "no earlier version of this device is complete, whole and unedited"
 	}
 	return "this is the first version of this device"
 }
@@ -294,15 +302,9 @@ func (p *Phone) abandon() error {
 	p.in.stop()
 	p.ops = nil
 	_ = p.w.Close() // what it did not write is not in the journal
-	err := errors.Join(p.spool.close(), p.journal.close())
-	left := p.dir.Close()
-	return errors.Join(err, left, p.leave())
-}
-
-// leave removes the spool's folder if nothing is in it.
-func (p *Phone) leave() error {
+	err := errors.Join(p.spool.close(), p.journal.close(), p.dir.Close())
 	_ = p.opt.Spool.Remove(p.udid) // refused while there is something
-	return nil
+	return err
 }
 
 // Drop ends a run and forgets it. The last version is what the phone sees next.

@@ -3,6 +3,7 @@ package capture
 import (
 	"cmp"
 	"context"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -19,10 +20,19 @@ import (
 
 // Commit makes a snapshot of what the phone has left, after it answered that
 // its backup is complete, or its password changed. Where it has done nothing,
-// the last version is the result, as one that is kept already. From then on the phone is not needed: where Commit is
-// cut off, Drain goes on. The Phone is closed, whatever the outcome, unless the
-// backup is unfinished (ErrUnfinished).
+// the last version is the result, as one that is kept already. From then on the
+// phone is not needed: where Commit is cut off, Drain goes on. The Phone is
+// closed, whatever the outcome, unless the backup is unfinished
+// (ErrUnfinished).
 func (p *Phone) Commit(ctx context.Context, answered time.Time) (*Result, error) {
+	res, err := p.commit(ctx, answered)
+	if err == nil || errors.Is(err, ErrUnfinished) || p.closed {
+		return res, err
+	}
+	return res, errors.Join(err, p.abandon())
+}
+
+func (p *Phone) commit(ctx context.Context, answered time.Time) (*Result, error) {
 	if err := p.ready(ctx); err != nil {
 		return nil, fmt.Errorf("commit backup: %w", err)
 	}
@@ -33,34 +43,26 @@ func (p *Phone) Commit(ctx context.Context, answered time.Time) (*Result, error)
 		last := p.parent.Snapshot
 		return &Result{Snapshot: last, UDID: p.udid, DeviceName: last.Hostname, Kept: true}, p.abandon()
 	}
-	if err := p.settleTop(); err != nil {
+	if err := p.checkpoint(); err != nil { // after which the files on top can be read
 		return nil, fmt.Errorf("commit backup: %w", err)
 	}
 	p.top = p.topFiles()
 	b, err := ios.Open(topFS{ctx, p})
+	if errors.Is(err, ios.ErrNotBackup) || err == nil && !b.Finished() {
+		err = ErrUnfinished
+	}
 	if err != nil {
 		return nil, fmt.Errorf("commit backup: %w", err)
 	}
-	if !b.Finished() {
-		return nil, fmt.Errorf("commit backup: %w", ErrUnfinished)
-	}
 	p.ops = append(p.ops, operation{verb: verbAnswered, at: answered})
 	if err := p.checkpoint(); err != nil {
-		return nil, errors.Join(fmt.Errorf("commit backup: %w", err), p.abandon())
+		return nil, fmt.Errorf("commit backup: %w", err)
 	}
 	p.answered = answered
 	if p.opt.Answered != nil {
 		p.opt.Answered()
 	}
 	return p.finish(ctx)
-}
-
-// settleTop makes the files on top readable.
-func (p *Phone) settleTop() error {
-	if err := p.spool.flush(); err != nil {
-		return err
-	}
-	return p.checkpoint()
 }
 
 // Pending lists the devices below spool of whose runs something is kept: each
@@ -81,7 +83,8 @@ func Pending(spool *os.Root) ([]string, error) {
 
 // Drain finishes a run whose phone has answered, and whose snapshot is missing.
 // It returns nil where there is none. The conditions are those of OpenPhone. A
-// run that cannot be finished is given up, with an error.
+// run that no later try could finish is given up, with an error; one whose
+// journal is damaged is left for OpenPhone, which begins anew.
 func Drain(ctx context.Context, r *repo.Repository, udid string, opt PhoneOptions) (*Result, error) {
 	res, why, err := drain(ctx, r, udid, opt)
 	if err == nil && why != "" {
@@ -91,17 +94,25 @@ func Drain(ctx context.Context, r *repo.Repository, udid string, opt PhoneOption
 }
 
 func drain(ctx context.Context, r *repo.Repository, udid string, opt PhoneOptions) (res *Result, why string, err error) {
+	if err := legalDevice(udid); err != nil {
+		return nil, "", fmt.Errorf("drain spool: %w", err)
+	}
 	if _, err := opt.Spool.Lstat(path.Join(udid, journalName)); err != nil {
-		return nil, "", nil // OpenPhone tells
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, "", nil
+		}
+		return nil, "", fmt.Errorf("drain spool: %w", bare(err))
 	}
 	p, err := openPhone(ctx, r, udid, opt)
 	if err != nil {
 		return nil, "", fmt.Errorf("drain spool: %w", err)
 	}
-	if !p.hasAnswered() {
+	if answered, err := p.hasAnswered(); err != nil {
+		return nil, "", errors.Join(fmt.Errorf("drain spool: %w", err), p.abandon())
+	} else if !answered {
 		return nil, "", p.abandon()
 	}
-	p.fresh(r.Key())
+	p.fresh()
 	if why, err = p.replay(ctx); err != nil {
 		return nil, "", errors.Join(fmt.Errorf("drain spool: %w", err), p.abandon())
 	}
@@ -113,20 +124,23 @@ func drain(ctx context.Context, r *repo.Repository, udid string, opt PhoneOption
 }
 
 // hasAnswered looks only for what the journal says of the phone's answer.
-func (p *Phone) hasAnswered() bool {
-	answered := false
-	err := p.journal.read(func(op operation) error {
+func (p *Phone) hasAnswered() (answered bool, err error) {
+	err = p.journal.read(func(op operation) error {
 		answered = answered || op.verb == verbAnswered
 		return nil
 	})
-	return err == nil && answered
+	return answered, err
 }
 
 // finish makes the snapshot and clears the spool.
 func (p *Phone) finish(ctx context.Context) (*Result, error) {
 	res, err := p.capture(ctx)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("commit backup: %w", err), p.abandon())
+		err = fmt.Errorf("commit backup: %w", err)
+		if errors.Is(err, errSpool) || errors.Is(err, ios.ErrNotBackup) { // no later run fares better
+			err = errors.Join(err, p.spool.close(), p.journal.close(), p.clearSpool())
+		}
+		return nil, errors.Join(err, p.abandon())
 	}
 	// The snapshot is there. What cannot be removed is found by the next run to
 	// be the same snapshot again.
@@ -169,6 +183,9 @@ func (p *Phone) capture(ctx context.Context) (*Result, error) {
 	c.takeReceived()
 	sealed := c.sealedFiles()
 	for _, s := range sealed {
+		if s.stored.place == placeOpened && !s.stored.last {
+			return nil, fmt.Errorf("%w: it was begun with it", ErrNeedsPassword)
+		}
 		c.takeSealed(s)
 	}
 	c.meta = c.newMetadata(sourcePhone)
@@ -185,6 +202,10 @@ func (p *Phone) capture(ctx context.Context) (*Result, error) {
 	}
 	return c.commit(ctx, tree, meta)
 }
+
+// ErrNeedsPassword says that a run can only be finished with the phone's backup
+// password.
+var ErrNeedsPassword = errors.New("the phone's backup password is needed again")
 
 // listing is the phone's folder as listFolder would give it. The overlay is
 // given up: the phone asks no more.
@@ -413,12 +434,16 @@ func (f storedFile) arrival() uint64 {
 // segments that neither the files left nor the manifest need.
 func (p *Phone) drained(c *run, done []job, sealed []*sealedFile, left []job) error {
 	note := func(id fileID, st storedFile, got content, where place) {
-		if st.place != placeSpool || got.ids == nil {
+		if st.place != placeSpool {
+			return
+		}
+		name := path.Join(p.udid, storedPath(id.String(), c.b.Flat()))
+		if got.ids == nil {
+			p.ops = append(p.ops, operation{verb: verbRemove, a: name})
 			return
 		}
 		f := storedFile{size: st.size, modified: st.modified, place: where}
 		f.slot = p.slots.add(held{ids: got.ids})
-		name := path.Join(p.udid, storedPath(id.String(), c.b.Flat()))
 		p.ops = append(p.ops, operation{verb: verbPut, a: name, file: f})
 	}
 	for _, j := range done {
@@ -429,6 +454,8 @@ func (p *Phone) drained(c *run, done []job, sealed []*sealedFile, left []job) er
 			note(j.e.id, j.e.stored, c.contentOf(j.e), placeOpened)
 		case j.e.found:
 			note(j.e.id, j.e.stored, c.contentOf(j.e), placeReceived)
+		default: // not readable; or among sealed, which puts it back
+			note(j.e.id, j.e.stored, content{}, placeReceived)
 		}
 	}
 	for _, s := range sealed {
@@ -459,9 +486,5 @@ func digestBegin(digest []byte) uint64 {
 	if len(digest) < 8 {
 		return 0
 	}
-	var n uint64
-	for _, b := range digest[:8] {
-		n = n<<8 | uint64(b)
-	}
-	return n
+	return binary.BigEndian.Uint64(digest)
 }

@@ -44,15 +44,28 @@ func (p *Phone) Mkdir(ctx context.Context, name string) error {
 	if err := p.ready(ctx); err != nil {
 		return err
 	}
-	if err := p.overlay.mkdir(name); err != nil {
+	if err := p.overlay.mkdir(name); err != nil { // apply does not mind a folder that is there
 		return err
 	}
 	p.ops = append(p.ops, operation{verb: verbMkdir, a: name})
 	return p.checkpointIfDue()
 }
 
+// keepsName refuses to give a file of the last version that lies decrypted
+// another id: its key goes by its id, and phones do not do it.
+func (p *Phone) keepsName(from, to string) error {
+	f, err := p.overlay.file(from)
+	if err == nil && f.place == placeOpened && path.Base(from) != path.Base(to) {
+		return fmt.Errorf("give a file of the last version another id: %w", fs.ErrInvalid)
+	}
+	return nil
+}
+
 // Move implements mb2.Folder.
 func (p *Phone) Move(ctx context.Context, from, to string) error {
+	if err := p.keepsName(from, to); err != nil {
+		return err
+	}
 	return p.do(ctx, operation{verb: verbMove, a: from, b: to})
 }
 
@@ -63,6 +76,9 @@ func (p *Phone) Remove(ctx context.Context, name string) error {
 
 // Copy implements mb2.Folder. No byte is copied.
 func (p *Phone) Copy(ctx context.Context, from, to string) error {
+	if err := p.keepsName(from, to); err != nil {
+		return err
+	}
 	return p.do(ctx, operation{verb: verbCopy, a: from, b: to})
 }
 
@@ -111,7 +127,7 @@ func (p *Phone) readable(f storedFile) error {
 	if err := p.in.settle(); err != nil {
 		return err
 	}
-	if p.hasAll(p.slots.at(f.slot)) {
+	if hasAll(p.r, p.slots.at(f.slot).ids) {
 		return nil
 	}
 	return p.checkpoint()
@@ -369,7 +385,9 @@ func (p *Phone) checkpoint() error {
 	if err == nil {
 		var b []byte
 		for i := range p.ops {
-			p.ops[i].held = p.slots.at(p.ops[i].file.slot)
+			if p.ops[i].verb == verbPut {
+				p.ops[i].held = p.slots.at(p.ops[i].file.slot)
+			}
 			b = p.ops[i].append(b)
 		}
 		err = p.journal.append(b)

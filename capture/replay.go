@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
-
-	"russet/index"
 )
 
 // replay rebuilds the run that the journal holds. It returns why it is given up
@@ -43,8 +41,8 @@ func (p *Phone) replay(ctx context.Context) (why string, err error) {
 	return "", nil
 }
 
-// errGone: what the run was built upon is not there.
-var errGone = errors.New("what it was built upon is gone")
+// errGone: something that the run needs is not there.
+var errGone = errors.New("it cannot be gone on with")
 
 // again takes up what the run was begun with.
 func (p *Phone) again(ctx context.Context, b beginning) error {
@@ -59,7 +57,7 @@ func (p *Phone) again(ctx context.Context, b beginning) error {
 		}
 		p.parent = parent
 		if p.parent == nil {
-			return fmt.Errorf("%w: the version is not in the repository any more", errGone)
+			return fmt.Errorf("%w: the version that it was built upon is not in the repository any more", errGone)
 		}
 	}
 	switch {
@@ -124,7 +122,7 @@ func (p *Phone) pruneLost() (why string, err error) {
 		b.each(func(name string, f storedFile) {
 			switch f.place {
 			case placeReceived, placeOpened:
-				if !p.hasAll(p.slots.at(f.slot)) {
+				if !hasAll(p.r, p.slots.at(f.slot).ids) {
 					b.drop(name)
 					p.overlay.count--
 				}
@@ -136,13 +134,4 @@ func (p *Phone) pruneLost() (why string, err error) {
 		})
 	})
 	return why, nil
-}
-
-func (p *Phone) hasAll(h held) bool {
-	for _, id := range h.ids {
-		if !p.r.Index().Has(index.Handle{ID: id, Type: index.Data}) {
-			return false
-		}
-	}
-	return true
 }

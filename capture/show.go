@@ -74,7 +74,7 @@ func (s *showing) top() error {
 			return fmt.Errorf("%w: the version lacks a file on top", repo.ErrDamaged)
 		}
 		h := held{ids: n.Content}
-		if !s.p.hasAll(h) {
+		if !hasAll(s.p.r, h.ids) {
 			return fmt.Errorf("%w: the version lacks a file on top", repo.ErrDamaged)
 		}
 		f := storedFile{size: t.Size, modified: stampOf(t.ModTime), last: true}
@@ -164,7 +164,7 @@ func (s *showing) walk(name string) error {
 // file lists one file, if its bytes can be had.
 func (s *showing) file(folder, at string, n *repo.Node) {
 	h := held{ids: n.Content}
-	if !s.p.hasAll(h) {
+	if !hasAll(s.p.r, h.ids) {
 		s.missing++
 		return
 	}

@@ -141,7 +141,7 @@ func (s *spool) rotate() error {
 		return err
 	}
 	if s.segment == math.MaxInt32 {
-		return fmt.Errorf("write spool: %w", errTooMany)
+		return errors.New("write spool: it has as many segments as there can be")
 	}
 	f, err := s.root.OpenFile(segmentName(s.segment+1), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {

@@ -3,7 +3,6 @@ package capture
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -276,9 +275,12 @@ func (c *run) storedSize(e *entry, size int64) int64 {
 // decrypts tells whether the stored form of e is encrypted.
 func (c *run) decrypts(e *entry) bool { return c.b.Encrypted() && e.keyed }
 
-func (c *run) hasAll(ids []chunk.ID) bool {
+func (c *run) hasAll(ids []chunk.ID) bool { return hasAll(c.r, ids) }
+
+// hasAll tells whether the index has all of a file's blobs.
+func hasAll(r *repo.Repository, ids []chunk.ID) bool {
 	for _, id := range ids {
-		if !c.r.Index().Has(index.Handle{ID: id, Type: index.Data}) {
+		if !r.Index().Has(index.Handle{ID: id, Type: index.Data}) {
 			return false
 		}
 	}
@@ -311,7 +313,7 @@ func (c *run) sealedFiles() []*sealedFile {
 			}
 		}
 	}
-	slices.SortFunc(sealed, func(a, b *sealedFile) int { return slices.Compare(a.id[:], b.id[:]) })
+	sortSealed(sealed)
 	return sealed
 }
 

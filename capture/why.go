@@ -58,10 +58,8 @@ func (c *run) whyAll() string {
 	switch {
 	case c.opt.Force:
 		return "it was asked for"
-	case c.parent == nil && len(c.history.snapshots) > 0:
-		return "no earlier version of this device is complete, whole and unedited"
 	case c.parent == nil:
-		return "this is the first version of this device"
+		return c.history.whyNoParent()
 	case c.sealed:
 		return "" // decided file by file
 	case c.parent.Snapshot.HasTag(TagSealed):

@@ -114,7 +114,7 @@ func (b *phoneBackup) one(ctx context.Context, d device.Device) error {
 	res, err := run.Commit(ctx, answered)
 	show.stop()
 	if res == nil {
-		return err
+		return errors.Join(err, run.Close()) // which an unfinished one still wants
 	}
 	if b.kept != nil {
 		b.kept(res)

@@ -137,6 +137,7 @@ var advices = []advice{
 	{repo.ErrDamaged, codeDamaged, "russet check tells what is damaged"},
 	{capture.ErrUnfinished, codeUnfinished, "let the phone finish its backup, or keep it as it is with --incomplete"},
 	{capture.ErrMoving, codeUnfinished, "run the same command again when the phone's backup is done"},
+	{capture.ErrNeedsPassword, codeBackupLocked, "run the same command again with --backup-password-file, or on a terminal"},
 	{ios.ErrWrongPassword, codeBackupLocked, "run the same command again with the right --backup-password-file, or on a terminal"},
 	{errNoPhonePassword, codeBackupLocked, "run the same command again with --backup-password-file, or on a terminal; nothing is lost, but it cannot be looked into"},
 	{errSealed, codeBackupLocked, "run russet backup on the same folder again with --backup-password-file; restore without --as files gives the backup as it came"},
