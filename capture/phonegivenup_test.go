@@ -11,12 +11,12 @@ import (
 	"russet/ios"
 )
 
-// partlyDrained is an answered run whose drain was killed at its n-th save.
-// before, if not nil, may change the spool first.
-func partlyDrained(t *testing.T, s *scripted, se *session, n int, before func(*Phone)) PhoneOptions {
+// partlyDrained is an answered run whose drain, in batches of so many bytes, was
+// killed at its n-th save. before, if not nil, may change the spool first.
+func partlyDrained(t *testing.T, s *scripted, se *session, batch int64, n int, before func(*Phone)) PhoneOptions {
 	t.Helper()
 	opt := s.options(se.spool)
-	opt.segment, opt.drain = 256<<10, 32<<10
+	opt.segment, opt.drain = 256<<10, batch
 	p, err := OpenPhone(t.Context(), se.r, s.udid, opt)
 	if err != nil {
 		t.Fatal(err)
@@ -57,7 +57,7 @@ func TestPhoneDrainWantsItsPassword(t *testing.T) {
 			for n := 3; n < 12; n += 2 {
 				s, se := newScripted(t, true), newSession(t)
 				begin(s, se)
-				opt := partlyDrained(t, s, se, n, nil)
+				opt := partlyDrained(t, s, se, 32<<10, n, nil)
 				without := opt
 				without.Password = nil
 				res, err := Drain(t.Context(), se.r, s.udid, without)
@@ -107,16 +107,18 @@ func TestPhoneSpoolBeyondHelp(t *testing.T) {
 // costs that file alone, also when the drain is killed behind it.
 func TestPhoneSpoolDamagedAndKilled(t *testing.T) {
 	t.Parallel()
-	s, se := newScripted(t, true), newSession(t)
-	opt := partlyDrained(t, s, se, 12, func(*Phone) {
-		change(t, filepath.Join(se.spool, s.udid, segmentName(1)), func(b []byte) []byte { return flipped(b, 100) })
-	})
-	res, err := Drain(t.Context(), se.r, s.udid, opt)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if lost := res.Summary.Missing + res.Summary.Unreadable; lost != 1 {
-		t.Errorf("%d files are lost, want 1: %+v", lost, res.Summary)
+	for n := 8; n < 14; n++ {
+		s, se := newScripted(t, true), newSession(t)
+		opt := partlyDrained(t, s, se, 512<<10, n, func(*Phone) {
+			change(t, filepath.Join(se.spool, s.udid, segmentName(1)), func(b []byte) []byte { return flipped(b, 100) })
+		})
+		res, err := Drain(t.Context(), se.r, s.udid, opt)
+		if err != nil {
+			t.Fatalf("killed at save %d: %v", n, err)
+		}
+		if lost := res.Summary.Missing + res.Summary.Unreadable; lost != 1 {
+			t.Errorf("killed at save %d: %d files are lost, want 1: %+v", n, lost, res.Summary)
+		}
 	}
 }
 
