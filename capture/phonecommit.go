@@ -48,7 +48,10 @@ func (p *Phone) commit(ctx context.Context, answered time.Time) (*Result, error)
 	}
 	p.top = p.topFiles()
 	b, err := ios.Open(topFS{ctx, p})
-	if errors.Is(err, ios.ErrNotBackup) || err == nil && !b.Finished() {
+	switch {
+	case errors.Is(err, ios.ErrNotBackup):
+		err = fmt.Errorf("%w: %w", ErrUnfinished, err)
+	case err == nil && !b.Finished():
 		err = ErrUnfinished
 	}
 	if err != nil {
