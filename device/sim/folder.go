@@ -206,8 +206,9 @@ func bare(err error) error {
 }
 
 // Put puts one file, folder or link into the phone, in place of what has its name, with folders above it that are
-// missing. The bytes of a regular file are read from r. Folders that are not writable must be put after what they hold,
-// as must folders whose time matters.
+// missing. The bytes of a regular file are read from r. Folders whose time matters must be put after what they hold.
+// The owner of the process may read and write all of it, whatever its mode on the phone: or nobody but root could back
+// the phone up.
 func (p *Folder) Put(f *File, r io.Reader) error {
 	if !putable(f) {
 		return errors.New("put a file: its name or kind is none of a phone's")
@@ -235,12 +236,14 @@ func (p *Folder) put(f *File, name string, r io.Reader) error {
 	if err := p.root.MkdirAll(path.Dir(name), 0o700); err != nil {
 		return err
 	}
+	own := fs.FileMode(0o600)
 	switch f.Mode & modeType {
 	case modeLink:
 		_ = p.root.Remove(name) // an error shows in what follows
 		return p.root.Symlink(f.Target, name)
 	case modeFolder:
-		if err := p.root.MkdirAll(name, 0o700); err != nil {
+		own = 0o700
+		if err := p.root.MkdirAll(name, own); err != nil {
 			return err
 		}
 	case modeRegular:
@@ -250,7 +253,7 @@ func (p *Folder) put(f *File, name string, r io.Reader) error {
 	default:
 		return errors.New("its kind is none of a phone's")
 	}
-	if err := p.root.Chmod(name, fs.FileMode(f.Mode&0o777)); err != nil {
+	if err := p.root.Chmod(name, fs.FileMode(f.Mode&0o777)|own); err != nil {
 		return err
 	}
 	modified := time.Unix(f.LastModified, 0)

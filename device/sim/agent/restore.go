@@ -61,7 +61,7 @@ type restoring struct {
 	keys   ios.ClassKeys
 	into   *sim.Folder
 
-	folders []*sim.File // put last, since some cannot be written to
+	folders []*sim.File // put last, for their times
 	broken  int         // files that did not come, or are damaged
 }
 
