@@ -450,7 +450,8 @@ func (s *session) hostileOrder(target string, h Hostile) (mb2.Status, error) {
 	return a.code, err
 }
 
-// hostileLength announces a name of any length. A host ends the connection.
+// hostileLength announces a name of any length. A host ends the connection, and
+// answers nothing.
 func (s *session) hostileLength(h Hostile) error {
 	if err := s.beginUpload(h.Name, 0, 1); err != nil {
 		return err
@@ -462,6 +463,8 @@ func (s *session) hostileLength(h Hostile) error {
 	if err := s.w.Flush(); err != nil {
 		return err
 	}
-	_, _, err := s.read()
-	return err
+	if _, _, err := s.read(); err != nil {
+		return err
+	}
+	return s.broken(RuleEscape, "a name of %d bytes is answered", h.Length)
 }

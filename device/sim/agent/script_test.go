@@ -336,8 +336,14 @@ func TestHostileNames(t *testing.T) {
 		t.Errorf("got the answer %d; %d folders", f.code, len(h.root.dir))
 	}
 	p = openPhone(t, quick(t, "a"), Options{Script: Script{Hostile: []Hostile{{Order: "upload", Name: "x", Length: 1 << 30}}}})
-	if _, r, err := speak(t.Context(), p, newHost(), backupRequest(small().UDID)); err == nil || r.Answered {
+	if _, r, err := speak(t.Context(), p, newHost(), backupRequest(small().UDID)); err == nil || r.Answered || len(r.Violations) > 0 {
 		t.Errorf("a name of 1 GiB: got %v", err)
+	}
+	h = newHost()
+	h.lenient = true
+	_, r, err := speak(t.Context(), p, h, backupRequest(small().UDID))
+	if !errors.Is(err, ErrViolation) || len(r.Violations) != 1 || r.Violations[0].Rule != RuleEscape {
+		t.Errorf("a name of 1 GiB is answered: got %v", err)
 	}
 }
 
