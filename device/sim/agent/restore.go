@@ -285,10 +285,13 @@ func (r *restoring) record(rec ios.Record, batch []*sim.File) ([]*sim.File, erro
 	return batch, nil
 }
 
-// put puts a file into the phone. One that cannot be is counted.
+// put puts a file into the phone, and counts what became of it.
 func (r *restoring) put(f *sim.File, src io.Reader) {
-	if err := r.into.Put(f, src); err != nil {
+	switch err := r.into.Put(f, src); {
+	case err != nil:
 		r.broken++
+	case f.Regular():
+		r.s.report.Restored++
 	}
 }
 
@@ -309,8 +312,6 @@ func (r *restoring) fetch(batch []*sim.File) error {
 	for _, code := range states {
 		if code != mb2.StatusOK {
 			r.broken++
-		} else {
-			r.s.report.Restored++
 		}
 	}
 	return nil
