@@ -274,10 +274,12 @@ func (r *restoring) record(rec ios.Record, batch []*sim.File) ([]*sim.File, erro
 	}
 	f.RelativePath = rec.RelativePath
 	file := sim.NewFile(rec.Domain, f, f.Size)
-	switch rec.Flags {
-	case ios.RegularFile:
+	switch {
+	case rec.Flags != file.Kind(): // a host may have made the manifest up
+		r.broken++
+	case file.Regular():
 		return append(batch, file), nil
-	case ios.Directory:
+	case rec.Flags == ios.Directory:
 		r.folders = append(r.folders, file)
 	default:
 		r.put(file, nil)
