@@ -96,6 +96,7 @@ func deviceRounds(ctx context.Context, s settings, dir, content string, rounds i
 func (p *simulated) start(ctx context.Context, content string) error {
 	args := []string{"--json", "simulate", "--content", content, "--state", filepath.Join(p.dir, "phone"), "--listen", "127.0.0.1:0"}
 	p.cmd = exec.CommandContext(ctx, p.russet, args...)
+	p.cmd.Stderr = os.Stderr // where it says why it ends
 	p.cmd.Cancel = func() error { return p.cmd.Process.Signal(os.Interrupt) }
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
@@ -190,10 +191,8 @@ func (p *simulated) backup(ctx context.Context, args []string, place string, t t
 	if s, err = p.command(ctx, args); err != nil {
 		return s, r, err
 	}
-	select {
-	case r = <-p.runs:
-	case <-time.After(time.Minute):
-		return s, r, errors.New("the phone knows of no backup")
+	if r, err = p.nextRun(time.Minute); err != nil {
+		return s, r, err
 	}
 	if r.Code != 0 || r.Violations > 0 || r.Full != (t == full) || (r.Sent == 0) != (t == unchanged) {
 		return s, r, fmt.Errorf("the phone had another backup: %+v", r)
@@ -201,6 +200,19 @@ func (p *simulated) backup(ctx context.Context, args []string, place string, t t
 	after, err := treeSize(place)
 	s.stored = after - before
 	return s, r, err
+}
+
+// nextRun waits for what the phone says of a run.
+func (p *simulated) nextRun(patience time.Duration) (simulatedRun, error) {
+	select {
+	case r, ok := <-p.runs:
+		if !ok {
+			return r, errors.New("the simulated phone has ended")
+		}
+		return r, nil
+	case <-time.After(patience):
+		return simulatedRun{}, errors.New("the phone knows of no backup")
+	}
 }
 
 // command runs a program with the phone at hand.
