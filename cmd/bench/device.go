@@ -38,7 +38,7 @@ type simulated struct {
 	address string
 	cmd     *exec.Cmd
 	runs    chan simulatedRun
-	changes int // files that change lays between; names the next change
+	changes int // runs of change; says which files the next one takes
 }
 
 // simulatedRun is what the phone says of a run of its backup.
@@ -224,11 +224,11 @@ func (p *simulated) command(ctx context.Context, args []string) (sample, error) 
 const oneIn = 100
 
 // change modifies one in a hundred of the phone's files: a few bytes of
-// contents, and the time.
+// contents, and the time, in whole seconds.
 func (p *simulated) change() error {
 	p.changes++
 	n := 0
-	now := time.Now()
+	now := time.Now() // no earlier change, perhaps of another run of ours on the same phone, was at that time
 	return filepath.WalkDir(filepath.Join(p.dir, "phone", "Files"), func(path string, e fs.DirEntry, err error) error {
 		if err != nil || !e.Type().IsRegular() || filepath.Ext(path) == ".db" {
 			return err
@@ -240,11 +240,10 @@ func (p *simulated) change() error {
 		if err != nil {
 			return err
 		}
-		_, err = fmt.Fprintf(f, "change %d of file %d", p.changes, n)
+		_, err = fmt.Fprintf(f, "change %d of file %d", now.UnixNano(), n)
 		if err = errors.Join(err, f.Close()); err != nil {
 			return err
 		}
-		// A second apart: phones look at whole seconds.
-		return os.Chtimes(path, now, now.Add(time.Duration(p.changes)*time.Second))
+		return os.Chtimes(path, now, now)
 	})
 }
