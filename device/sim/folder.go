@@ -120,7 +120,7 @@ func (p *Folder) Scan(ctx context.Context) iter.Seq2[*File, error] {
 			return nil
 		})
 		if err != nil {
-			yield(nil, fmt.Errorf("scan the phone's folder: %w", bare(err)))
+			yield(nil, fmt.Errorf("scan the phone's folder: %w", durable.WithoutPath(err)))
 		}
 	}
 }
@@ -175,7 +175,7 @@ func unixMode(m fs.FileMode) uint32 {
 func (p *Folder) Open(f *File) (io.ReadCloser, error) {
 	file, err := p.root.Open(path.Join(f.Domain, f.RelativePath))
 	if err != nil {
-		return nil, fmt.Errorf("open a file: %w", bare(err))
+		return nil, fmt.Errorf("open a file: %w", durable.WithoutPath(err))
 	}
 	return file, nil
 }
@@ -188,21 +188,10 @@ func (p *Folder) Clear() error {
 	}
 	for _, e := range entries {
 		if err := p.root.RemoveAll(e.Name()); err != nil {
-			return fmt.Errorf("clear the phone's folder: %w", bare(err))
+			return fmt.Errorf("clear the phone's folder: %w", durable.WithoutPath(err))
 		}
 	}
 	return nil
-}
-
-// bare takes the path off an error of package os: it would name a file of the phone.
-func bare(err error) error {
-	if e, ok := errors.AsType[*fs.PathError](err); ok {
-		return e.Err
-	}
-	if e, ok := errors.AsType[*os.LinkError](err); ok {
-		return e.Err
-	}
-	return err
 }
 
 // Put puts one file, folder or link into the phone, in place of what has its name, with folders above it that are
@@ -215,7 +204,7 @@ func (p *Folder) Put(f *File, r io.Reader) error {
 	}
 	name := path.Join(f.Domain, f.RelativePath)
 	if err := p.put(f, name, r); err != nil {
-		return fmt.Errorf("put a file: %w", bare(err))
+		return fmt.Errorf("put a file: %w", durable.WithoutPath(err))
 	}
 	return nil
 }
