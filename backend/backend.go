@@ -130,11 +130,3 @@ func admit(ctx context.Context, f File) error {
 	}
 	return f.Validate()
 }
-
-// bare takes the path off an error of package os: it names the folder of the repository.
-func bare(err error) error {
-	if e, ok := errors.AsType[*fs.PathError](err); ok {
-		return e.Err
-	}
-	return err
-}

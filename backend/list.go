@@ -26,7 +26,7 @@ func (l *Local) List(ctx context.Context, k Kind) iter.Seq2[Info, error] {
 			case entry != nil && errors.Is(err, fs.ErrNotExist):
 				continue // removed since the folder was read
 			case err != nil:
-				yield(Info{}, fmt.Errorf("list %s: %w", k, bare(err)))
+				yield(Info{}, fmt.Errorf("list %s: %w", k, durable.WithoutPath(err)))
 				return
 			}
 			if !info.Mode().IsRegular() || !isListed(k, info.Name()) {
@@ -117,16 +117,16 @@ func (l *Local) readFolder(folder string) ([]fs.DirEntry, error) {
 	f, err := l.root.Open(folder)
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, err := l.root.Stat(Config.String()); err != nil {
-			return nil, fmt.Errorf("look for config: %w", bare(err))
+			return nil, fmt.Errorf("look for config: %w", durable.WithoutPath(err))
 		}
 		return nil, nil
 	}
 	if err != nil {
-		return nil, bare(err)
+		return nil, durable.WithoutPath(err)
 	}
 	defer f.Close()
 	entries, err := f.ReadDir(-1)
-	return entries, bare(err)
+	return entries, durable.WithoutPath(err)
 }
 
 // temporaryAge is how old an unfinished file must be before it counts as left behind: no write of one file takes a
@@ -140,7 +140,7 @@ func (l *Local) CleanTemporary(ctx context.Context) (int, error) {
 	for k := Config; k <= Data; k++ {
 		for entry, err := range l.entries(ctx, k) {
 			if err != nil {
-				return removed, fmt.Errorf("clean %s: %w", k, bare(err))
+				return removed, fmt.Errorf("clean %s: %w", k, durable.WithoutPath(err))
 			}
 			if !l.isLeftover(k, entry) {
 				continue
@@ -151,7 +151,7 @@ func (l *Local) CleanTemporary(ctx context.Context) (int, error) {
 			}
 			err := removeFile(l.root, path.Join(path.Dir(f.path()), entry.Name()))
 			if err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return removed, fmt.Errorf("clean %s: %w", k, bare(err))
+				return removed, fmt.Errorf("clean %s: %w", k, durable.WithoutPath(err))
 			}
 			removed++
 		}

@@ -65,7 +65,7 @@ func OpenLocal(folder string) (*Local, error) {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, ErrNoRepository
 		}
-		return nil, fmt.Errorf("open config: %w", bare(err))
+		return nil, fmt.Errorf("open config: %w", durable.WithoutPath(err))
 	}
 	return newLocal(root, modesFor(config.Mode())), nil
 }
@@ -105,7 +105,7 @@ func openRoot(folder string) (*os.Root, error) {
 		return nil, fs.ErrInvalid
 	}
 	root, err := os.OpenRoot(folder)
-	return root, bare(err)
+	return root, durable.WithoutPath(err)
 }
 
 // makeFolder makes a folder and those above it, and makes their names durable: a repository would be lost with the entry of
@@ -123,7 +123,7 @@ func makeFolder(folder string) error {
 		return nil // if it is not a folder, opening it says so
 	}
 	if err != nil {
-		return bare(err)
+		return durable.WithoutPath(err)
 	}
 	above, err := openRoot(parent)
 	if err != nil {
@@ -149,7 +149,7 @@ func (l *Local) lay(ctx context.Context) error {
 		}
 		err := l.root.Mkdir(fmt.Sprintf("%s/%02x", Data, i), l.modes.folder)
 		if err != nil && !errors.Is(err, fs.ErrExist) {
-			return fmt.Errorf("create %s: %w", Data, bare(err))
+			return fmt.Errorf("create %s: %w", Data, durable.WithoutPath(err))
 		}
 	}
 	if err := durable.SyncFolder(l.root, Data.String()); err != nil {
@@ -170,7 +170,7 @@ func (l *Local) mkdir(name string) error {
 // Close closes the folder and the packs that are kept open. Nothing is lost without it.
 func (l *Local) Close() error {
 	l.packs.forgetAll()
-	return bare(l.root.Close())
+	return durable.WithoutPath(l.root.Close())
 }
 
 // path gives the place of a valid file below the root.
@@ -268,14 +268,14 @@ func (l *Local) load(f File, offset int64, dst []byte) (int, error) {
 	if f.Kind == Data {
 		h, err := l.packs.acquire(l.root, name)
 		if err != nil {
-			return 0, bare(err)
+			return 0, durable.WithoutPath(err)
 		}
 		defer l.packs.release(h)
 		file = h.file
 	} else {
 		opened, err := openPlain(l.root, name)
 		if err != nil {
-			return 0, bare(err)
+			return 0, durable.WithoutPath(err)
 		}
 		defer opened.Close()
 		file = opened
@@ -283,7 +283,7 @@ func (l *Local) load(f File, offset int64, dst []byte) (int, error) {
 	n, err := file.ReadAt(dst, offset)
 	if err != nil && err != io.EOF {
 		l.packs.forget(name) // a drive that was taken out and put back needs a new handle
-		return 0, bare(err)
+		return 0, durable.WithoutPath(err)
 	}
 	return n, nil
 }
@@ -316,7 +316,7 @@ func (l *Local) remove(f File) error {
 	name := f.path()
 	l.packs.forget(name) // some file systems of Windows do not remove what is open
 	if err := removeFile(l.root, name); err != nil {
-		return bare(err)
+		return durable.WithoutPath(err)
 	}
 	l.packs.forget(name) // opened again in between
 	if f.Kind == Data {

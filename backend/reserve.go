@@ -43,7 +43,7 @@ func (l *Local) RestoreReserve(ctx context.Context) error {
 		if IsFull(err) {
 			return nil
 		}
-		return fmt.Errorf("write %s: %w", reserveName, bare(err))
+		return fmt.Errorf("write %s: %w", reserveName, durable.WithoutPath(err))
 	}
 	return nil
 }

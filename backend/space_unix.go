@@ -11,6 +11,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"russet/internal/durable"
 )
 
 // IsFull reports whether an error says that a drive is full or a quota used up.
@@ -25,7 +27,7 @@ func (l *Local) Free(ctx context.Context) (int64, error) {
 	}
 	folder, err := l.root.Open(".")
 	if err != nil {
-		return 0, fmt.Errorf("free space: %w", bare(err))
+		return 0, fmt.Errorf("free space: %w", durable.WithoutPath(err))
 	}
 	defer folder.Close()
 	var s unix.Statfs_t

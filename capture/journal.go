@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"time"
 
@@ -251,7 +250,7 @@ func (j *journal) append(ops []byte) error {
 	if fresh {
 		var err error
 		if j.f, err = j.root.OpenFile(journalName, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600); err != nil {
-			return fmt.Errorf("open journal: %w", bare(err))
+			return fmt.Errorf("open journal: %w", durable.WithoutPath(err))
 		}
 	}
 	plain := make([]byte, 0, frameHead+len(ops))
@@ -264,10 +263,10 @@ func (j *journal) append(ops []byte) error {
 	}
 	frame := j.key.Seal(binary.BigEndian.AppendUint32(nil, uint32(n)), plain)
 	if _, err := j.f.Write(frame); err != nil {
-		return fmt.Errorf("write journal: %w", bare(err))
+		return fmt.Errorf("write journal: %w", durable.WithoutPath(err))
 	}
 	if err := j.f.Sync(); err != nil {
-		return fmt.Errorf("write journal: %w", bare(err))
+		return fmt.Errorf("write journal: %w", durable.WithoutPath(err))
 	}
 	j.next++
 	if fresh {
@@ -292,14 +291,14 @@ func (j *journal) close() error {
 func (j *journal) read(apply func(operation) error) error {
 	info, err := j.root.Lstat(journalName)
 	if err != nil {
-		return bare(err)
+		return durable.WithoutPath(err)
 	}
 	if !info.Mode().IsRegular() {
 		return errJournal
 	}
 	f, err := j.root.OpenFile(journalName, os.O_RDWR, 0)
 	if err != nil {
-		return fmt.Errorf("read journal: %w", bare(err))
+		return fmt.Errorf("read journal: %w", durable.WithoutPath(err))
 	}
 	defer f.Close()
 	good, err := j.frames(bufio.NewReaderSize(f, 1<<20), info.Size(), apply)
@@ -311,7 +310,7 @@ func (j *journal) read(apply func(operation) error) error {
 	}
 	if good < info.Size() {
 		if err := f.Truncate(good); err != nil {
-			return fmt.Errorf("mend journal: %w", bare(err))
+			return fmt.Errorf("mend journal: %w", durable.WithoutPath(err))
 		}
 	}
 	return nil
@@ -366,13 +365,5 @@ func onlyEnd(err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return nil
 	}
-	return fmt.Errorf("read journal: %w", bare(err))
-}
-
-// bare takes the path off an error of package os.
-func bare(err error) error {
-	if e, ok := errors.AsType[*fs.PathError](err); ok {
-		return e.Err
-	}
-	return err
+	return fmt.Errorf("read journal: %w", durable.WithoutPath(err))
 }

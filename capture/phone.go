@@ -148,7 +148,7 @@ func openPhone(ctx context.Context, r *repo.Repository, udid string, opt PhoneOp
 		return nil, err
 	}
 	if p.dir, err = opt.Spool.OpenRoot(udid); err != nil {
-		return nil, fmt.Errorf("open spool: %w", bare(err))
+		return nil, fmt.Errorf("open spool: %w", durable.WithoutPath(err))
 	}
 	p.fresh()
 	p.w = r.NewWriter(ctx)
@@ -323,7 +323,7 @@ func (p *Phone) Drop() error {
 // nothing.
 func (p *Phone) clearSpool() error {
 	if err := p.dir.Remove(journalName); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("remove journal: %w", bare(err))
+		return fmt.Errorf("remove journal: %w", durable.WithoutPath(err))
 	}
 	if err := durable.SyncFolder(p.dir, "."); err != nil {
 		return err
@@ -334,7 +334,7 @@ func (p *Phone) clearSpool() error {
 	}
 	for n := range found {
 		if err := p.dir.Remove(segmentName(n)); err != nil {
-			return fmt.Errorf("remove segment of spool: %w", bare(err))
+			return fmt.Errorf("remove segment of spool: %w", durable.WithoutPath(err))
 		}
 	}
 	return nil

@@ -63,7 +63,7 @@ func segmentName(n uint32) string { return fmt.Sprintf("%s%06d", segmentPrefix, 
 func (s *spool) segments() (map[uint32]int64, error) {
 	names, err := readNames(s.root)
 	if err != nil {
-		return nil, fmt.Errorf("list spool: %w", bare(err))
+		return nil, fmt.Errorf("list spool: %w", durable.WithoutPath(err))
 	}
 	found := map[uint32]int64{}
 	for _, name := range names {
@@ -74,7 +74,7 @@ func (s *spool) segments() (map[uint32]int64, error) {
 		}
 		info, err := s.root.Lstat(name)
 		if err != nil {
-			return nil, fmt.Errorf("list spool: %w", bare(err))
+			return nil, fmt.Errorf("list spool: %w", durable.WithoutPath(err))
 		}
 		if info.Mode().IsRegular() {
 			found[uint32(n)] = info.Size()
@@ -124,7 +124,7 @@ func (s *spool) put() error {
 	plain = append(plain, s.piece...)
 	s.frame = s.key.Seal(binary.BigEndian.AppendUint32(s.frame[:0], uint32(n)), plain)
 	if _, err := s.w.Write(s.frame); err != nil {
-		return fmt.Errorf("write spool: %w", bare(err))
+		return fmt.Errorf("write spool: %w", durable.WithoutPath(err))
 	}
 	s.dirty = true
 	s.size += int64(len(s.frame))
@@ -145,7 +145,7 @@ func (s *spool) rotate() error {
 	}
 	f, err := s.root.OpenFile(segmentName(s.segment+1), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return fmt.Errorf("write spool: %w", bare(err))
+		return fmt.Errorf("write spool: %w", durable.WithoutPath(err))
 	}
 	s.segment++
 	s.f, s.w, s.size, s.fresh = f, bufio.NewWriterSize(f, 1<<20), 0, true
@@ -158,7 +158,7 @@ func (s *spool) flush() error {
 		return nil
 	}
 	if err := s.w.Flush(); err != nil {
-		return fmt.Errorf("write spool: %w", bare(err))
+		return fmt.Errorf("write spool: %w", durable.WithoutPath(err))
 	}
 	return nil
 }
@@ -172,7 +172,7 @@ func (s *spool) sync() error {
 		return err
 	}
 	if err := s.f.Sync(); err != nil {
-		return fmt.Errorf("write spool: %w", bare(err))
+		return fmt.Errorf("write spool: %w", durable.WithoutPath(err))
 	}
 	s.dirty = false
 	if s.fresh {
@@ -191,7 +191,7 @@ func (s *spool) close() error {
 	}
 	err := s.sync()
 	if cerr := s.f.Close(); err == nil && cerr != nil {
-		err = fmt.Errorf("write spool: %w", bare(cerr))
+		err = fmt.Errorf("write spool: %w", durable.WithoutPath(cerr))
 	}
 	s.f, s.w = nil, nil
 	return err
@@ -206,7 +206,7 @@ func (s *spool) removeBelow(at uint64) error {
 	for n := range found {
 		if uint64(n) < at>>32 {
 			if err := s.root.Remove(segmentName(n)); err != nil {
-				return fmt.Errorf("remove segment of spool: %w", bare(err))
+				return fmt.Errorf("remove segment of spool: %w", durable.WithoutPath(err))
 			}
 		}
 	}
@@ -264,7 +264,7 @@ func (f *spoolFile) ReadAt(p []byte, off int64) (int, error) {
 		}
 		piece, err := f.piece(off / pieceSize)
 		if err != nil {
-			return n, fmt.Errorf("read spool: %w", bare(err))
+			return n, fmt.Errorf("read spool: %w", durable.WithoutPath(err))
 		}
 		m := copy(p[n:], piece[off%pieceSize:])
 		n += m

@@ -40,7 +40,7 @@ func NewPairRecord(devicePublicKey []byte, now time.Time) (*PairRecord, error) {
 	}
 	authority := certificate(now)
 	authority.IsCA, authority.KeyUsage = true, 0
-	r := &PairRecord{HostID: newUUID()}
+	r := &PairRecord{HostID: NewUUID()}
 	for _, c := range []struct {
 		out *[]byte
 		tmp *x509.Certificate
@@ -110,8 +110,9 @@ func parseDeviceKey(data []byte) (any, error) {
 	return nil, errors.New("read the phone's public key: it is of an unknown kind")
 }
 
-// newUUID returns a random UUID in capitals (RFC 9562, version 4).
-func newUUID() string {
+// NewUUID returns a random UUID (RFC 9562, version 4) in capitals, as hosts and
+// phones name themselves and their sessions.
+func NewUUID() string {
 	var b [16]byte
 	rand.Read(b[:])
 	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80

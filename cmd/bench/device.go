@@ -38,7 +38,7 @@ type simulated struct {
 	address string
 	cmd     *exec.Cmd
 	runs    chan simulatedRun
-	changes int // files that change lays between; names the next change
+	changes int // runs of change; says which files the next one takes
 }
 
 // simulatedRun is what the phone says of a run of its backup.
@@ -96,6 +96,7 @@ func deviceRounds(ctx context.Context, s settings, dir, content string, rounds i
 func (p *simulated) start(ctx context.Context, content string) error {
 	args := []string{"--json", "simulate", "--content", content, "--state", filepath.Join(p.dir, "phone"), "--listen", "127.0.0.1:0"}
 	p.cmd = exec.CommandContext(ctx, p.russet, args...)
+	p.cmd.Stderr = os.Stderr // where it says why it ends
 	p.cmd.Cancel = func() error { return p.cmd.Process.Signal(os.Interrupt) }
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
@@ -190,10 +191,8 @@ func (p *simulated) backup(ctx context.Context, args []string, place string, t t
 	if s, err = p.command(ctx, args); err != nil {
 		return s, r, err
 	}
-	select {
-	case r = <-p.runs:
-	case <-time.After(time.Minute):
-		return s, r, errors.New("the phone knows of no backup")
+	if r, err = p.nextRun(time.Minute); err != nil {
+		return s, r, err
 	}
 	if r.Code != 0 || r.Violations > 0 || r.Full != (t == full) || (r.Sent == 0) != (t == unchanged) {
 		return s, r, fmt.Errorf("the phone had another backup: %+v", r)
@@ -201,6 +200,19 @@ func (p *simulated) backup(ctx context.Context, args []string, place string, t t
 	after, err := treeSize(place)
 	s.stored = after - before
 	return s, r, err
+}
+
+// nextRun waits for what the phone says of a run.
+func (p *simulated) nextRun(patience time.Duration) (simulatedRun, error) {
+	select {
+	case r, ok := <-p.runs:
+		if !ok {
+			return r, errors.New("the simulated phone has ended")
+		}
+		return r, nil
+	case <-time.After(patience):
+		return simulatedRun{}, errors.New("the phone knows of no backup")
+	}
 }
 
 // command runs a program with the phone at hand.
@@ -212,11 +224,11 @@ func (p *simulated) command(ctx context.Context, args []string) (sample, error) 
 const oneIn = 100
 
 // change modifies one in a hundred of the phone's files: a few bytes of
-// contents, and the time.
+// contents, and the time, in whole seconds.
 func (p *simulated) change() error {
 	p.changes++
 	n := 0
-	now := time.Now()
+	now := time.Now() // no earlier change, perhaps of another run of ours on the same phone, was at that time
 	return filepath.WalkDir(filepath.Join(p.dir, "phone", "Files"), func(path string, e fs.DirEntry, err error) error {
 		if err != nil || !e.Type().IsRegular() || filepath.Ext(path) == ".db" {
 			return err
@@ -228,11 +240,10 @@ func (p *simulated) change() error {
 		if err != nil {
 			return err
 		}
-		_, err = fmt.Fprintf(f, "change %d of file %d", p.changes, n)
+		_, err = fmt.Fprintf(f, "change %d of file %d", now.UnixNano(), n)
 		if err = errors.Join(err, f.Close()); err != nil {
 			return err
 		}
-		// A second apart: phones look at whole seconds.
-		return os.Chtimes(path, now, now.Add(time.Duration(p.changes)*time.Second))
+		return os.Chtimes(path, now, now)
 	})
 }

@@ -9,8 +9,11 @@ import (
 	"hash"
 	"io"
 	"io/fs"
+	"iter"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"russet/ios"
@@ -208,7 +211,7 @@ func (w *writer) startOver() error {
 
 // writeFiles brings the folder's files and the manifest to the present generation.
 func (w *writer) writeFiles(ctx context.Context, m *Manifest) error {
-	old, err := m.Times(ctx)
+	old, err := m.Known(ctx)
 	if err != nil {
 		return err
 	}
@@ -219,7 +222,13 @@ func (w *writer) writeFiles(ctx context.Context, m *Manifest) error {
 		id := ios.FileID(f.Domain, f.RelativePath)
 		was, known := old[id]
 		delete(old, id)
-		if known && was == f.LastModified {
+		if known && was.Kind != f.Kind() {
+			if err := w.remove(ctx, m, slices.Values([]string{id})); err != nil {
+				return err
+			}
+			known = false
+		}
+		if known && was.Modified == f.LastModified {
 			if f.Regular() {
 				w.report.Kept++
 			}
@@ -235,13 +244,18 @@ func (w *writer) writeFiles(ctx context.Context, m *Manifest) error {
 			return err
 		}
 	}
-	removed, err := m.Remove(ctx, old)
+	return w.remove(ctx, m, maps.Keys(old))
+}
+
+// remove takes files out of the manifest, and what is stored of them out of the folder.
+func (w *writer) remove(ctx context.Context, m *Manifest, ids iter.Seq[string]) error {
+	removed, err := m.Remove(ctx, ids)
 	for _, id := range removed {
 		if err := w.root.Remove(blobPath(id)); err != nil {
 			return err
 		}
 	}
-	w.report.Removed = len(removed)
+	w.report.Removed += len(removed)
 	return err
 }
 

@@ -20,6 +20,7 @@ import (
 type row struct {
 	record []byte
 	file   ios.File
+	kind   int64
 }
 
 // opened is a backup that was read with the package ios.
@@ -68,7 +69,7 @@ func openBackup(t *testing.T, folder, password string) opened {
 		if err != nil {
 			t.Fatal(err)
 		}
-		v := row{record: bytes.Clone(r.Blob)}
+		v := row{record: bytes.Clone(r.Blob), kind: r.Flags}
 		if err := ios.ParseFile(v.record, &v.file); err != nil {
 			t.Fatal(err)
 		}
@@ -117,6 +118,9 @@ func (o opened) check(t *testing.T, d *Device) {
 			continue
 		}
 		rows++
+		if r.kind != f.Kind() {
+			t.Errorf("%q: got the kind %d, want %d", f.RelativePath, r.kind, f.Kind())
+		}
 		if r.file.Mode != f.Mode || r.file.Size != f.Size || r.file.LastModified != f.LastModified ||
 			r.file.Target != f.Target || r.file.UserID != f.UserID || r.file.ProtectionClass != f.ProtectionClass {
 			t.Errorf("%q: record %+v, want %+v", f.RelativePath, r.file, f.File)

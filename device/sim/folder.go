@@ -120,7 +120,7 @@ func (p *Folder) Scan(ctx context.Context) iter.Seq2[*File, error] {
 			return nil
 		})
 		if err != nil {
-			yield(nil, fmt.Errorf("scan the phone's folder: %w", bare(err)))
+			yield(nil, fmt.Errorf("scan the phone's folder: %w", durable.WithoutPath(err)))
 		}
 	}
 }
@@ -175,7 +175,7 @@ func unixMode(m fs.FileMode) uint32 {
 func (p *Folder) Open(f *File) (io.ReadCloser, error) {
 	file, err := p.root.Open(path.Join(f.Domain, f.RelativePath))
 	if err != nil {
-		return nil, fmt.Errorf("open a file: %w", bare(err))
+		return nil, fmt.Errorf("open a file: %w", durable.WithoutPath(err))
 	}
 	return file, nil
 }
@@ -188,33 +188,23 @@ func (p *Folder) Clear() error {
 	}
 	for _, e := range entries {
 		if err := p.root.RemoveAll(e.Name()); err != nil {
-			return fmt.Errorf("clear the phone's folder: %w", bare(err))
+			return fmt.Errorf("clear the phone's folder: %w", durable.WithoutPath(err))
 		}
 	}
 	return nil
 }
 
-// bare takes the path off an error of package os: it would name a file of the phone.
-func bare(err error) error {
-	if e, ok := errors.AsType[*fs.PathError](err); ok {
-		return e.Err
-	}
-	if e, ok := errors.AsType[*os.LinkError](err); ok {
-		return e.Err
-	}
-	return err
-}
-
 // Put puts one file, folder or link into the phone, in place of what has its name, with folders above it that are
-// missing. The bytes of a regular file are read from r. Folders that are not writable must be put after what they hold,
-// as must folders whose time matters.
+// missing. The bytes of a regular file are read from r. Folders whose time matters must be put after what they hold.
+// The owner of the process may read and write all of it, whatever its mode on the phone: or nobody but root could back
+// the phone up.
 func (p *Folder) Put(f *File, r io.Reader) error {
 	if !putable(f) {
 		return errors.New("put a file: its name or kind is none of a phone's")
 	}
 	name := path.Join(f.Domain, f.RelativePath)
 	if err := p.put(f, name, r); err != nil {
-		return fmt.Errorf("put a file: %w", bare(err))
+		return fmt.Errorf("put a file: %w", durable.WithoutPath(err))
 	}
 	return nil
 }
@@ -235,12 +225,14 @@ func (p *Folder) put(f *File, name string, r io.Reader) error {
 	if err := p.root.MkdirAll(path.Dir(name), 0o700); err != nil {
 		return err
 	}
+	own := fs.FileMode(0o600)
 	switch f.Mode & modeType {
 	case modeLink:
 		_ = p.root.Remove(name) // an error shows in what follows
 		return p.root.Symlink(f.Target, name)
 	case modeFolder:
-		if err := p.root.MkdirAll(name, 0o700); err != nil {
+		own = 0o700
+		if err := p.root.MkdirAll(name, own); err != nil {
 			return err
 		}
 	case modeRegular:
@@ -250,7 +242,7 @@ func (p *Folder) put(f *File, name string, r io.Reader) error {
 	default:
 		return errors.New("its kind is none of a phone's")
 	}
-	if err := p.root.Chmod(name, fs.FileMode(f.Mode&0o777)); err != nil {
+	if err := p.root.Chmod(name, fs.FileMode(f.Mode&0o777)|own); err != nil {
 		return err
 	}
 	modified := time.Unix(f.LastModified, 0)

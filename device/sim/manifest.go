@@ -6,7 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"maps"
+	"iter"
 	"slices"
 
 	"russet/ios"
@@ -92,27 +92,35 @@ func (m *Manifest) checkSchema(ctx context.Context) error {
 	return rows.Err()
 }
 
-// Times returns the time of modification in every record, by file id.
-func (m *Manifest) Times(ctx context.Context) (map[string]int64, error) {
-	rows, err := m.tx.QueryContext(ctx, `SELECT fileID, file FROM Files`)
+// Known is what a manifest says about a file that tells whether it has changed.
+type Known struct {
+	Modified int64 // in seconds since 1970
+	Kind     int64 // as [File.Kind]
+}
+
+// Known returns what every row says, by file id.
+func (m *Manifest) Known(ctx context.Context) (map[string]Known, error) {
+	rows, err := m.tx.QueryContext(ctx, `SELECT fileID, flags, file FROM Files`)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	times := make(map[string]int64)
+	known := make(map[string]Known)
 	for rows.Next() {
 		var id string
+		var k Known
 		var blob sql.RawBytes
-		if err := rows.Scan(&id, &blob); err != nil {
+		if err := rows.Scan(&id, &k.Kind, &blob); err != nil {
 			return nil, err
 		}
 		var f ios.File
 		if err := ios.ParseFile(blob, &f); err != nil {
 			return nil, err
 		}
-		times[id] = f.LastModified
+		k.Modified = f.LastModified
+		known[id] = k
 	}
-	return times, rows.Err()
+	return known, rows.Err()
 }
 
 // Record returns the file column of a row, and nil where there is no such row.
@@ -143,28 +151,22 @@ func (m *Manifest) Stored(ctx context.Context, prefix string) ([]string, error) 
 	return ids, rows.Err()
 }
 
-// Put adds the record of f, or replaces the one that is known.
+// Put adds the record of f, or replaces the one that is known, which must be of the same kind: a row whose kind has
+// changed is removed first.
 func (m *Manifest) Put(ctx context.Context, known bool, id string, f *File, record []byte) error {
 	if known {
 		_, err := m.update.ExecContext(ctx, record, id)
 		return err
 	}
-	flags := ios.Directory
-	switch {
-	case f.Regular():
-		flags = ios.RegularFile
-	case f.Mode&modeLink == modeLink:
-		flags = ios.Symlink
-	}
-	_, err := m.insert.ExecContext(ctx, f.Domain, f.RelativePath, flags, record, id)
+	_, err := m.insert.ExecContext(ctx, f.Domain, f.RelativePath, f.Kind(), record, id)
 	return err
 }
 
-// Remove deletes the rows of the ids in a map, and returns the ids of those that were regular files.
-func (m *Manifest) Remove(ctx context.Context, ids map[string]int64) ([]string, error) {
+// Remove deletes rows, all of which must exist, and returns the ids of those that were regular files, sorted.
+func (m *Manifest) Remove(ctx context.Context, ids iter.Seq[string]) ([]string, error) {
 	var files []string
-	for _, id := range slices.Sorted(maps.Keys(ids)) {
-		var flags int
+	for _, id := range slices.Sorted(ids) {
+		var flags int64
 		if err := m.tx.QueryRowContext(ctx, `DELETE FROM Files WHERE fileID = ? RETURNING flags`, id).Scan(&flags); err != nil {
 			return nil, err
 		}

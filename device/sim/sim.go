@@ -101,6 +101,17 @@ func (f *File) Length() int64 { return f.length }
 // Regular says whether f has bytes, which Open gives; the others are folders and links.
 func (f *File) Regular() bool { return f.content != noContent }
 
+// Kind returns what the manifest has as the flags of f: ios.RegularFile, ios.Directory or ios.Symlink.
+func (f *File) Kind() int64 {
+	switch {
+	case f.Regular():
+		return ios.RegularFile
+	case f.Mode&modeType == modeLink:
+		return ios.Symlink
+	}
+	return ios.Directory
+}
+
 // NewFile makes a File, whose bytes the caller knows, of a manifest record. Where the record is that of a regular file,
 // length is how many bytes it has as the phone sends it.
 func NewFile(domain string, record ios.File, length int64) *File {

@@ -42,7 +42,7 @@ func WriteFile(root *os.Root, name string, data []byte, perm fs.FileMode) error 
 		return err
 	}
 	if err := replace(root, temporary, name); err != nil {
-		return errors.Join(err, bare(root.Remove(temporary)))
+		return errors.Join(err, WithoutPath(root.Remove(temporary)))
 	}
 	return settle(root, name, perm)
 }
@@ -62,13 +62,13 @@ func CreateFile(root *os.Root, name string, data []byte, perm fs.FileMode) error
 		// A leftover second name does no harm, so that it cannot be removed is no reason to fail.
 		_ = root.Remove(temporary)
 	case errors.Is(err, fs.ErrExist):
-		return errors.Join(fmt.Errorf("create: %w", fs.ErrExist), bare(root.Remove(temporary)))
+		return errors.Join(fmt.Errorf("create: %w", fs.ErrExist), WithoutPath(root.Remove(temporary)))
 	default: // FAT, exFAT and many network shares have no hard links and say so in many ways
 		if _, err := root.Lstat(name); err == nil {
-			return errors.Join(fmt.Errorf("create: %w", fs.ErrExist), bare(root.Remove(temporary)))
+			return errors.Join(fmt.Errorf("create: %w", fs.ErrExist), WithoutPath(root.Remove(temporary)))
 		}
 		if err := replace(root, temporary, name); err != nil {
-			return errors.Join(err, bare(root.Remove(temporary)))
+			return errors.Join(err, WithoutPath(root.Remove(temporary)))
 		}
 	}
 	return settle(root, name, perm)
@@ -78,7 +78,7 @@ func CreateFile(root *os.Root, name string, data []byte, perm fs.FileMode) error
 // fs.ErrExist when the name is taken.
 func Mkdir(root *os.Root, name string, perm fs.FileMode) error {
 	if err := root.Mkdir(name, perm); err != nil {
-		return fmt.Errorf("make folder: %w", bare(err))
+		return fmt.Errorf("make folder: %w", WithoutPath(err))
 	}
 	return SyncFolder(root, path.Dir(name))
 }
@@ -87,7 +87,7 @@ func Mkdir(root *os.Root, name string, perm fs.FileMode) error {
 // Windows, which has no such operation and keeps names in the journal of the file system.
 func SyncFolder(root *os.Root, name string) error {
 	if err := syncFolder(root, name); err != nil {
-		return fmt.Errorf("sync folder: %w", bare(err))
+		return fmt.Errorf("sync folder: %w", WithoutPath(err))
 	}
 	return nil
 }
@@ -95,7 +95,7 @@ func SyncFolder(root *os.Root, name string) error {
 // SyncFile makes the bytes of a file that somebody else may have written, and its name, survive a power cut.
 func SyncFile(root *os.Root, name string) error {
 	if err := syncContent(root, name); err != nil {
-		return fmt.Errorf("sync: %w", bare(err))
+		return fmt.Errorf("sync: %w", WithoutPath(err))
 	}
 	return SyncFolder(root, path.Dir(name))
 }
@@ -111,7 +111,7 @@ func IsTemporary(name string) (final string, ok bool) {
 func writeTemporary(root *os.Root, name string, data []byte) (temporary string, err error) {
 	f, temporary, err := createTemporary(root, name)
 	if err != nil {
-		return "", fmt.Errorf("create: %w", bare(err))
+		return "", fmt.Errorf("create: %w", WithoutPath(err))
 	}
 	_, err = f.Write(data)
 	if err == nil {
@@ -122,7 +122,7 @@ func writeTemporary(root *os.Root, name string, data []byte) (temporary string, 
 		err = closed
 	}
 	if err != nil {
-		return "", errors.Join(fmt.Errorf("write: %w", bare(err)), bare(root.Remove(temporary)))
+		return "", errors.Join(fmt.Errorf("write: %w", WithoutPath(err)), WithoutPath(root.Remove(temporary)))
 	}
 	return temporary, nil
 }
@@ -143,7 +143,7 @@ func createTemporary(root *os.Root, name string) (f *os.File, temporary string, 
 func replace(root *os.Root, temporary, name string) error {
 	allowReplacing(root, name)
 	if err := root.Rename(temporary, name); err != nil {
-		return fmt.Errorf("rename: %w", bare(err))
+		return fmt.Errorf("rename: %w", WithoutPath(err))
 	}
 	return nil
 }
@@ -156,9 +156,9 @@ func settle(root *os.Root, name string, perm fs.FileMode) error {
 	return SyncFolder(root, path.Dir(name))
 }
 
-// bare takes the path off an error of package os: it would name the folder that the root was opened at, which is the
-// caller's to tell or to keep.
-func bare(err error) error {
+// WithoutPath takes the path off an error of package os, which would name a folder or a file that is the caller's to tell
+// or to keep, and with it what was wrapped around that error. Other errors stay as they are.
+func WithoutPath(err error) error {
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
 		return e.Err
 	}

@@ -239,3 +239,18 @@ func TestIsTemporary(t *testing.T) {
 		}
 	}
 }
+
+func TestWithoutPath(t *testing.T) {
+	t.Parallel()
+	other := errors.New("another error")
+	for _, c := range []struct{ err, want error }{
+		{&fs.PathError{Op: "open", Path: "secret", Err: fs.ErrNotExist}, fs.ErrNotExist},
+		{fmt.Errorf("secret: %w", &os.LinkError{Op: "rename", Old: "secret", New: "secret", Err: fs.ErrExist}), fs.ErrExist},
+		{other, other},
+		{nil, nil},
+	} {
+		if got := durable.WithoutPath(c.err); got != c.want {
+			t.Errorf("%v: got %v, want %v", c.err, got, c.want)
+		}
+	}
+}

@@ -114,7 +114,7 @@ func (b *backup) end(err error) error {
 	if err := p.root.Rename(workName, cachedName); err != nil {
 		return err
 	}
-	return p.remember(func(st *state) { st.Run = &cutRun{UUID: b.uuid, Full: b.full, Bag: b.bag} })
+	return p.remember(func(st *state) { st.Run = &cutRun{UUID: b.uuid, Bag: b.bag} })
 }
 
 // passcode waits for a person.
@@ -172,16 +172,10 @@ func (b *backup) decide(ctx context.Context) error {
 	default:
 		return &Refusal{Code: codeCorrupt, Text: "Error reading status"}
 	}
-	if b.full {
-		return b.afterFull()
+	if b.full { // no phone finishes with such a Status: hosts write it, to have a full backup made
+		return b.startOver("the Status asks for a full backup")
 	}
 	return b.incremental(ctx)
-}
-
-// afterFull goes on where the Status says that a full backup was finished, which
-// no phone writes: hosts do, to have a full backup made.
-func (b *backup) afterFull() error {
-	return b.startOver("the Status asks for a full backup")
 }
 
 // startOver makes this a full backup, under a new keybag. A reason is reported.

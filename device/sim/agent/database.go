@@ -55,9 +55,8 @@ func (s *session) fetchDatabase(path string, key *ios.Key) (code mb2.Status, sum
 		return 0, nil, err
 	}
 	defer k.f.Close()
-	states, err := s.download([]string{path}, 0, func(int) (sink, error) { return k, nil })
-	if err != nil || states[0] != mb2.StatusOK {
-		return orOK(states), nil, err
+	if code, err = s.downloadOne(path, 0, k); err != nil || code != mb2.StatusOK {
+		return code, nil, err
 	}
 	sum = k.sum.Sum(nil)
 	if key == nil {
@@ -69,14 +68,6 @@ func (s *session) fetchDatabase(path string, key *ios.Key) (code mb2.Status, sum
 		return 0, nil, err
 	}
 	return mb2.StatusOK, sum, s.p.drop(storedName)
-}
-
-// orOK returns the only status of a batch of one file.
-func orOK(states []mb2.Status) mb2.Status {
-	if len(states) == 0 {
-		return mb2.StatusOK
-	}
-	return states[0]
 }
 
 // decrypt makes the plaintext of a file of the state directory.

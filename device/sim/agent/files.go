@@ -6,6 +6,7 @@ import (
 	"hash"
 	"io"
 	"iter"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -102,7 +103,7 @@ func (b *backup) scan(ctx context.Context) (err error) {
 			defer cached.Close()
 		}
 	}
-	old, err := b.m.Times(ctx)
+	old, err := b.m.Known(ctx)
 	if err != nil {
 		return err
 	}
@@ -116,8 +117,15 @@ func (b *backup) scan(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	b.removed, err = b.m.Remove(ctx, old)
+	err = b.forget(ctx, maps.Keys(old))
 	b.s.report.Removed = len(b.removed)
+	return err
+}
+
+// forget takes files out of the manifest, to be removed on the host at the end.
+func (b *backup) forget(ctx context.Context, ids iter.Seq[string]) error {
+	removed, err := b.m.Remove(ctx, ids)
+	b.removed = append(b.removed, removed...)
 	return err
 }
 
@@ -135,15 +143,21 @@ func (b *backup) setPassword(ctx context.Context) error {
 }
 
 // examine decides about one file. What is left in old at the end is gone.
-func (b *backup) examine(ctx context.Context, f *sim.File, old map[string]int64, cached *sim.Manifest) error {
+func (b *backup) examine(ctx context.Context, f *sim.File, old map[string]sim.Known, cached *sim.Manifest) error {
 	id := ios.FileID(f.Domain, f.RelativePath)
 	if f.RelativePath == "" {
 		b.domains = append(b.domains, f.Domain)
 	}
 	was, known := old[id]
 	delete(old, id)
+	if known && was.Kind != f.Kind() {
+		if err := b.forget(ctx, slices.Values([]string{id})); err != nil {
+			return err
+		}
+		known = false
+	}
 	switch {
-	case known && was == f.LastModified && f.Target == "": // a link may have been made anew within a second
+	case known && was.Modified == f.LastModified && f.Target == "": // a link may have been made anew within a second
 		if f.Regular() {
 			b.s.report.Kept++
 		}
@@ -201,15 +215,8 @@ func (b *backup) send(ctx context.Context) error {
 		return &Refusal{Code: codeWrite, Text: "Multiple errors uploading files"}
 	}
 	// What is left has vanished since the scan.
-	gone := map[string]int64{}
-	for id, known := range b.todo {
-		if known {
-			gone[id] = 0
-		}
-	}
-	removed, err := b.m.Remove(ctx, gone)
-	b.removed = append(b.removed, removed...)
-	return err
+	maps.DeleteFunc(b.todo, func(_ string, known bool) bool { return !known })
+	return b.forget(ctx, maps.Keys(b.todo))
 }
 
 // pass sends the files whose ids are wanted.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"hash"
 	"io"
 	"maps"
 	"os"
@@ -244,11 +245,11 @@ func (b *backup) verifyNew(ctx context.Context) error {
 // readBack reads a file on top and compares it with what was sent.
 func (b *backup) readBack(name string) (bool, error) {
 	k := &sumSink{sum: sha256.New()}
-	states, err := b.s.download([]string{b.target + "/" + name}, 99, func(int) (sink, error) { return k, nil })
+	code, err := b.s.downloadOne(b.target+"/"+name, 99, k)
 	if err != nil {
 		return false, err
 	}
-	if err := readError(states[0]); err != nil {
+	if err := readError(code); err != nil {
 		_ = b.s.broken(RuleContent, "%s is not there when it is read back", name)
 		return false, nil
 	}
@@ -260,12 +261,7 @@ func (b *backup) readBack(name string) (bool, error) {
 }
 
 // sumSink keeps the sum of a file alone.
-type sumSink struct {
-	sum interface {
-		io.Writer
-		Sum([]byte) []byte
-	}
-}
+type sumSink struct{ sum hash.Hash }
 
 func (k *sumSink) Write(p []byte) (int, error) { return k.sum.Write(p) }
 func (k *sumSink) Close() error                { return nil }
@@ -434,8 +430,7 @@ func (s *session) hostileOrder(target string, h Hostile) (mb2.Status, error) {
 		}
 		a, err = s.endUpload()
 	case "download":
-		states, err := s.download([]string{h.Name}, 0, func(int) (sink, error) { return discard{}, nil })
-		return orOK(states), err
+		return s.downloadOne(h.Name, 0, discard{})
 	case "mkdir":
 		a, err = s.order("DLMessageCreateDirectory", h.Name, h.Name, none, 0.0)
 	case "list":
@@ -450,7 +445,8 @@ func (s *session) hostileOrder(target string, h Hostile) (mb2.Status, error) {
 	return a.code, err
 }
 
-// hostileLength announces a name of any length. A host ends the connection.
+// hostileLength announces a name of any length. A host ends the connection, and
+// answers nothing.
 func (s *session) hostileLength(h Hostile) error {
 	if err := s.beginUpload(h.Name, 0, 1); err != nil {
 		return err
@@ -462,6 +458,8 @@ func (s *session) hostileLength(h Hostile) error {
 	if err := s.w.Flush(); err != nil {
 		return err
 	}
-	_, _, err := s.read()
-	return err
+	if _, _, err := s.read(); err != nil {
+		return err
+	}
+	return s.broken(RuleEscape, "a name of %d bytes is answered", h.Length)
 }

@@ -67,7 +67,6 @@ type state struct {
 // cutRun is a backup that can be resumed. Its manifest lies in cachedName.
 type cutRun struct {
 	UUID string
-	Full bool
 	Bag  []byte // the keybag
 }
 

@@ -61,7 +61,7 @@ type restoring struct {
 	keys   ios.ClassKeys
 	into   *sim.Folder
 
-	folders []*sim.File // put last, since some cannot be written to
+	folders []*sim.File // put last, for their times
 	broken  int         // files that did not come, or are damaged
 }
 
@@ -274,10 +274,12 @@ func (r *restoring) record(rec ios.Record, batch []*sim.File) ([]*sim.File, erro
 	}
 	f.RelativePath = rec.RelativePath
 	file := sim.NewFile(rec.Domain, f, f.Size)
-	switch rec.Flags {
-	case ios.RegularFile:
+	switch {
+	case rec.Flags != file.Kind(): // a host may have made the manifest up
+		r.broken++
+	case file.Regular():
 		return append(batch, file), nil
-	case ios.Directory:
+	case rec.Flags == ios.Directory:
 		r.folders = append(r.folders, file)
 	default:
 		r.put(file, nil)
@@ -285,10 +287,13 @@ func (r *restoring) record(rec ios.Record, batch []*sim.File) ([]*sim.File, erro
 	return batch, nil
 }
 
-// put puts a file into the phone. One that cannot be is counted.
+// put puts a file into the phone, and counts what became of it.
 func (r *restoring) put(f *sim.File, src io.Reader) {
-	if err := r.into.Put(f, src); err != nil {
+	switch err := r.into.Put(f, src); {
+	case err != nil:
 		r.broken++
+	case f.Regular():
+		r.s.report.Restored++
 	}
 }
 
@@ -309,8 +314,6 @@ func (r *restoring) fetch(batch []*sim.File) error {
 	for _, code := range states {
 		if code != mb2.StatusOK {
 			r.broken++
-		} else {
-			r.s.report.Restored++
 		}
 	}
 	return nil

@@ -187,6 +187,42 @@ func TestHostLeavesWhileThePhoneWaits(t *testing.T) {
 	})
 }
 
+func TestHostPingsWhileThePhoneWaits(t *testing.T) {
+	c, d := quick(t, "a"), t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		p, err := Open(d, c, Options{Script: Script{Scan: Wait(time.Hour)}, Iterations: rounds})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Close()
+		ours, theirs := net.Pipe()
+		defer ours.Close()
+		done := make(chan error, 1)
+		go func() { _, err := p.Serve(t.Context(), theirs); done <- err }()
+		answers := make(chan final, 1)
+		go func() {
+			f, _ := newHost().run(ours, backupRequest(small().UDID))
+			answers <- f
+		}()
+		start := time.Now()
+		for range 2 {
+			synctest.Wait() // the phone scans
+			if err := mb2.WriteMessage(ours, msgPing, "x"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if f := <-answers; f.m == nil || f.code != 0 {
+			t.Errorf("got the answer %+v, want 0", f)
+		}
+		if got := time.Since(start); got != time.Hour {
+			t.Errorf("the phone scanned for %v, want an hour", got)
+		}
+	})
+}
+
 func TestFilesThatFail(t *testing.T) {
 	t.Parallel()
 	c := quick(t, "a", "b", "c")
@@ -300,8 +336,14 @@ func TestHostileNames(t *testing.T) {
 		t.Errorf("got the answer %d; %d folders", f.code, len(h.root.dir))
 	}
 	p = openPhone(t, quick(t, "a"), Options{Script: Script{Hostile: []Hostile{{Order: "upload", Name: "x", Length: 1 << 30}}}})
-	if _, r, err := speak(t.Context(), p, newHost(), backupRequest(small().UDID)); err == nil || r.Answered {
+	if _, r, err := speak(t.Context(), p, newHost(), backupRequest(small().UDID)); err == nil || r.Answered || len(r.Violations) > 0 {
 		t.Errorf("a name of 1 GiB: got %v", err)
+	}
+	h = newHost()
+	h.lenient = true
+	_, r, err := speak(t.Context(), p, h, backupRequest(small().UDID))
+	if !errors.Is(err, ErrViolation) || len(r.Violations) != 1 || r.Violations[0].Rule != RuleEscape {
+		t.Errorf("a name of 1 GiB is answered: got %v", err)
 	}
 }
 

@@ -197,9 +197,12 @@ func (s *session) wait(ctx context.Context, d time.Duration) error {
 			if err != nil {
 				return fmt.Errorf("wait: %w", err)
 			}
-			name, _, err := s.read()
+			name, _, err := s.readAny()
 			if err != nil {
 				return err
+			}
+			if name == msgPing {
+				continue
 			}
 			return s.broken(RuleOrder, "%s while the phone has asked for nothing", shown(name))
 		}
@@ -220,21 +223,25 @@ func (s *session) send(name, path string, args ...any) error {
 // read reads one message, pings apart.
 func (s *session) read() (name string, args []any, err error) {
 	for {
-		name, args, err = mb2.ReadMessage(s.r)
-		if errors.Is(err, mb2.ErrDesync) {
-			return "", nil, s.broken(RuleUnit, "%v", err)
-		}
-		if err != nil {
-			return "", nil, err
-		}
-		switch name {
-		case msgPing:
-		case msgDisconnect:
-			return "", nil, ErrGone
-		default:
-			return name, args, nil
+		name, args, err = s.readAny()
+		if err != nil || name != msgPing {
+			return name, args, err
 		}
 	}
+}
+
+// readAny reads one message. A goodbye is an error.
+func (s *session) readAny() (name string, args []any, err error) {
+	name, args, err = mb2.ReadMessage(s.r)
+	switch {
+	case errors.Is(err, mb2.ErrDesync):
+		return "", nil, s.broken(RuleUnit, "%v", err)
+	case err != nil:
+		return "", nil, err
+	case name == msgDisconnect:
+		return "", nil, ErrGone
+	}
+	return name, args, nil
 }
 
 // answer is the host's to an order.

@@ -115,6 +115,9 @@ func (b *backup) writeStatus(snapshotState string, percent float64) error {
 		state = "new"
 	}
 	b.date = b.s.p.o.Now().UTC().Truncate(time.Second)
+	if last := b.s.p.remembered().Last; last != nil && !b.date.After(last.Date) {
+		b.date = last.Date.Add(time.Second) // by the Date it is told which backup a host has
+	}
 	data, err := plist.Marshal(map[string]any{
 		"Version": "3.3", "UUID": b.uuid, "Date": b.date,
 		"BackupState": state, "SnapshotState": snapshotState,

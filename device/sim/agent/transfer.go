@@ -280,7 +280,7 @@ func (s *session) downloadStatus(paths []string, states []mb2.Status, failures i
 	}
 	for i, path := range paths {
 		inner, ok := a.failed[path]
-		if ok != (states[i] != mb2.StatusOK) && i < len(states) && !(states[i] == mb2.StatusNotFound && !ok) {
+		if ok != (states[i] != mb2.StatusOK) && !(states[i] == mb2.StatusNotFound && !ok) {
 			_ = s.broken(RuleFailure, "the details of a batch name other files than those that failed")
 		}
 		if ok {
@@ -320,12 +320,22 @@ func (m *memory) Abort() { m.Reset() }
 // maxPlist bounds the property lists that a host serves, in bytes.
 const maxPlist = 64 << 20
 
+// downloadOne reads one file, as a batch of its own. A code of the host is no
+// error.
+func (s *session) downloadOne(path string, percent float64, dst sink) (mb2.Status, error) {
+	states, err := s.download([]string{path}, percent, func(int) (sink, error) { return dst, nil })
+	if err != nil {
+		return 0, err
+	}
+	return states[0], nil
+}
+
 // downloadBytes reads one small file.
 func (s *session) downloadBytes(path string) ([]byte, mb2.Status, error) {
 	m := &memory{limit: maxPlist}
-	states, err := s.download([]string{path}, 0, func(int) (sink, error) { return m, nil })
+	code, err := s.downloadOne(path, 0, m)
 	if err != nil {
 		return nil, 0, err
 	}
-	return m.Bytes(), states[0], nil
+	return m.Bytes(), code, nil
 }

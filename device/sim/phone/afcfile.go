@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"strconv"
+	"syscall"
 	"time"
 
 	"russet/device"
@@ -161,8 +162,16 @@ func (c *afc) setTime(name string, ns uint64) error {
 	return c.root.Chtimes(name, when, when)
 }
 
-// readDir lists a folder as phones do, with itself and its parent.
+// readDir lists a folder as phones do, with itself and its parent. What is none
+// is not opened: a pipe could keep us waiting for ever.
 func (c *afc) readDir(name string) *device.AFCPacket {
+	info, err := c.root.Stat(name)
+	if err == nil && !info.IsDir() {
+		err = syscall.ENOTDIR
+	}
+	if err != nil {
+		return status(err)
+	}
 	f, err := c.root.Open(name)
 	if err != nil {
 		return status(err)

@@ -43,19 +43,19 @@ const (
 type talk func(context.Context, net.Conn)
 
 // run calls f, and closes conn, over which it speaks, when ctx ends or the line
-// is cut.
+// is cut. Where the line is cut already f is called all the same, with what has
+// ended: it may hold more than conn.
 func (l *line) run(ctx context.Context, conn io.Closer, f func(context.Context)) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	l.mu.Lock()
-	gone := l.gone
-	if !gone {
+	if l.gone {
+		cancel()
+		conn.Close()
+	} else {
 		l.active[&cancel] = struct{}{}
 	}
 	l.mu.Unlock()
-	if gone {
-		return
-	}
 	defer func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()

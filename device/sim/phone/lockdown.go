@@ -2,10 +2,8 @@ package phone
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -210,7 +208,7 @@ func (s *session) start(r *lockdownRequest) (map[string]any, error) {
 	if r.SystemBUID != pair.SystemBUID {
 		s.violation(r, "SystemBUID is not that of the pairing")
 	}
-	s.pair, s.id = pair, newUUID()
+	s.pair, s.id = pair, device.NewUUID()
 	return map[string]any{"SessionID": s.id, "EnableSessionSSL": true}, nil
 }
 
@@ -249,12 +247,4 @@ func (s *session) stop() bool {
 	s.raw.records(false)
 	s.conn, s.pair, s.id = s.raw, nil, ""
 	return true
-}
-
-// newUUID makes a random one, in upper case.
-func newUUID() string {
-	var b [16]byte
-	_, _ = rand.Read(b[:]) // never fails
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	return fmt.Sprintf("%X-%X-%X-%X-%X", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }

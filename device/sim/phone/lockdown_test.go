@@ -414,3 +414,21 @@ func TestDamagedStateIsAnError(t *testing.T) {
 		}
 	}
 }
+
+// What a run that was killed left behind does not stop the next one.
+func TestStateThatIsLeftBehind(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for _, name := range []string{valuesFile, keyFile} {
+		if err := os.Mkdir(filepath.Join(dir, name+".new"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p, err := New(dir, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
+}

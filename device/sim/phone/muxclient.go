@@ -133,9 +133,13 @@ func (m *Muxer) connect(ctx context.Context, spawn spawner, conn net.Conn, tag u
 	if talk == nil {
 		return device.WriteMux(conn, tag, muxResult(device.MuxRefused)) != nil
 	}
-	if device.WriteMux(conn, tag, muxResult(device.MuxOK)) == nil {
-		l.run(ctx, conn, func(ctx context.Context) { talk(ctx, conn) })
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if device.WriteMux(conn, tag, muxResult(device.MuxOK)) != nil {
+		cancel() // the talk ends at once, and lets go of what it holds
+		conn.Close()
 	}
+	l.run(ctx, conn, func(ctx context.Context) { talk(ctx, conn) })
 	return true
 }
 

@@ -67,7 +67,7 @@ func newMuxer(root *os.Root, dir string) (*Muxer, error) {
 	case err == nil:
 		err = plist.Unmarshal(data, &config)
 	case errors.Is(err, fs.ErrNotExist):
-		config.SystemBUID = newUUID()
+		config.SystemBUID = device.NewUUID()
 		if data, err = plist.Marshal(config, plist.XML); err == nil {
 			err = writeState(root, m.file(buidFile), data)
 		}

@@ -19,6 +19,7 @@ func TestPipesAreNotOpened(t *testing.T) {
 	}
 	c.status(t, device.AFCDenied, device.AFCFileOpen, 1, "/pipe")
 	c.status(t, device.AFCDenied, device.AFCTruncate, 1, "/pipe")
+	c.status(t, device.AFCNotFound, device.AFCReadDir, "/pipe")
 }
 
 func TestRemovedPhoneListensNoMore(t *testing.T) {

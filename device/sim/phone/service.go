@@ -117,7 +117,9 @@ func (p *Phone) speak(ctx context.Context, name string, pair *pairing, conn net.
 	if pair != nil {
 		t, err := p.handshake(ctx, conn, pair)
 		if err != nil {
-			p.Record(Event{Service: name, Message: "TLS handshake", Violation: err.Error()})
+			if ctx.Err() == nil {
+				p.Record(Event{Service: name, Message: "TLS handshake", Violation: err.Error()})
+			}
 			return
 		}
 		defer t.Close()

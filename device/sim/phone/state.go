@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 
+	"russet/internal/durable"
 	"russet/internal/plist"
 )
 
@@ -43,14 +44,9 @@ func readState(root *os.Root, name string) ([]byte, error) {
 	return data, err
 }
 
-// writeState replaces a small file that nobody else may read. A reader sees the
-// old one or the new one.
+// writeState replaces a small file that nobody else may read.
 func writeState(root *os.Root, name string, data []byte) error {
-	const ending = ".new"
-	if err := root.WriteFile(name+ending, data, 0o600); err != nil {
-		return err
-	}
-	return root.Rename(name+ending, name)
+	return durable.WriteFile(root, name, data, 0o600)
 }
 
 // openKey reads the phone's key pair, or makes it.
