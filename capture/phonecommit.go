@@ -14,6 +14,7 @@ import (
 	"slices"
 	"time"
 
+	"russet/internal/durable"
 	"russet/ios"
 	"russet/repo"
 )
@@ -104,7 +105,7 @@ func drain(ctx context.Context, r *repo.Repository, udid string, opt PhoneOption
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, "", nil
 		}
-		return nil, "", fmt.Errorf("drain spool: %w", bare(err))
+		return nil, "", fmt.Errorf("drain spool: %w", durable.WithoutPath(err))
 	}
 	p, err := openPhone(ctx, r, udid, opt)
 	if err != nil {

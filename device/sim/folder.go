@@ -141,7 +141,7 @@ func (p *Folder) file(domain, relative, name string, e fs.DirEntry) (*File, erro
 		Inode:        uint64(binary.BigEndian.Uint32(sum[:])) + 1<<33,
 		LastModified: info.ModTime().Unix(), LastStatusChange: info.ModTime().Unix(), Birth: info.ModTime().Unix(),
 	}}
-	perm := unixMode(info.Mode())
+	perm := uint32(info.Mode().Perm())
 	switch info.Mode().Type() {
 	case fs.ModeDir:
 		f.Mode = modeFolder | perm
@@ -158,17 +158,6 @@ func (p *Folder) file(domain, relative, name string, e fs.DirEntry) (*File, erro
 		return nil, nil
 	}
 	return f, nil
-}
-
-// unixMode returns the low twelve bits of st_mode.
-func unixMode(m fs.FileMode) uint32 {
-	mode := uint32(m.Perm())
-	for bit, of := range map[uint32]fs.FileMode{0o4000: fs.ModeSetuid, 0o2000: fs.ModeSetgid, 0o1000: fs.ModeSticky} {
-		if m&of != 0 {
-			mode |= bit
-		}
-	}
-	return mode
 }
 
 // Open opens a regular file that Scan yielded.
@@ -194,7 +183,7 @@ func (p *Folder) Clear() error {
 	return nil
 }
 
-// Put puts one file, folder or link into the phone, in place of what has its name, with folders above it that are
+// Put puts one file, folder or link into the phone, in place of a file or link that has its name, with folders above it that are
 // missing. The bytes of a regular file are read from r. Folders whose time matters must be put after what they hold.
 // The owner of the process may read and write all of it, whatever its mode on the phone: or nobody but root could back
 // the phone up.

@@ -24,8 +24,8 @@ func TestGoIOS(t *testing.T) {
 		return string(out), err
 	}
 	// Listing what it is made of fetches that, and compiles nothing.
-	if _, err := tool("list", "-deps", "."); err != nil {
-		t.Skip("judge missing: go-ios")
+	if out, err := tool("list", "-deps", "."); err != nil {
+		t.Skipf("judge missing: go-ios: %v\n%s", err, out)
 	}
 	if _, err := os.Stat(filepath.Join("testdata", "goios", "main.go")); err != nil { // or a changed judge would find a kept result
 		t.Fatal(err)

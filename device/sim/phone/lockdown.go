@@ -100,8 +100,8 @@ const lockdownd = "lockdownd"
 
 // hungUp says whether an error is but the other end's going.
 func hungUp(err error) bool {
-	return errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) || errors.As(err, new(net.Error)) ||
-		errors.As(err, new(*net.OpError)) || errors.Is(err, io.ErrUnexpectedEOF)
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
+		errors.As(err, new(net.Error))
 }
 
 // echo is the Request of the answer. Phones answer Unpair as if it had been

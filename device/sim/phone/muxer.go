@@ -35,7 +35,6 @@ const (
 	maxRecord  = 256 << 10 // bytes of a pair record
 	maxRecords = 1024
 	buidFile   = "SystemConfiguration.plist"
-	mux        = "muxer"
 )
 
 // NewMuxer opens a muxer that keeps its pair records in a directory, which is

@@ -113,7 +113,7 @@ type App struct {
 
 // Event is a message that came, or a rule that a host broke.
 type Event struct {
-	Service   string // muxer, lockdownd or a service's name
+	Service   string // lockdownd or a service's name
 	Message   string // its name and object, without private content
 	Violation string // the rule that was broken; empty for a proper message
 }

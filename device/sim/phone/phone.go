@@ -71,10 +71,13 @@ func (p *Phone) Close() error {
 // below Muxer in the state directory; [NewMuxer] of that folder finds them.
 func (p *Phone) Serve(ctx context.Context, listeners ...net.Listener) error {
 	m, err := newMuxer(p.root, muxerDir)
-	if err != nil {
-		return err
+	if err == nil {
+		err = m.Add(p)
 	}
-	if err := m.Add(p); err != nil {
+	if err != nil {
+		for _, l := range listeners {
+			_ = l.Close()
+		}
 		return err
 	}
 	defer m.Remove(p)
