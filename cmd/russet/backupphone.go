@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -100,6 +101,7 @@ func (b *phoneBackup) one(ctx context.Context, d device.Device) error {
 		return err
 	}
 	start := time.Now()
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(phoneLimit))
 	run, err := capture.OpenPhone(ctx, b.r, f.UDID, opt)
 	if err != nil {
 		return err

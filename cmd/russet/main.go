@@ -27,7 +27,8 @@ import (
 // Past the limit memory still grows, with more work.
 const (
 	gcPercent   = 50
-	memoryLimit = 205 << 20
+	memoryLimit = 235 << 20
+	phoneLimit  = 205 << 20
 )
 
 func main() {
