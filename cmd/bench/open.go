@@ -4,7 +4,7 @@ package main
 
 import (
 	"context"
-		"fmt"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
