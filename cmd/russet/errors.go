@@ -12,6 +12,7 @@ import (
 
 	"russet/backend"
 	"russet/capture"
+	"russet/internal/durable"
 	"russet/ios"
 	"russet/repo"
 )
@@ -132,6 +133,7 @@ var advices = []advice{
 	{backend.ErrNoRepository, codeNoRepository, "is the drive connected, and the name right? russet init makes a new repository"},
 	{repo.ErrLocked, codeLocked, "wait for it, or with --retry-lock; russet unlock removes the locks of programs that no longer run"},
 	{repo.ErrWrongPassword, codePassword, "the repository's own password is wanted, not the one of the phone's backups"},
+	{durable.ErrInUse, codeLocked, "another russet works on that phone: wait for it, or stop it"},
 	{repo.ErrNotFound, 0, "russet snapshots lists the ids; latest, or latest:UDID for one device, is the newest"},
 	{errProblems, codeDamaged, "what is not named above is whole; russet backup --force stores again what the computer still has, then restic repair index drops what is gone"},
 	{repo.ErrDamaged, codeDamaged, "russet check tells what is damaged"},
