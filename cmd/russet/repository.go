@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/user"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -177,6 +178,7 @@ func (p *program) loadSnapshot(ctx context.Context, r *repo.Repository, name str
 
 // loadIndex loads the index; the error says so where an index file is damaged.
 func loadIndex(ctx context.Context, r *repo.Repository) error {
+	defer debug.SetGCPercent(debug.SetGCPercent(indexGCPercent))
 	err := r.LoadIndex(ctx)
 	if errors.Is(err, repo.ErrDamaged) {
 		err = situation{err, errBadIndex}
