@@ -81,7 +81,7 @@ func (l Limit) beside(others int64) int64 {
 	case l.kind == limitBytes:
 		return l.bytes
 	case l.kind == limitPercent && l.percent < 100:
-		return int64(min(l.percent/(100-l.percent)*float64(others), math.MaxInt64/2))
+		return int64(min(l.percent/(100-l.percent)*float64(others), 1<<62))
 	}
 	return math.MaxInt64
 }
