@@ -96,12 +96,12 @@ func TestSelectPacks(t *testing.T) {
 		for i, text := range test.packs {
 			packs = append(packs, use(t, i, text))
 		}
-		got := ""
+		var got strings.Builder
 		for _, f := range selectPacks(packs, test.maxUnused, test.maxRepack) {
-			got += string("krdf"[f])
+			got.WriteString(string("krdf"[f]))
 		}
-		if got != test.want {
-			t.Errorf("%s: got %s, want %s: %q", test.name, got, test.want, test.packs)
+		if got.String() != test.want {
+			t.Errorf("%s: got %s, want %s: %q", test.name, got.String(), test.want, test.packs)
 		}
 	}
 }
