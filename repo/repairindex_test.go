@@ -31,20 +31,22 @@ func repaired(t *testing.T, be backend.Backend, opt RepairIndexOptions) *RepairI
 	return plan
 }
 
+// removeIndex removes some index files.
+func removeIndex(t *testing.T, be *backend.Memory, n int) {
+	t.Helper()
+	for name := range fileSizes(t, be, backend.Index) {
+		if n--; n < 0 {
+			return
+		}
+		if err := be.Remove(t.Context(), backend.File{Kind: backend.Index, Name: name}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // Whatever is wrong with the index, the packs say what it must be.
 func TestRepairIndex(t *testing.T) {
 	t.Parallel()
-	removeIndex := func(t *testing.T, be *backend.Memory, n int) {
-		t.Helper()
-		for name := range fileSizes(t, be, backend.Index) {
-			if n--; n < 0 {
-				return
-			}
-			if err := be.Remove(t.Context(), backend.File{Kind: backend.Index, Name: name}); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
 	for name, test := range map[string]struct {
 		harm func(t *testing.T, be *backend.Memory, r *Repository)
 		opt  RepairIndexOptions
@@ -146,7 +148,9 @@ func TestRepairIndexFaults(t *testing.T) {
 		"fails once": func(n int) backendtest.Faults { return backendtest.Faults{FailAt: n} },
 		"fails ever": func(n int) backendtest.Faults { return backendtest.Faults{FailAt: n, FailCount: -1} },
 		"dies":       func(n int) backendtest.Faults { return backendtest.Faults{DieAt: n} },
-		"dies amid":  func(n int) backendtest.Faults { return backendtest.Faults{DieAt: n, Tear: func(size int) int { return size / 2 }} },
+		"dies amid": func(n int) backendtest.Faults {
+			return backendtest.Faults{DieAt: n, Tear: func(size int) int { return size / 2 }}
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
