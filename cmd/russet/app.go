@@ -94,6 +94,8 @@ func (p *program) verbs() []*cli.Command {
 		p.catVerb(),
 		p.restoreVerb(),
 		p.checkVerb(),
+		p.pruneVerb(),
+		p.repairVerb(),
 		p.unlockVerb(),
 		p.demoVerb(),
 		p.simulateVerb(),
