@@ -125,7 +125,7 @@ var advices = []advice{
 	{errBadLock, codeDamaged, "when you know that nobody uses the repository, remove its locks with russet unlock --remove-all"},
 	{errCannotLock, codeError, "to read a repository that cannot be written, add --no-lock"},
 	{errReadOnly, codeError, "the repository cannot be written: is the drive write-protected, or somebody else's?"},
-	{errLeftovers, codeError, "a repository lost its config, which a copy of it may still have; or an init was cut off: then remove the folder"},
+	{errLeftovers, codeError, "a repository lost its config, which a copy of it may still have; or an init was cut off: then run it again with the same password, or remove the folder"},
 	{errBadFolder, codeDamaged, "--as files still gives the phone's files that are whole; russet check tells what is damaged"},
 	{errBadConfig, codeDamaged, "without its config and a key nothing in it can be read: put them back from a copy of the repository, if there is one"},
 	{errBadIndex, codeDamaged, "restic repair index makes the index anew from what is there"},
