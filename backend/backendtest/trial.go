@@ -1,6 +1,7 @@
 package backendtest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -27,15 +28,24 @@ type Trial struct {
 	// had returned without an error, so what it made must be there, too. It may write to b, which is its own, and leave
 	// locks there.
 	Judge func(ctx context.Context, b backend.Backend, done bool) error
-	// Every tries every point, and not only some of them, evenly spread.
-	Every bool
+	// Every tries every point, and not only some of them, evenly spread: about as many crashes as Sample says, and in all
+	// half as many failures. Zero means 40.
+	Every  bool
+	Sample int
 }
 
-// Bounds of what is tried without Trial.Every, for each trial: as many as leave a package's tests below their five seconds.
 const (
-	someCrashes  = 40
-	someFailures = 5 // of each way to fail
+	usualSample = 40 // of a judge that takes some 20 ms
+	ways        = 5  // to fail
 )
+
+// among is the step from one of total points to the next of about some that are tried.
+func (tr Trial) among(total, some int) int {
+	if tr.Every {
+		return 1
+	}
+	return max(1, (total+some-1)/max(1, some))
+}
 
 // Crashes records one run and judges the storage after each of its crashes, in memory, or in a folder where a crash
 // leaves an unfinished file. It returns how many they were, and logs it for who adds them up.
@@ -57,10 +67,7 @@ func (tr Trial) Crashes(t *testing.T) int {
 	if len(all) < 4 {
 		t.Fatalf("got %d ways to crash: does the run write anything?", len(all))
 	}
-	step := 1
-	if !tr.Every {
-		step = (len(all) + someCrashes - 1) / someCrashes
-	}
+	step := tr.among(len(all), cmp.Or(tr.Sample, usualSample))
 	tried := 0
 	for i, c := range all {
 		if i%step != 0 && i != len(all)-1 {
@@ -133,10 +140,7 @@ func (tr Trial) Failures(t *testing.T) int {
 func (tr Trial) failures(t *testing.T, name string, give func(int, context.CancelFunc) Faults) (tried int) {
 	t.Helper()
 	total := tr.operations(t)
-	step := 1
-	if !tr.Every {
-		step = max(1, total/someFailures)
-	}
+	step := tr.among(total, cmp.Or(tr.Sample, usualSample)/2/ways)
 	for n := 1; ; n += step {
 		store, err := Copy(t.Context(), tr.Store)
 		if err != nil {
