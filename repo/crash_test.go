@@ -192,7 +192,11 @@ func TestCrashInit(t *testing.T) {
 
 func TestCrashBackup(t *testing.T) {
 	t.Parallel()
-	first, second := many(1, 5), many(4, 8)
+	n := 8
+	if *everyPoint {
+		n = 60 // some two hundred changes
+	}
+	first, second := many(1, 5), many(4, n)
 	for name, before := range map[string][]map[string][]byte{"first": nil, "next": {first}} {
 		for kind, save := range map[string]func(context.Context, backend.Backend, map[string][]byte) error{"at once": backup, "in steps": backupInSteps} {
 			t.Run(name+" "+kind, func(t *testing.T) {
