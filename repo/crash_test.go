@@ -11,6 +11,7 @@ import (
 	"slices"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"russet/backend"
 	"russet/backend/backendtest"
@@ -192,11 +193,17 @@ func TestCrashInit(t *testing.T) {
 
 func TestCrashBackup(t *testing.T) {
 	t.Parallel()
-	n := 8
+	n, rounds := 8, 1
 	if *everyPoint {
-		n = 60 // some two hundred changes
+		n, rounds = 60, 3 // some two hundred changes each
 	}
-	first, second := many(1, 5), many(4, n)
+	for round := range uint64(rounds) {
+		crashBackup(t, many(1+100*round, 5), many(4+100*round, n))
+	}
+}
+
+func crashBackup(t *testing.T, first, second map[string][]byte) {
+	t.Helper()
 	for name, before := range map[string][]map[string][]byte{"first": nil, "next": {first}} {
 		for kind, save := range map[string]func(context.Context, backend.Backend, map[string][]byte) error{"at once": backup, "in steps": backupInSteps} {
 			t.Run(name+" "+kind, func(t *testing.T) {
@@ -214,4 +221,58 @@ func TestCrashBackup(t *testing.T) {
 			})
 		}
 	}
+}
+
+// Locks that are taken, renewed and given back, and a check under an exclusive
+// one: whoever died at it stands in nobody's way.
+func TestCrashLock(t *testing.T) {
+	t.Parallel()
+	files := many(1, 3)
+	for name, work := range map[string]func(ctx context.Context, r *Repository) error{
+		"long": func(ctx context.Context, _ *Repository) error { return wait(ctx, 12*time.Minute) },
+		"check": func(ctx context.Context, r *Repository) error {
+			_, err := r.Check(ctx, CheckOptions{Read: AllPacks()})
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			both(t, func(t *testing.T) backendtest.Trial {
+				return trialDead(t, func(ctx context.Context, be backend.Backend) (err error) {
+					r, err := Open(ctx, be, testPassword)
+					if err != nil {
+						return err
+					}
+					l, err := r.Lock(ctx, true, LockOptions{Owner: Owner{Hostname: "h"}, PID: nobody, Boot: "b"})
+					if err != nil {
+						return err
+					}
+					defer func() { err = errors.Join(err, l.Unlock(ctx)) }()
+					return work(l.Context(), r)
+				}, files)
+			})
+		})
+	}
+}
+
+// trialDead is a trial of a process that is known to be gone when its
+// repository is judged: an exclusive lock can be had at once.
+func trialDead(t *testing.T, run func(ctx context.Context, be backend.Backend) error, files map[string][]byte) backendtest.Trial {
+	t.Helper()
+	tr := trial(t, run, files)
+	tr.Judge = func(ctx context.Context, be backend.Backend, _ bool) error {
+		r, err := Open(ctx, be, testPassword)
+		if err != nil {
+			return err
+		}
+		l, err := r.Lock(ctx, true, LockOptions{Owner: Owner{Hostname: "h"}, PID: os.Getpid(), Boot: "b"})
+		if err != nil {
+			return err
+		}
+		if err := l.Unlock(ctx); err != nil {
+			return err
+		}
+		return judgeVersions(ctx, be, files)
+	}
+	return tr
 }
