@@ -81,15 +81,16 @@ var (
 
 // Situations in which an error came up, where they decide what a person can do.
 var (
-	errBadConfig  = errors.New("config or key files are damaged")
-	errBadIndex   = errors.New("an index file is damaged")
-	errBadLock    = errors.New("a lock file is damaged")
-	errCannotLock = errors.New("nothing can be written, for a verb that only reads")
-	errReadOnly   = errors.New("nothing can be written, for a verb that writes")
-	errDeadHolder = errors.New("who holds the lock no longer runs")
-	errLeftovers  = errors.New("parts of a repository are there without its config")
-	errBadFolder  = errors.New("what the backup folder needs is damaged")
-	errHalfFiles  = errors.New("files were restored in part")
+	errBadConfig   = errors.New("config or key files are damaged")
+	errBadIndex    = errors.New("an index file is damaged")
+	errBadLock     = errors.New("a lock file is damaged")
+	errCannotLock  = errors.New("nothing can be written, for a verb that only reads")
+	errReadOnly    = errors.New("nothing can be written, for a verb that writes")
+	errDeadHolder  = errors.New("who holds the lock no longer runs")
+	errLeftovers   = errors.New("parts of a repository are there without its config")
+	errBadFolder   = errors.New("what the backup folder needs is damaged")
+	errCannotPrune = errors.New("what a prune needs is damaged")
+	errHalfFiles   = errors.New("files were restored in part")
 )
 
 // situation is an error with the situation that it came up in, which adds no
@@ -127,6 +128,7 @@ var advices = []advice{
 	{errReadOnly, codeError, "the repository cannot be written: is the drive write-protected, or somebody else's?"},
 	{errLeftovers, codeError, "a repository lost its config, which a copy of it may still have; or an init was cut off: then run it again with the same password, or remove the folder"},
 	{errBadFolder, codeDamaged, "--as files still gives the phone's files that are whole; russet check tells what is damaged"},
+	{errCannotPrune, codeDamaged, "nothing was deleted; russet check tells what is damaged, and russet backup --force stores again what the computer still has"},
 	{errBadConfig, codeDamaged, "without its config and a key nothing in it can be read: put them back from a copy of the repository, if there is one"},
 	{errBadIndex, codeDamaged, "restic repair index makes the index anew from what is there"},
 	{backend.ErrNoRepository, codeNoRepository, "is the drive connected, and the name right? russet init makes a new repository"},

@@ -42,6 +42,8 @@ var messages = []struct {
 	{"`simulate`, for each session of the backup service", runMessage{MessageType: "run"}},
 	{"`check`, for each thing that it finds", problemMessage{MessageType: "problem"}},
 	{"`check`, at its end", checkMessage{MessageType: "summary"}},
+	{"`prune`, before it does anything", prunePlanMessage{MessageType: "plan"}},
+	{"`prune`, at its end", pruneMessage{MessageType: "summary"}},
 	{"`restore`", restoreMessage{MessageType: "summary"}},
 	{"`snapshots`", snapshotMessage{MessageType: "snapshot"}},
 	{"`ls`", nodeMessage{MessageType: "node"}},
