@@ -95,6 +95,7 @@ func (p *program) verbs() []*cli.Command {
 		p.restoreVerb(),
 		p.checkVerb(),
 		p.pruneVerb(),
+		p.repairVerb(),
 		p.unlockVerb(),
 		p.demoVerb(),
 		p.simulateVerb(),

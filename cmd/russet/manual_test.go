@@ -44,6 +44,8 @@ var messages = []struct {
 	{"`check`, at its end", checkMessage{MessageType: "summary"}},
 	{"`prune`, before it does anything", prunePlanMessage{MessageType: "plan"}},
 	{"`prune`, at its end", pruneMessage{MessageType: "summary"}},
+	{"`repair index`, before it does anything", repairIndexPlanMessage{MessageType: "plan"}},
+	{"`repair index`, at its end", repairIndexMessage{MessageType: "summary"}},
 	{"`restore`", restoreMessage{MessageType: "summary"}},
 	{"`snapshots`", snapshotMessage{MessageType: "snapshot"}},
 	{"`ls`", nodeMessage{MessageType: "node"}},

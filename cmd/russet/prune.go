@@ -4,10 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
+	"russet/capture"
+	"russet/internal/durable"
 	"russet/repo"
 )
 
@@ -65,7 +69,8 @@ func (p *program) pruneVerb() *cli.Command {
 			"first, until at most 5 % of what stays is rubbish. What is copied is opened and compared\n" +
 			"with its hash; nothing is deleted before the new packs and the new index were read back.\n" +
 			"Damage in what is needed ends the prune before anything is deleted. A prune that is cut off\n" +
-			"leaves the repository whole, and the next one goes on from there.\n" +
+			"leaves the repository whole, and the next one goes on from there. What a phone's backup that\n" +
+			"was cut off has stored stays, so that it can go on.\n" +
 			"\n" +
 			"It holds the lock that keeps everybody else out.",
 		Flags: []cli.Flag{
@@ -81,11 +86,40 @@ func (p *program) pruneVerb() *cli.Command {
 			if err != nil {
 				return err
 			}
+			place, err := p.repository(c)
+			if err != nil {
+				return err
+			}
 			return p.withRepository(c, lockExclusive, func(ctx context.Context, r *repo.Repository) error {
+				spool, err := existingSpool(place)
+				if err != nil {
+					return err
+				}
+				if spool != nil {
+					defer spool.Close()
+					opt.Keep = capture.PendingBlobs(spool, r)
+				}
 				return p.prune(ctx, r, opt, c.Bool("plan"))
 			})
 		},
 	}
+}
+
+// existingSpool opens the spool beside the repository, or returns nil where there
+// is none.
+func existingSpool(place string) (*os.Root, error) {
+	dir, err := spoolFolder(place, "")
+	if err != nil {
+		return nil, nil // a repository without a folder
+	}
+	spool, err := os.OpenRoot(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open the spool: %w", durable.WithoutPath(err))
+	}
+	return spool, nil
 }
 
 func pruneOptions(c *cli.Context) (opt repo.PruneOptions, err error) {
