@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -91,9 +92,7 @@ func TestRepairSnapshots(t *testing.T) {
 		t.Fatalf("made %+v, %v", made, err)
 	}
 	want := map[string][]byte{}
-	for name, data := range files {
-		want[name] = data
-	}
+	maps.Copy(want, files)
 	delete(want, "small")
 	delete(want, "video")
 	var left []byte
@@ -325,11 +324,11 @@ func TestCrashRecover(t *testing.T) {
 			}
 			_, err = plan.Apply(ctx)
 			return err
-		}, func(t *testing.T, be *backend.Memory, r *Repository) {
+		}, func(t *testing.T, be *backend.Memory, _ *Repository) {
 			if err := backup(t.Context(), be, map[string][]byte{"other": []byte("x")}); err != nil {
 				t.Fatal(err)
 			}
-			r = opened(t, be)
+			r := opened(t, be)
 			all, err := r.AllSnapshots(t.Context())
 			if err != nil {
 				t.Fatal(err)

@@ -135,7 +135,7 @@ var advices = []advice{
 	{repo.ErrLocked, codeLocked, "wait for it, or with --retry-lock; russet unlock removes the locks of programs that no longer run"},
 	{repo.ErrWrongPassword, codePassword, "the repository's own password is wanted, not the one of the phone's backups"},
 	{repo.ErrNotFound, 0, "russet snapshots lists the ids; latest, or latest:UDID for one device, is the newest"},
-	{errProblems, codeDamaged, "what is not named above is whole; russet backup --force stores again what the computer still has, then russet prune removes what was damaged"},
+	{errProblems, codeDamaged, "what is not named above is whole; russet repair packs saves what can be read of damaged packs, and then russet backup stores again what the computer still has"},
 	{repo.ErrDamaged, codeDamaged, "russet check tells what is damaged"},
 	{capture.ErrUnfinished, codeUnfinished, "let the phone finish its backup, or keep it as it is with --incomplete"},
 	{capture.ErrMoving, codeUnfinished, "run the same command again when the phone's backup is done"},
