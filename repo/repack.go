@@ -153,7 +153,7 @@ func (s *sealedReader) again(ctx context.Context, pack chunk.ID, b numbered) ([]
 func (p *PrunePlan) repack(ctx context.Context) (copied int64, err error) {
 	p.phase("copying", p.Repack.Packs, p.Copied)
 	w := p.r.NewWriter(ctx)
-	w.proof = p.readBack
+	w.proof = p.r.readBack
 	defer w.Close()
 	wanted := func(pack, number int) bool {
 		return pack < len(p.fates) && p.fates[pack] == fateRepack && p.chosen.Has(number)
@@ -201,12 +201,12 @@ func (p *PrunePlan) otherCopy(ctx context.Context, s *sealedReader, b numbered, 
 
 // readBack compares a pack that was just saved with its name, which is the hash
 // of bytes that were proven before.
-func (p *PrunePlan) readBack(ctx context.Context, f packFile) error {
+func (r *Repository) readBack(ctx context.Context, f packFile) error {
 	hash := sha256.New()
 	buf := make([]byte, min(f.size, readAtOnce))
 	for at := int64(0); at < f.size; at += int64(len(buf)) {
 		buf = buf[:min(f.size-at, int64(len(buf)))]
-		if err := p.r.loadRange(ctx, f.id, at, buf); err != nil {
+		if err := r.loadRange(ctx, f.id, at, buf); err != nil {
 			return fmt.Errorf("read new pack back: %w", err)
 		}
 		hash.Write(buf)

@@ -96,6 +96,7 @@ func (p *program) verbs() []*cli.Command {
 		p.checkVerb(),
 		p.pruneVerb(),
 		p.repairVerb(),
+		p.recoverVerb(),
 		p.unlockVerb(),
 		p.demoVerb(),
 		p.simulateVerb(),

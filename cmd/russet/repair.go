@@ -30,38 +30,78 @@ type repairIndexMessage struct {
 	TotalDuration float64 `json:"total_duration" doc:"seconds"`
 }
 
+// What repair can repair.
+const (
+	repairsIndex     = "index"
+	repairsPacks     = "packs"
+	repairsSnapshots = "snapshots"
+)
+
 func (p *program) repairVerb() *cli.Command {
 	return &cli.Command{
 		Name:     "repair",
 		Category: groupCare,
 		Usage:    "mend a damaged repository",
 		UsageText: "russet repair index -r /media/drive/repo --plan   # shows what would be done\n" +
-			"russet repair index -r /media/drive/repo",
-		ArgsUsage: "index",
+			"russet repair index -r /media/drive/repo\n" +
+			"russet repair packs -r /media/drive/repo          # reads all of it: takes long\n" +
+			"russet repair snapshots -r /media/drive/repo --forget",
+		ArgsUsage: "index | packs [PACK...] | snapshots [SNAPSHOT...]",
 		Description: "index: makes the index of what lies where anew, where index files are damaged or gone, name\n" +
 			"packs that are gone, or do not name some that are there. Every pack says at its end what it\n" +
 			"holds. Packs that the index describes with their right length are believed, unless\n" +
 			"--read-all-packs is given. No pack is changed or removed.\n" +
 			"\n" +
-			"It holds the lock that keeps everybody else out.",
+			"packs: reads the given packs, or all, saves what can be read of damaged ones into new packs,\n" +
+			"and takes the damaged ones out of the index. They are removed when nothing of them is lost;\n" +
+			"others stay until a prune. Files that miss something are named; the next russet backup stores\n" +
+			"again what the computer still has, and the snapshots are whole again.\n" +
+			"\n" +
+			"snapshots: of each snapshot that misses something, or of the given ones, saves another without\n" +
+			"what is lost, with the tag repaired. A file of which a part is left stands in it under a name\n" +
+			"that ends in .repaired; a folder that cannot be read is empty. With --forget the damaged\n" +
+			"snapshot is removed then; without, it stays, and a later backup may still make it whole.\n" +
+			"\n" +
+			"The order is index, packs, backup, snapshots. It holds the lock that keeps everybody else out.",
 		Flags: []cli.Flag{
 			planFlag(),
 			&cli.BoolFlag{Name: "read-all-packs", Usage: "index: ask every pack what it holds, not only those that the index does not know"},
+			&cli.BoolFlag{Name: "forget", Usage: "snapshots: remove the damaged ones of which a repaired one is saved"},
 		},
 		Action: func(c *cli.Context) error {
-			switch {
-			case c.NArg() == 0:
-				return usageError{"what is to be repaired? russet repair index"}
-			case c.NArg() > 1:
-				return usageError{fmt.Sprintf("%q is one argument too many", c.Args().Get(1))}
-			case c.Args().First() != "index":
-				return usageError{fmt.Sprintf("%q is nothing that can be repaired; index is", c.Args().First())}
+			what, names := c.Args().First(), c.Args().Tail()
+			if err := repairUsage(c, what, names); err != nil {
+				return err
 			}
 			return p.withRepository(c, lockExclusive, func(ctx context.Context, r *repo.Repository) error {
-				return p.repairIndex(ctx, r, repo.RepairIndexOptions{ReadAllPacks: c.Bool("read-all-packs")}, c.Bool("plan"))
+				plan := c.Bool("plan")
+				switch what {
+				case repairsPacks:
+					return p.repairPacks(ctx, r, names, plan)
+				case repairsSnapshots:
+					return p.repairSnapshots(ctx, r, names, c.Bool("forget"), plan)
+				}
+				return p.repairIndex(ctx, r, repo.RepairIndexOptions{ReadAllPacks: c.Bool("read-all-packs")}, plan)
 			})
 		},
 	}
+}
+
+// repairUsage finds mistakes in the arguments.
+func repairUsage(c *cli.Context, what string, names []string) error {
+	switch {
+	case what == "":
+		return usageError{"what is to be repaired? index, packs or snapshots"}
+	case what != repairsIndex && what != repairsPacks && what != repairsSnapshots:
+		return usageError{fmt.Sprintf("%q is nothing that can be repaired; index, packs and snapshots are", what)}
+	case what == repairsIndex && len(names) > 0:
+		return usageError{fmt.Sprintf("%q is one argument too many", names[0])}
+	case what != repairsIndex && c.Bool("read-all-packs"):
+		return usageError{"--read-all-packs is for repair index"}
+	case what != repairsSnapshots && c.Bool("forget"):
+		return usageError{"--forget is for repair snapshots"}
+	}
+	return nil
 }
 
 // repairIndex shows the plan and, unless that was all that was asked for, carries
