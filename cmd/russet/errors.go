@@ -90,6 +90,7 @@ var (
 	errLeftovers   = errors.New("parts of a repository are there without its config")
 	errBadFolder   = errors.New("what the backup folder needs is damaged")
 	errCannotPrune = errors.New("what a prune needs is damaged")
+	errPruneFull   = errors.New("there is no space for copies of packs")
 	errHalfFiles   = errors.New("files were restored in part")
 )
 
@@ -129,6 +130,7 @@ var advices = []advice{
 	{errLeftovers, codeError, "a repository lost its config, which a copy of it may still have; or an init was cut off: then run it again with the same password, or remove the folder"},
 	{errBadFolder, codeDamaged, "--as files still gives the phone's files that are whole; russet check tells what is damaged"},
 	{errCannotPrune, codeDamaged, "nothing was deleted; russet check tells what is damaged: russet repair index mends the index, russet backup --force stores again what the computer still has"},
+	{errPruneFull, codeFull, "russet prune --max-repack 0 deletes whole packs and needs no space; nothing that was kept is lost"},
 	{errBadConfig, codeDamaged, "without its config and a key nothing in it can be read: put them back from a copy of the repository, if there is one"},
 	{errBadIndex, codeDamaged, "russet repair index makes the index anew from what is there"},
 	{backend.ErrNoRepository, codeNoRepository, "is the drive connected, and the name right? russet init makes a new repository"},
