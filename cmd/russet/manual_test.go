@@ -45,6 +45,8 @@ var messages = []struct {
 	{"`restore`", restoreMessage{MessageType: "summary"}},
 	{"`snapshots`", snapshotMessage{MessageType: "snapshot"}},
 	{"`ls`", nodeMessage{MessageType: "node"}},
+	{"`forget`, before it does anything", forgetPlanMessage{MessageType: "plan"}},
+	{"`forget`, at its end", forgetMessage{MessageType: "summary"}},
 	{"`unlock`", unlockMessage{MessageType: "unlocked"}},
 	{"`version`", versionMessage{MessageType: "version"}},
 	{"long runs, once a second", statusMessage{MessageType: "status"}},
