@@ -93,7 +93,9 @@ func pinAll(ctx context.Context, r *Repository) (int, error) {
 		return 0, err
 	}
 	n := 0
-	plan := PlanTags(snaps, func(tags []string) []string { return append([]string{TagPinned}, without(tags, []string{TagPinned})...) })
+	plan := PlanTags(snaps, func(tags []string) []string {
+		return append([]string{TagPinned}, without(tags, []string{TagPinned})...)
+	})
 	err = plan.Apply(ctx, r, func(c TagChange, id chunk.ID) error {
 		if id == c.Snapshot.ID() {
 			return errors.New("the id is the old one")
