@@ -103,6 +103,9 @@ func TestForget(t *testing.T) {
 func TestForgetRefuses(t *testing.T) {
 	t.Parallel()
 	snaps := dated(t, "2026-01-01", "2026-01-02")
+	if _, err := PlanForget(dated(t, "2026-01-01 pinned", "2026-01-02"), ForgetOptions{Now: testTime()}); err == nil {
+		t.Error("an empty policy was planned beside a pin")
+	}
 	now := testTime()
 	if _, err := PlanForget(snaps, ForgetOptions{Now: now}); err == nil {
 		t.Error("an empty policy was planned")

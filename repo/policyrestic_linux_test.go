@@ -93,6 +93,9 @@ func randomPolicy(rng *rand.Rand) (p Policy, flags []string) {
 // restic's forget is the judge of what a policy keeps, and of the reasons.
 func TestPolicyJudged(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("short: restic is asked many times")
+	}
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 0))

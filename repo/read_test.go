@@ -148,6 +148,43 @@ func TestMeterGroups(t *testing.T) {
 	}
 }
 
+// One tree at two places is two different things to a pattern.
+func TestFindPlaces(t *testing.T) {
+	t.Parallel()
+	r := initRepo(t, backend.NewMemory(), 2)
+	root := savePaths(t, r, []string{"a/x/one", "z/x/one"})[0]
+	f, err := r.NewFinder(false, "/z/x/one", "a/x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		var got []string
+		err := f.Find(t.Context(), root, nil, func(path string, _ *Node) error { got = append(got, path); return nil })
+		if want := []string{"a/x", "a/x/one", "z/x/one"}; err != nil || !slices.Equal(got, want) {
+			t.Errorf("got %q, %v, want %q", got, err, want)
+		}
+	}
+}
+
+// What is added is not new content where both have it in a folder that is the
+// same; a folder that is added is told with all that is in it.
+func TestDiffContent(t *testing.T) {
+	t.Parallel()
+	r := initRepo(t, backend.NewMemory(), 2)
+	trees := savePaths(t, r, []string{"same/x", "gone"}, []string{"same/x", "x", "new/y"})
+	var got []string
+	stats, err := r.Diff(t.Context(), trees[0], trees[1], DiffOptions{}, func(c Change) error {
+		got = append(got, c.Modifier+c.Path)
+		return nil
+	})
+	if want := []string{"-gone", "+new/", "+new/y", "+x"}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("got %q, %v, want %q", got, err, want)
+	}
+	if a, b := stats.Added, stats.Removed; a.Files != 2 || a.Dirs != 1 || a.DataBlobs != 1 || a.TreeBlobs != 2 || b.Files != 1 || b.DataBlobs != 1 || b.TreeBlobs != 1 || stats.ChangedFiles != 0 {
+		t.Errorf("got %+v", stats)
+	}
+}
+
 // A folder that cannot be read hides nothing else.
 func TestFindAroundDamage(t *testing.T) {
 	t.Parallel()

@@ -81,6 +81,9 @@ func versions(t *testing.T, rng *rand.Rand, n int) (judge, *Repository, []*Snaps
 // restic's diff is the judge of ours.
 func TestDiffJudged(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("short: restic is asked many times")
+	}
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	j, r, snaps := versions(t, rand.New(rand.NewPCG(seed, 0)), 3)
@@ -130,6 +133,9 @@ func TestDiffJudged(t *testing.T) {
 // restic's find is the judge of which names a pattern means.
 func TestFindJudged(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("short: restic is asked many times")
+	}
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 0))
@@ -186,6 +192,9 @@ func TestFindJudged(t *testing.T) {
 // restic's stats is the judge of what snapshots hold.
 func TestMeterJudged(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("short: restic is asked many times")
+	}
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	j, r, snaps := versions(t, rand.New(rand.NewPCG(seed, 0)), 4)

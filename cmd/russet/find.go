@@ -108,7 +108,8 @@ type match struct {
 
 func (p *program) find(ctx context.Context, f *repo.Finder, snaps []*repo.Snapshot) error {
 	w := bufio.NewWriter(p.stdout)
-	found := map[string]*match{} // by path and version
+	found := map[string]*match{}     // by path and version
+	known := map[*repo.Node]*match{} // the same, as what snapshots share comes as the same node
 	var damaged error
 	for _, s := range snaps {
 		udid, _ := capture.UDID(s)
@@ -122,11 +123,14 @@ func (p *program) find(ctx context.Context, f *repo.Finder, snaps []*repo.Snapsh
 					"match", s.ID().String(), "/" + path, n.Type, fileSize(n), n.Mode, permissions(fs.FileMode(n.Mode)), n.ModTime,
 				})
 			}
-			key := versionKey(path, n)
-			m := found[key]
+			m := known[n]
 			if m == nil {
-				m = &match{path: logicalPath(udid, path), device: udid, node: n, first: s}
-				found[key] = m
+				key := versionKey(path, n)
+				if m = found[key]; m == nil {
+					m = &match{path: logicalPath(udid, path), device: udid, node: n, first: s}
+					found[key] = m
+				}
+				known[n] = m
 			}
 			m.last = s
 			m.n++
