@@ -71,6 +71,7 @@ var (
 	errProblems          = errors.New("repository is damaged")
 	errNoBackup          = errors.New("no phone backup found")
 	errIncomplete        = errors.New("not complete")
+	errPinned            = errors.New("it is pinned")
 	errNoSuchPath        = errors.New("no such file or folder")
 	errPackGone          = errors.New("repository is damaged: a pack that holds a part of it is gone")
 	errGone              = errors.New("the repository is no longer there")
@@ -91,6 +92,7 @@ var (
 	errBadFolder   = errors.New("what the backup folder needs is damaged")
 	errCannotPrune = errors.New("what a prune needs is damaged")
 	errPruneFull   = errors.New("there is no space for copies of packs")
+	errKeepsNone   = errors.New("a policy would leave nothing of a device")
 	errHalfFiles   = errors.New("files were restored in part")
 )
 
@@ -136,6 +138,8 @@ var advices = []advice{
 	{backend.ErrNoRepository, codeNoRepository, "is the drive connected, and the name right? russet init makes a new repository"},
 	{repo.ErrLocked, codeLocked, "wait for it, or with --retry-lock; russet unlock removes the locks of programs that no longer run"},
 	{repo.ErrWrongPassword, codePassword, "the repository's own password is wanted, not the one of the phone's backups"},
+	{errPinned, 0, "russet unpin takes the pin off; --pinned forgets it all the same"},
+	{errKeepsNone, 0, "nothing was removed; add --keep-last 1, or name the snapshots to remove"},
 	{repo.ErrNotFound, 0, "russet snapshots lists the ids; latest, or latest:UDID for one device, is the newest"},
 	{errProblems, codeDamaged, "what is not named above is whole; russet repair packs saves what can be read of damaged packs, and then russet backup stores again what the computer still has"},
 	{repo.ErrDamaged, codeDamaged, "russet check tells what is damaged"},

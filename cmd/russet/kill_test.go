@@ -122,8 +122,14 @@ func (h *hunt) restored(id string) {
 
 // victims are the verbs that are killed, but for those that need more than this.
 var victims = [][]string{
-	{"check", "--read-data"}, {"unlock"}, {"prune", "--max-unused", "0"}, {"repair", "index", "--read-all-packs"},
-	{"repair", "packs"}, {"repair", "snapshots", "--forget"}, {"recover"}, {"restore", "latest"},
+	{"check", "--read-data"},
+	{"unlock"},
+	{"prune", "--max-unused", "0"},
+	{"repair", "index", "--read-all-packs"},
+	{"repair", "packs"},
+	{"repair", "snapshots", "--forget"},
+	{"recover"},
+	{"restore", "latest"},
 }
 
 // kill begins some verb, kills it, and looks at what it left.

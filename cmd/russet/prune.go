@@ -186,8 +186,7 @@ func (p *program) showPlan(plan fmt.Stringer, message any) error {
 	if p.quiet {
 		return nil
 	}
-	_, err := fmt.Fprint(p.stdout, plan.String())
-	return err
+	return p.showWords(plan)
 }
 
 func describePrune(plan *repo.PrunePlan) prunePlanMessage {
