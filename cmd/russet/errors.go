@@ -75,6 +75,7 @@ var (
 	errPackGone          = errors.New("repository is damaged: a pack that holds a part of it is gone")
 	errGone              = errors.New("the repository is no longer there")
 	errNoPhonePassword   = errors.New("the phone's backup password is not known, and there is nobody to ask")
+	errNotConfirmed      = errors.New("not confirmed")
 	errSealed            = errors.New("the snapshot is sealed: the phone's backup password was not known, so nothing in it can be read")
 	errUnreadable        = errors.New("the backup's manifest could not be read, so the snapshot holds it as it came and no readable files")
 )
@@ -90,6 +91,7 @@ var (
 	errLeftovers  = errors.New("parts of a repository are there without its config")
 	errBadFolder  = errors.New("what the backup folder needs is damaged")
 	errHalfFiles  = errors.New("files were restored in part")
+	errNoSuchKey  = errors.New("no key has that id")
 )
 
 // situation is an error with the situation that it came up in, which adds no
@@ -129,6 +131,7 @@ var advices = []advice{
 	{errBadFolder, codeDamaged, "--as files still gives the phone's files that are whole; russet check tells what is damaged"},
 	{errBadConfig, codeDamaged, "without its config and a key nothing in it can be read: put them back from a copy of the repository, if there is one"},
 	{errBadIndex, codeDamaged, "restic repair index makes the index anew from what is there"},
+	{errNoSuchKey, 0, "russet key list shows the ids"},
 	{backend.ErrNoRepository, codeNoRepository, "is the drive connected, and the name right? russet init makes a new repository"},
 	{repo.ErrLocked, codeLocked, "wait for it, or with --retry-lock; russet unlock removes the locks of programs that no longer run"},
 	{repo.ErrWrongPassword, codePassword, "the repository's own password is wanted, not the one of the phone's backups"},

@@ -45,6 +45,7 @@ var messages = []struct {
 	{"`restore`", restoreMessage{MessageType: "summary"}},
 	{"`snapshots`", snapshotMessage{MessageType: "snapshot"}},
 	{"`ls`", nodeMessage{MessageType: "node"}},
+	{"`key`", keyMessage{MessageType: "key"}},
 	{"`unlock`", unlockMessage{MessageType: "unlocked"}},
 	{"`version`", versionMessage{MessageType: "version"}},
 	{"long runs, once a second", statusMessage{MessageType: "status"}},
