@@ -1,13 +1,9 @@
 package repo
 
 import (
-	"cmp"
 	"context"
 	"fmt"
-	"runtime"
 	"slices"
-
-	"golang.org/x/sync/errgroup"
 
 	"russet/backend"
 	"russet/chunk"
@@ -32,10 +28,6 @@ func (c *checker) snapshots(ctx context.Context, ids []chunk.ID) ([]*Snapshot, e
 	return snaps, err
 }
 
-// treesAtOnce is how many trees one worker loads in one go: neighbours in a
-// pack come with one request.
-const treesAtOnce = 128
-
 // trees checks every tree that a snapshot leads to, once, level by level.
 func (c *checker) trees(ctx context.Context, snaps []*Snapshot) error {
 	seen := map[chunk.ID]struct{}{}
@@ -52,17 +44,18 @@ func (c *checker) trees(ctx context.Context, snaps []*Snapshot) error {
 	}
 	level := unseen(roots)
 	c.phase("checking trees", 0, 0)
-	loaders := make([]*Loader, runtime.GOMAXPROCS(0))
-	for i := range loaders {
-		loaders[i] = c.r.NewLoader()
-	}
+	levels := newTreeLevels(c.r)
 	for depth := 0; len(level) > 0; depth++ {
 		if depth > maxTreeDepth {
 			err := fmt.Errorf("%w: trees are nested deeper than %d", ErrDamaged, maxTreeDepth)
 			c.report(Problem{Kind: BadTree, Blob: index.Handle{ID: level[0], Type: index.Tree}, Err: err})
 			return nil
 		}
-		below, err := c.treeLevel(ctx, loaders, level)
+		below, err := levels.load(ctx, level, func(h index.Handle, plain []byte, err error) []chunk.ID {
+			below := c.tree(h, plain, err)
+			c.done(1, 0)
+			return below
+		})
 		if err != nil {
 			return err
 		}
@@ -72,72 +65,6 @@ func (c *checker) trees(ctx context.Context, snaps []*Snapshot) error {
 		level = unseen(below)
 	}
 	return nil
-}
-
-// treeLevel checks trees, and returns those right below them.
-func (c *checker) treeLevel(ctx context.Context, loaders []*Loader, ids []chunk.ID) ([]chunk.ID, error) {
-	batches := c.byPlace(ids)
-	below := make([][]chunk.ID, len(batches))
-	next := make(chan int)
-	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error {
-		defer close(next)
-		for i := range batches {
-			select {
-			case next <- i:
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		}
-		return nil
-	})
-	for _, l := range loaders[:min(len(loaders), len(batches))] {
-		group.Go(func() error {
-			for i := range next {
-				err := l.Load(ctx, batches[i], func(k int, plain []byte, err error) error {
-					if ctx.Err() != nil {
-						return ctx.Err()
-					}
-					below[i] = append(below[i], c.tree(batches[i][k], plain, err)...)
-					c.done(1, 0)
-					return nil
-				})
-				if err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-	}
-	err := group.Wait()
-	return slices.Concat(below...), err
-}
-
-// byPlace groups trees that lie side by side.
-func (c *checker) byPlace(ids []chunk.ID) [][]index.Handle {
-	type place struct {
-		index.Location
-		h index.Handle
-	}
-	places := make([]place, len(ids))
-	for i, id := range ids {
-		h := index.Handle{ID: id, Type: index.Tree}
-		loc, _ := c.r.index.Lookup(h)
-		places[i] = place{loc, h}
-	}
-	slices.SortFunc(places, func(a, b place) int {
-		return cmp.Or(a.Pack.Compare(b.Pack), cmp.Compare(a.Offset, b.Offset))
-	})
-	var batches [][]index.Handle
-	share := max(1, min(treesAtOnce, len(places)/runtime.GOMAXPROCS(0)))
-	for some := range slices.Chunk(places, share) {
-		batch := make([]index.Handle, len(some))
-		for i, p := range some {
-			batch[i] = p.h
-		}
-		batches = append(batches, batch)
-	}
-	return batches
 }
 
 // tree checks one tree, of which err says why it could not be loaded, and

@@ -160,19 +160,27 @@ const latestName = "latest"
 // loadSnapshot finds the snapshot that a person names, and loads the index, in
 // this order: then all of the snapshot is in the index.
 func (p *program) loadSnapshot(ctx context.Context, r *repo.Repository, name string) (*repo.Snapshot, error) {
-	accept := func(s *repo.Snapshot) bool { return !isState(s) }
-	if prefix, ok := strings.CutPrefix(name, latestName+":"); ok {
-		name = latestName
-		accept = func(s *repo.Snapshot) bool {
-			udid, ok := capture.UDID(s)
-			return ok && strings.HasPrefix(strings.ToLower(udid), strings.ToLower(prefix))
-		}
-	}
-	s, err := r.FindSnapshot(ctx, name, accept)
+	s, err := findSnapshot(ctx, r, name)
 	if err != nil {
 		return nil, err
 	}
 	return s, loadIndex(ctx, r)
+}
+
+// findSnapshot finds the snapshot that a person names.
+func findSnapshot(ctx context.Context, r *repo.Repository, name string) (*repo.Snapshot, error) {
+	accept := func(s *repo.Snapshot) bool { return !isState(s) }
+	if begin, ok := strings.CutPrefix(name, latestName+":"); ok {
+		name = latestName
+		accept = func(s *repo.Snapshot) bool { return isOf(s, begin) }
+	}
+	return r.FindSnapshot(ctx, name, accept)
+}
+
+// isOf tells snapshots of a device whose UDID begins so.
+func isOf(s *repo.Snapshot, begin string) bool {
+	udid, ok := capture.UDID(s)
+	return ok && strings.HasPrefix(strings.ToLower(udid), strings.ToLower(begin))
 }
 
 // loadIndex loads the index; the error says so where an index file is damaged.
