@@ -94,6 +94,7 @@ func (p *program) verbs() []*cli.Command {
 		p.catVerb(),
 		p.restoreVerb(),
 		p.checkVerb(),
+		p.copyVerb(),
 		p.keyVerb(),
 		p.unlockVerb(),
 		p.demoVerb(),

@@ -27,3 +27,8 @@ func readFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "no-lock", Usage: "take no lock, for a repository that cannot be written; nothing may prune it meanwhile"},
 	}
 }
+
+// planFlag is that of verbs that remove something, or write much.
+func planFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "plan", Aliases: []string{"dry-run", "n"}, Usage: "show what would be done, and stop"}
+}

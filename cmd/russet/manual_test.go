@@ -45,6 +45,8 @@ var messages = []struct {
 	{"`restore`", restoreMessage{MessageType: "summary"}},
 	{"`snapshots`", snapshotMessage{MessageType: "snapshot"}},
 	{"`ls`", nodeMessage{MessageType: "node"}},
+	{"`copy`, before it begins", copyPlanMessage{MessageType: "plan"}},
+	{"`copy`, at its end", copyMessage{MessageType: "summary"}},
 	{"`key`", keyMessage{MessageType: "key"}},
 	{"`unlock`", unlockMessage{MessageType: "unlocked"}},
 	{"`version`", versionMessage{MessageType: "version"}},
