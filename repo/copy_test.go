@@ -94,7 +94,7 @@ func TestCopy(t *testing.T) {
 	for _, versions := range [][2]uint{{2, 2}, {1, 2}, {2, 1}, {1, 1}} {
 		from, to := backend.NewMemory(), backend.NewMemory()
 		r := initRepo(t, from, versions[0])
-		files := testFiles()
+		files := map[string][]byte{"empty": {}, "text": bytes.Repeat([]byte("some text that repeats. "), 50_000), "photo": payload(1, 2_000_000)}
 		first := saveFiles(t, r, files)
 		initTwin(t, r, to, versions[1])
 		plan, res, err := copyAll(t.Context(), from, to)
@@ -167,7 +167,7 @@ func TestCopyIsResumed(t *testing.T) {
 	var snaps []*Snapshot
 	files := map[string][]byte{}
 	for n := range 3 {
-		files[fmt.Sprint("file", n)] = payload(uint64(n), 1_200_000)
+		files[fmt.Sprint("file", n)] = payload(uint64(n), 100_000)
 		snaps = append(snaps, saveFiles(t, r, files))
 	}
 	initTwin(t, r, empty, 2)
