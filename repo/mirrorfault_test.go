@@ -230,9 +230,9 @@ func TestMirrorOfMovingSource(t *testing.T) {
 	pruned := steps(t, start, after)
 	for n := 1; mirrorMoving(t, start, pruned, n, 1); n++ {
 	}
-	for n := 1; mirrorMoving(t, start, pruned, n, len(pruned)); n++ {
+	for n := 1; mirrorMoving(t, start, pruned, n, len(pruned)); n += 3 {
 	}
-	for n := 1; mirrorMoving(t, start, steps(t, start, grown), n, 1); n++ {
+	for n := 1; mirrorMoving(t, start, steps(t, start, grown), n, 1); n += 2 {
 	}
 }
 

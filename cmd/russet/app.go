@@ -95,6 +95,7 @@ func (p *program) verbs() []*cli.Command {
 		p.restoreVerb(),
 		p.checkVerb(),
 		p.copyVerb(),
+		p.mirrorVerb(),
 		p.keyVerb(),
 		p.unlockVerb(),
 		p.demoVerb(),

@@ -47,6 +47,8 @@ var messages = []struct {
 	{"`ls`", nodeMessage{MessageType: "node"}},
 	{"`copy`, before it begins", copyPlanMessage{MessageType: "plan"}},
 	{"`copy`, at its end", copyMessage{MessageType: "summary"}},
+	{"`mirror`, before it begins", mirrorPlanMessage{MessageType: "plan"}},
+	{"`mirror`, at its end", mirrorMessage{MessageType: "summary"}},
 	{"`key`", keyMessage{MessageType: "key"}},
 	{"`unlock`", unlockMessage{MessageType: "unlocked"}},
 	{"`version`", versionMessage{MessageType: "version"}},

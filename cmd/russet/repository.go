@@ -58,6 +58,9 @@ func (p *program) withPlace(ctx context.Context, c *cli.Context, at place, kind 
 	if kind == lockNone || (kind == lockRead || kind == lockCheck) && c.Bool("no-lock") {
 		return unlessGone(ctx, at.address, work(ctx, r))
 	}
+	if m, ok := r.Backend().(interface{ IsMirror() bool }); ok && m.IsMirror() && (kind == lockShared || kind == lockExclusive) {
+		return fmt.Errorf("open repository %s to write: %w", at.address, errMirror)
+	}
 	lock, err := r.Lock(ctx, kind >= lockExclusive, p.lockOptions(c.Duration("retry-lock")))
 	if err != nil {
 		return unlessGone(ctx, at.address, lockError(err, kind))

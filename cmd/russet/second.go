@@ -52,6 +52,20 @@ func (p *program) mainPlace(c *cli.Context) (place, error) {
 // secondPlace is the other repository of a verb that works on two. Its address
 // is empty where none is given.
 func (p *program) secondPlace(c *cli.Context, names secondNames) (place, error) {
+	address, err := p.secondAddress(c, names)
+	if err != nil {
+		return place{}, err
+	}
+	s := secret{
+		what:    "password of the second repository",
+		command: c.String(names.flags + "command"), file: c.String(names.flags + "file"),
+	}
+	s, err = s.orEnvironment(p.env, "--"+names.flags, names.prefixes, names.variable+"PASSWORD")
+	return place{address, s, true}, err
+}
+
+// secondAddress is where it lies.
+func (p *program) secondAddress(c *cli.Context, names secondNames) (string, error) {
 	address, file := c.String(names.repository), ""
 	placeName, fileName := "--"+names.repository, "--"+names.repositoryFile
 	if names.repositoryFile != "" {
@@ -62,22 +76,18 @@ func (p *program) secondPlace(c *cli.Context, names secondNames) (place, error) 
 		address, file = values[0], values[1]
 		placeName, fileName = prefix+names.variable+"REPOSITORY", prefix+names.variable+"REPOSITORY_FILE"
 	}
-	if address != "" && file != "" {
-		return place{}, usageError{fmt.Sprintf("%s and %s are both given; which one is meant?", placeName, fileName)}
+	switch {
+	case address != "" && file != "":
+		return "", usageError{fmt.Sprintf("%s and %s are both given; which one is meant?", placeName, fileName)}
+	case file == "":
+		return address, nil
 	}
-	if file != "" {
-		text, err := readText(file)
-		if err != nil {
-			return place{}, fmt.Errorf("%s: %w", fileName, err)
-		}
-		if address = strings.TrimSpace(text); address == "" {
-			return place{}, usageError{fmt.Sprintf("%s: the file is empty", fileName)}
-		}
+	text, err := readText(file)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", fileName, err)
 	}
-	s := secret{
-		what:    "password of the second repository",
-		command: c.String(names.flags + "command"), file: c.String(names.flags + "file"),
+	if address = strings.TrimSpace(text); address == "" {
+		return "", usageError{fmt.Sprintf("%s: the file is empty", fileName)}
 	}
-	s, err := s.orEnvironment(p.env, "--"+names.flags, names.prefixes, names.variable+"PASSWORD")
-	return place{address, s, true}, err
+	return address, nil
 }
