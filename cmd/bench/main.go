@@ -6,8 +6,9 @@
 //	bench -russet bin/russet -mkbackup bin/mkbackup [-rounds 3] [-preset bench] [-dir DIR]
 //
 // The work is a generated backup folder, once plain and once encrypted: a
-// first backup, one of its next generation, check --read-data and restore. The
-// programs take turns, in fresh repositories, on the same drive.
+// first backup, one of its next generation, check --read-data, restore, and a
+// copy of both snapshots to an empty repository. The programs take turns, in
+// fresh repositories, on the same drive.
 //
 //	bench -device -russet bin/russet [-rounds 3] [-state DIR]
 //
