@@ -37,7 +37,7 @@ type CopyPlan struct {
 // copyPart is a snapshot to be copied, and what is needed for it beside what the
 // parts before it bring.
 type copyPart struct {
-	snapshot *Snapshot
+	snapshot *Snapshot // nil where it is not to be saved
 	blobs    []index.Handle
 }
 
@@ -61,20 +61,26 @@ func PlanCopy(ctx context.Context, from, to *Repository, snapshots []*Snapshot) 
 			return nil, fmt.Errorf("plan copy: %w", err)
 		}
 	}
-	if _, err := to.DropLost(ctx); err != nil {
+	lost, err := to.DropLost(ctx)
+	if err != nil {
 		return nil, fmt.Errorf("plan copy: %w", err)
 	}
 	p := &CopyPlan{from: from, to: to}
+	var kept []*Snapshot
 	for _, s := range snapshots {
 		if slices.ContainsFunc(there, s.isCopy) {
 			p.Kept++
+			kept = append(kept, s)
 		} else {
 			p.Snapshots = append(p.Snapshots, s)
 		}
 	}
 	SortSnapshots(p.Snapshots)
 	slices.Reverse(p.Snapshots)
-	if err := p.survey(ctx); err != nil {
+	if lost == 0 {
+		kept = nil // they are whole
+	}
+	if err := p.survey(ctx, kept); err != nil {
 		return nil, fmt.Errorf("plan copy: %w", err)
 	}
 	return p, nil
@@ -115,8 +121,9 @@ func (p *CopyPlan) String() string {
 
 // survey fills the plan: it walks the trees of the snapshots in turn, each tree
 // once, also those that the other repository has: of what lies below them it may
-// lack something, after a copy that was cut off.
-func (p *CopyPlan) survey(ctx context.Context) error {
+// lack something, after a copy that was cut off. For those of kept, which were
+// copied, only what has been lost there since is copied.
+func (p *CopyPlan) survey(ctx context.Context, kept []*Snapshot) error {
 	w := &copyWalk{
 		p: p, levels: newTreeLevels(p.from),
 		seen: map[chunk.ID]struct{}{}, wanted: map[index.Handle]struct{}{}, bad: map[index.Handle]error{},
@@ -127,6 +134,13 @@ func (p *CopyPlan) survey(ctx context.Context) error {
 			return err
 		}
 		p.parts = append(p.parts, copyPart{s, blobs})
+	}
+	for _, s := range kept {
+		blobs, err := w.snapshot(ctx, s)
+		if err != nil {
+			return err
+		}
+		p.parts = append(p.parts, copyPart{nil, blobs})
 	}
 	if err := p.dropLost(ctx, w.bad); err != nil {
 		return err
@@ -152,7 +166,10 @@ func (p *CopyPlan) dropLost(ctx context.Context, bad map[index.Handle]error) err
 	parts := p.parts
 	p.parts, p.Snapshots = nil, nil
 	for _, part := range parts {
-		err := p.from.needs(ctx, *part.snapshot.Tree, bad)
+		var err error
+		if part.snapshot != nil {
+			err = p.from.needs(ctx, *part.snapshot.Tree, bad)
+		}
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
@@ -160,7 +177,7 @@ func (p *CopyPlan) dropLost(ctx context.Context, bad map[index.Handle]error) err
 			p.Lost = append(p.Lost, fmt.Errorf("snapshot %.8s: %w", part.snapshot.id.String(), err))
 			// What it brings to others is copied with them.
 			part.snapshot = nil
-		} else {
+		} else if part.snapshot != nil {
 			p.Snapshots = append(p.Snapshots, part.snapshot)
 		}
 		part.blobs = slices.DeleteFunc(part.blobs, func(h index.Handle) bool { return bad[h] != nil })

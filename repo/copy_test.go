@@ -253,6 +253,39 @@ func TestCopyAroundDamage(t *testing.T) {
 	}
 }
 
+// TestCopyHeals copies again what the other repository has lost.
+func TestCopyHeals(t *testing.T) {
+	t.Parallel()
+	from, to := backend.NewMemory(), backend.NewMemory()
+	r := initRepo(t, from, 2)
+	snap := saveFiles(t, r, map[string][]byte{"a": payload(1, 10_000)})
+	initTwin(t, r, to, 2)
+	if _, _, err := copyAll(t.Context(), from, to); err != nil {
+		t.Fatal(err)
+	}
+	packs, err := listFiles(t.Context(), to, backend.Data)
+	if err != nil || len(packs) != 2 {
+		t.Fatal(len(packs), err)
+	}
+	for f := range packs {
+		if err := to.Remove(t.Context(), f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	plan, res, err := copyAll(t.Context(), from, to)
+	if err != nil || plan.Kept != 1 || res.Snapshots != 0 || res.DataBlobs != 1 || res.TreeBlobs != 2 {
+		t.Fatalf("got %v, %+v, %v", plan, res, err)
+	}
+	twin, err := Open(t.Context(), to, twinPassword)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := twin.LoadIndex(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	sameContent(t, r, twin, snap)
+}
+
 // TestCopyIsCancelled ends within a copy, and leaves the twin whole.
 func TestCopyIsCancelled(t *testing.T) {
 	t.Parallel()

@@ -92,7 +92,7 @@ type MirrorPlan struct {
 	from   backend.Backend
 	to     MirrorPlace
 	opt    MirrorOptions
-	config []byte
+	config []byte // nil where the mirror has it
 	source fileSizes
 	target fileSizes
 	mark   mirrorMark
@@ -215,6 +215,8 @@ func (p *MirrorPlan) read(ctx context.Context) (err error) {
 		return err
 	case chunk.Sum(there) != p.mark.Config:
 		return OtherRepository
+	default:
+		p.config = nil
 	}
 	if p.source, err = listFiles(ctx, p.from, mirrorKinds()...); err != nil {
 		return err

@@ -74,8 +74,10 @@ type mirroring struct {
 	*MirrorPlan
 	progress *Progress
 
-	mu  sync.Mutex
-	res MirrorResult
+	mu    sync.Mutex
+	res   MirrorResult
+	swept bool // what was set aside long ago was removed for want of room
+	room  bool // and that was something
 }
 
 // run reports again when the source has changed.
@@ -193,11 +195,10 @@ func (m *mirroring) copyKind(ctx context.Context, kind backend.Kind) error {
 // copyConfig copies the config, which has no name that tells what it holds: it
 // was read when the plan was made. The key files lie there already.
 func (m *mirroring) copyConfig(ctx context.Context) error {
-	err := m.to.Save(ctx, backend.File{Kind: backend.Config}, m.config)
-	if errors.Is(err, fs.ErrExist) {
-		return nil // the plan has compared it
+	if m.config == nil {
+		return nil
 	}
-	return err
+	return m.to.Save(ctx, backend.File{Kind: backend.Config}, m.config)
 }
 
 // copyFile copies a file whose bytes are those that its name says.
@@ -225,7 +226,11 @@ func (m *mirroring) copyFile(ctx context.Context, f backend.File, buf []byte) ([
 		m.bad(f)
 		return buf, nil
 	}
-	if err := m.to.Save(ctx, f, buf); err != nil {
+	err := m.to.Save(ctx, f, buf)
+	if backend.IsFull(err) && m.makeRoom(ctx) {
+		err = m.to.Save(ctx, f, buf)
+	}
+	if err != nil {
 		return buf, err
 	}
 	m.mu.Lock()
@@ -235,6 +240,20 @@ func (m *mirroring) copyFile(ctx context.Context, f backend.File, buf []byte) ([
 		m.progress.Add(1, size)
 	}
 	return buf, nil
+}
+
+// makeRoom removes what was set aside long ago now, and not at the end, when the
+// drive is full. It reports whether that was anything.
+func (m *mirroring) makeRoom(ctx context.Context) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.swept {
+		m.swept = true
+		n, err := m.to.DropAside(ctx, m.opt.Now.Add(-m.opt.Keep))
+		m.res.Dropped += n
+		m.room = n > 0 && err == nil
+	}
+	return m.room
 }
 
 func (m *mirroring) bad(f backend.File) {
@@ -262,8 +281,8 @@ func (m *mirroring) finish(ctx context.Context) error {
 	if err := saveMark(ctx, m.to, m.mark); err != nil {
 		return err
 	}
-	var err error
-	m.res.Dropped, err = m.to.DropAside(ctx, m.opt.Now.Add(-m.opt.Keep))
+	n, err := m.to.DropAside(ctx, m.opt.Now.Add(-m.opt.Keep))
+	m.res.Dropped += n
 	return err
 }
 

@@ -6,6 +6,7 @@ import (
 	"iter"
 	"slices"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -146,6 +147,59 @@ func TestMirrorOfFailingSource(t *testing.T) {
 		if !faulty.Fired() {
 			break
 		}
+	}
+}
+
+// fullPlace has no room before something that was set aside is removed.
+type fullPlace struct {
+	*backend.Memory
+	mu   sync.Mutex
+	full bool
+}
+
+func (p *fullPlace) Save(ctx context.Context, f backend.File, data []byte) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.full {
+		return syscall.ENOSPC
+	}
+	return p.Memory.Save(ctx, f, data)
+}
+
+func (p *fullPlace) DropAside(ctx context.Context, before time.Time) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n, err := p.Memory.DropAside(ctx, before)
+	p.full = p.full && n == 0
+	return n, err
+}
+
+// TestMirrorMakesRoom removes what was set aside long ago before its time when
+// the drive is full, and nothing else.
+func TestMirrorMakesRoom(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	before, after := twoGenerations(t)
+	for _, days := range []int{1, 40} {
+		to := &fullPlace{Memory: newMirror(t, before)}
+		for _, source := range []backend.Backend{before, after} {
+			if _, err := mirrorAll(ctx, source, to, MirrorOptions{Now: testTime()}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		later, err := backendtest.Copy(ctx, after)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := backup(ctx, later, map[string][]byte{"new": payload(8, 1000)}); err != nil {
+			t.Fatal(err)
+		}
+		to.full = true
+		res, err := mirrorAll(ctx, later, to, MirrorOptions{Now: testTime().AddDate(0, 0, days)})
+		if old := days > 30; old != (err == nil) || old != (res.Dropped > 0) || !old && !backend.IsFull(err) {
+			t.Errorf("day %d: got %+v, %v", days, res, err)
+		}
+		usable(t, to)
 	}
 }
 
