@@ -123,6 +123,7 @@ func (p *program) copy(ctx context.Context, c *cli.Context, from, to *repo.Repos
 	if err := p.showCopyPlan(plan); err != nil || c.Bool("plan") {
 		return errors.Join(err, damaged)
 	}
+	_, _ = to.CleanTemporary(ctx) // what a killed run left takes up space, and does no other harm
 	counted := new(repo.Progress)
 	start := time.Now()
 	show := p.startProgress(func() progress { return progressOf(counted.State()) })

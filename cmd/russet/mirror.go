@@ -100,6 +100,11 @@ func (p *program) mirrorAction(c *cli.Context) error {
 		return err
 	}
 	defer closeBackend(to)
+	if be, ok := to.(interface {
+		CleanTemporary(ctx context.Context) (int, error)
+	}); ok && !c.Bool("plan") {
+		_, _ = be.CleanTemporary(c.Context) // what a killed run left takes up space, and does no other harm
+	}
 	return unlessGone(c.Context, place, p.mirror(c, from, to))
 }
 
