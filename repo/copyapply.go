@@ -38,7 +38,10 @@ type CopyResult struct {
 func (p *CopyPlan) Apply(ctx context.Context, progress *Progress) (res CopyResult, err error) {
 	w := p.to.NewWriter(ctx)
 	defer func() {
-		err = errors.Join(err, w.Close())
+		closed := w.Close()
+		if err == nil {
+			err = closed
+		}
 		res.Stats = w.Stats()
 	}()
 	if progress != nil {

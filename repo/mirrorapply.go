@@ -35,8 +35,13 @@ type MirrorResult struct {
 // one drive reads while the other one writes.
 const mirrorWorkers = 2
 
-// maxMirrored bounds a file: a pack's offsets have 32 bits.
-const maxMirrored = math.MaxUint32
+const (
+	// maxMirrored bounds a file: a pack's offsets have 32 bits.
+	maxMirrored = math.MaxUint32
+	// largeFile is above any pack of restic's: of those that are larger one is in
+	// memory at a time.
+	largeFile = 256 << 20
+)
 
 // Apply does what the plan says. At every instant the mirror can be opened, and
 // has all that its snapshots need: keys and config come first, then packs, the
@@ -73,6 +78,8 @@ func (p *MirrorPlan) Apply(ctx context.Context, progress *Progress) (MirrorResul
 type mirroring struct {
 	*MirrorPlan
 	progress *Progress
+
+	large sync.Mutex // held while a large file is in memory
 
 	mu    sync.Mutex
 	res   MirrorResult
@@ -201,13 +208,25 @@ func (m *mirroring) copyConfig(ctx context.Context) error {
 	return m.to.Save(ctx, backend.File{Kind: backend.Config}, m.config)
 }
 
-// copyFile copies a file whose bytes are those that its name says.
+// copyFile copies a file, by way of a buffer that it returns for the next one.
 func (m *mirroring) copyFile(ctx context.Context, f backend.File, buf []byte) ([]byte, error) {
 	size := m.source[f]
-	if size > maxMirrored {
+	if size < 0 || size > maxMirrored {
 		m.bad(f)
 		return buf, nil
 	}
+	if size > largeFile {
+		m.large.Lock()
+		defer m.large.Unlock()
+		_, err := m.copyBytes(ctx, f, nil)
+		return buf, err
+	}
+	return m.copyBytes(ctx, f, buf)
+}
+
+// copyBytes copies a file whose bytes are those that its name says.
+func (m *mirroring) copyBytes(ctx context.Context, f backend.File, buf []byte) ([]byte, error) {
+	size := m.source[f]
 	buf = resize(buf, int(size))
 	good := false
 	for range 2 { // a transient fault of the path here is not damage there

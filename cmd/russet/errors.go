@@ -93,6 +93,7 @@ var (
 	errLeftovers  = errors.New("parts of a repository are there without its config")
 	errBadFolder  = errors.New("what the backup folder needs is damaged")
 	errHalfFiles  = errors.New("files were restored in part")
+	errSecond     = errors.New("the second repository wants a password")
 	errNoSuchKey  = errors.New("no key has that id")
 )
 
@@ -133,6 +134,7 @@ var advices = []advice{
 	{errBadFolder, codeDamaged, "--as files still gives the phone's files that are whole; russet check tells what is damaged"},
 	{errBadConfig, codeDamaged, "without its config and a key nothing in it can be read: put them back from a copy of the repository, if there is one"},
 	{errBadIndex, codeDamaged, "restic repair index makes the index anew from what is there"},
+	{errSecond, 0, "give the second repository's password with --to-password-file or --from-password-file, or run on a terminal"},
 	{repo.NoMirror, 0, "is the second drive connected, and the name right? --init makes a new mirror"},
 	{repo.NotEmpty, 0, "give a folder that is new or empty"},
 	{repo.OtherRepository, 0, "each repository has a mirror of its own: choose another folder, with --init"},

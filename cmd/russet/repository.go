@@ -126,6 +126,9 @@ func (p *program) openRepository(ctx context.Context, at place) (r *repo.Reposit
 			err = situation{err, errBadConfig}
 		}
 		if at.second {
+			if errors.Is(err, errNoPassword) {
+				err = situation{err, errSecond}
+			}
 			err = fmt.Errorf("second repository %s: %w", at.address, err)
 		}
 		return nil, nil, err
