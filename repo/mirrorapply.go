@@ -54,7 +54,7 @@ const (
 // of the source are bad, and is ManyRemovals when it would set aside too much.
 // In both cases the rest is done.
 func (p *MirrorPlan) Apply(ctx context.Context, progress *Progress) (MirrorResult, error) {
-	m := &mirroring{MirrorPlan: p, progress: progress}
+	m := &mirroring{MirrorPlan: p, progress: progress, large: make(chan struct{}, 1)}
 	if progress != nil {
 		progress.SetPhase("copying")
 		progress.SetTotal(int64(p.Copy.Files), p.Copy.Bytes)
@@ -79,7 +79,7 @@ type mirroring struct {
 	*MirrorPlan
 	progress *Progress
 
-	large sync.Mutex // held while a large file is in memory
+	large chan struct{} // holds one while a large file is in memory
 
 	mu    sync.Mutex
 	res   MirrorResult
@@ -216,8 +216,8 @@ func (m *mirroring) copyFile(ctx context.Context, f backend.File, buf []byte) ([
 		return buf, nil
 	}
 	if size > largeFile {
-		m.large.Lock()
-		defer m.large.Unlock()
+		m.large <- struct{}{}
+		defer func() { <-m.large }()
 		_, err := m.copyBytes(ctx, f, nil)
 		return buf, err
 	}
