@@ -11,6 +11,8 @@ TAGS  = urfave_cli_no_docs
 FUZZ ?= 20s
 SMOKE ?= 2s
 SOAK ?= 5m
+CRASHES ?= 10000
+KILLS ?= 300
 BENCH ?=
 SKIPPED = bin/skipped.txt
 
@@ -65,6 +67,7 @@ bench-device: build
 	bin/bench -device $(BENCH)
 
 soak:
+	scripts/crash.sh $(CRASHES) $(KILLS)
 	RUSSET_SOAK=1 scripts/race.sh -shuffle=on -count=10 -timeout=2h ./...
 	scripts/fuzz.sh $(SOAK)
 

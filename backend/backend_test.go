@@ -30,6 +30,18 @@ func TestFaultyIsTransparent(t *testing.T) {
 	})
 }
 
+// TestRecorderIsTransparent runs the suite through a recorder.
+func TestRecorderIsTransparent(t *testing.T) {
+	t.Parallel()
+	backendtest.Run(t, func(t *testing.T) backend.Backend {
+		r, err := backendtest.NewRecorder(t.Context(), backend.NewMemory())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	})
+}
+
 // createLocal spares the disk the full reserve.
 func createLocal(t *testing.T, folder string) *backend.Local {
 	t.Helper()

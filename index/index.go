@@ -145,13 +145,13 @@ func (x *Index) grow() {
 	}
 }
 
-// copies yields the entries of a blob, the latest first.
-func (x *Index) copies(h Handle) iter.Seq[*entry] {
-	return func(yield func(*entry) bool) {
+// copies yields the numbers and entries of a blob, the latest first.
+func (x *Index) copies(h Handle) iter.Seq2[uint32, *entry] {
+	return func(yield func(uint32, *entry) bool) {
 		ref := x.buckets[x.hash(h.ID)&uint64(len(x.buckets)-1)]
 		for ref != 0 {
 			e := x.at(ref - 1)
-			if e.id == h.ID && BlobType(e.pack&1) == h.Type && !yield(e) {
+			if e.id == h.ID && BlobType(e.pack&1) == h.Type && !yield(ref-1, e) {
 				return
 			}
 			ref = e.next
@@ -164,7 +164,7 @@ func (x *Index) copies(h Handle) iter.Seq[*entry] {
 // made to take for ever.
 func (x *Index) described(pack uint32, b Blob) bool {
 	seen := 0
-	for e := range x.copies(b.Handle) {
+	for _, e := range x.copies(b.Handle) {
 		if seen++; seen > 16 || e.pack>>1 == pack && x.location(e).Blob == b {
 			return true
 		}
@@ -208,7 +208,7 @@ func (x *Index) Has(h Handle) bool {
 func (x *Index) Lookup(h Handle) (Location, bool) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	for e := range x.copies(h) {
+	for _, e := range x.copies(h) {
 		return x.location(e), true
 	}
 	return Location{}, false
@@ -220,7 +220,7 @@ func (x *Index) Locations(h Handle) []Location {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	var all []Location
-	for e := range x.copies(h) {
+	for _, e := range x.copies(h) {
 		all = append(all, x.location(e))
 	}
 	return all

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"runtime"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -20,7 +21,17 @@ import (
 // CheckOptions say how far a check goes: the zero value checks everything but the contents of packs.
 type CheckOptions struct {
 	// Read is which packs are read and opened as a whole.
-	Read     Subset
+	Read Subset
+	// MaxAge, if not 0, has those packs read that were not verified for that
+	// long before Now, by Verified; a share, a part or a size in Read is one of
+	// these.
+	MaxAge time.Duration
+	// Verified, if not nil, is told of every pack that is read, as of the time Now.
+	Verified *Verified
+	Now      time.Time
+	// Save, if not nil, is called about once a minute while packs are read, when
+	// Verified has changed.
+	Save     func()
 	Progress *Progress
 	// Report, if not nil, is called for each problem as it is found, never
 	// concurrently.
@@ -32,6 +43,7 @@ type CheckResult struct {
 	IndexFiles, Packs, Blobs, Snapshots, Trees int
 	PackBytes                                  int64
 	PacksRead                                  int
+	PacksRecent                                int // not read, as they were verified within CheckOptions.MaxAge
 	BytesRead                                  int64
 	Unreferenced                               int // packs that no index names
 	UnreferencedBytes                          int64
@@ -87,6 +99,7 @@ type checker struct {
 	damaged bool
 	broken  map[chunk.ID]brokenPack // packs to look into blob by blob
 	lost    map[index.Handle]error  // what can be read nowhere, and why
+	saved   time.Time               // when opt.Save was called
 }
 
 func (c *checker) run(ctx context.Context) error {
@@ -112,7 +125,7 @@ func (c *checker) run(ctx context.Context) error {
 	if err := c.trees(ctx, snaps); err != nil {
 		return err
 	}
-	if err := c.readPacks(ctx, c.opt.Read.choose(c.present)); err != nil {
+	if err := c.readPacks(ctx, c.choose()); err != nil {
 		return err
 	}
 	if err := c.examineBroken(ctx); err != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash"
 	"runtime"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -67,6 +68,25 @@ func (c *checker) readPacks(ctx context.Context, packs []packFile) error {
 	return group.Wait()
 }
 
+// choose decides which packs are read.
+func (c *checker) choose() []packFile {
+	packs, read := c.present, c.opt.Read
+	if c.opt.Verified != nil {
+		c.opt.Verified.retain(packs)
+	}
+	if c.opt.MaxAge > 0 && c.opt.Verified != nil {
+		packs = c.opt.Verified.due(packs, c.opt.Now, c.opt.MaxAge)
+		c.res.PacksRecent = len(c.present) - len(packs)
+		if read == (Subset{}) {
+			read = AllPacks()
+		}
+	}
+	return read.choose(packs)
+}
+
+// saveEvery is how often what was verified is saved.
+const saveEvery = time.Minute
+
 func (c *checker) packRead(f packFile, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -74,6 +94,17 @@ func (c *checker) packRead(f packFile, err error) {
 	c.res.BytesRead += f.size
 	if err != nil {
 		c.broken[f.id] = brokenPack{suspect, f.size, err}
+	}
+	if c.opt.Verified == nil {
+		return
+	}
+	c.opt.Verified.set(f.id, c.opt.Now, err == nil)
+	if c.saved.IsZero() {
+		c.saved = time.Now()
+	}
+	if c.opt.Save != nil && time.Since(c.saved) > saveEvery {
+		c.opt.Save()
+		c.saved = time.Now()
 	}
 }
 

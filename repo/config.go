@@ -70,7 +70,8 @@ func Init(ctx context.Context, be backend.Backend, password string, opt InitOpti
 	if opt.Version == 0 {
 		opt.Version = 2
 	}
-	if err := holdsNothing(ctx, be); err != nil {
+	key, keyID, err := leftKey(ctx, be, password)
+	if err != nil {
 		return nil, fmt.Errorf("create repository: %w", err)
 	}
 	pol, err := opt.Polynomial, error(nil)
@@ -80,10 +81,13 @@ func Init(ctx context.Context, be backend.Backend, password string, opt InitOpti
 	if err != nil {
 		return nil, fmt.Errorf("draw chunker polynomial: %w", err)
 	}
-	r := &Repository{be: be, key: crypto.NewKey(), config: Config{Version: opt.Version, Polynomial: pol}}
+	r := &Repository{be: be, key: key, keyID: keyID, config: Config{Version: opt.Version, Polynomial: pol}}
 	rand.Read(r.config.ID[:])
-	if r.keyID, err = r.addKey(ctx, password, opt.Cost, opt.Owner); err != nil {
-		return nil, fmt.Errorf("create repository: %w", err)
+	if key == nil {
+		r.key = crypto.NewKey()
+		if r.keyID, err = r.addKey(ctx, password, opt.Cost, opt.Owner); err != nil {
+			return nil, fmt.Errorf("create repository: %w", err)
+		}
 	}
 	plain, err := json.Marshal(r.config)
 	if err != nil {
@@ -96,24 +100,46 @@ func Init(ctx context.Context, be backend.Backend, password string, opt InitOpti
 	return Open(ctx, be, password)
 }
 
-// holdsNothing refuses a place in which a config or a key lies: a second
-// config would make every file of the first unreadable.
-func holdsNothing(ctx context.Context, be backend.Backend) error {
+// leftKey returns the master key of an Init that was cut off before it wrote the
+// config, where the password opens its key file: another key file beside it would
+// open with the same password and not fit the config. It is nil where there is
+// none. A place that holds a config, another's keys, or anything that a key may
+// be needed for is refused: a second config would make it unreadable.
+func leftKey(ctx context.Context, be backend.Backend, password string) (*crypto.Key, chunk.ID, error) {
 	var b [1]byte
 	_, err := be.Load(ctx, backend.File{Kind: backend.Config}, 0, b[:])
 	if err == nil {
-		return fs.ErrExist
+		return nil, chunk.ID{}, fs.ErrExist
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
-		return err
+		return nil, chunk.ID{}, err
 	}
-	for _, err := range be.List(ctx, backend.Key) {
-		if err != nil {
-			return err
+	keys, err := anyFile(ctx, be, backend.Key)
+	if err != nil || !keys {
+		return nil, chunk.ID{}, err
+	}
+	used, err := anyFile(ctx, be, backend.Snapshot, backend.Index, backend.Data)
+	if err != nil {
+		return nil, chunk.ID{}, err
+	}
+	if used {
+		return nil, chunk.ID{}, fmt.Errorf("a repository without its config is there: %w", fs.ErrExist)
+	}
+	key, id, err := openKey(ctx, be, password)
+	if errors.Is(err, ErrWrongPassword) || errors.Is(err, ErrDamaged) {
+		err = fmt.Errorf("keys without a config are there: %w", fs.ErrExist)
+	}
+	return key, id, err
+}
+
+// anyFile tells whether there is a file of one of the kinds.
+func anyFile(ctx context.Context, be backend.Backend, kinds ...backend.Kind) (bool, error) {
+	for _, k := range kinds {
+		for _, err := range be.List(ctx, k) {
+			return err == nil, err
 		}
-		return fmt.Errorf("keys without a config are there: %w", fs.ErrExist)
 	}
-	return nil
+	return false, nil
 }
 
 // Open opens the repository in be. The error is backend.ErrNoRepository,

@@ -95,18 +95,10 @@ func (s *Snapshot) isCopy(other *Snapshot) bool {
 		slices.Equal(other.Excludes, s.Excludes) && slices.Equal(other.Tags, s.Tags)
 }
 
-// origin is the id under which the snapshot was first saved.
-func (s *Snapshot) origin() chunk.ID {
-	if s.Original != nil && !s.Original.IsZero() {
-		return *s.Original
-	}
-	return s.id
-}
-
 // String tells what would be done, in a few lines.
 func (p *CopyPlan) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "copy %6d snapshots: %d blobs of them are not there yet, %.1f MiB\n", len(p.Snapshots), p.Blobs, float64(p.Bytes)/(1<<20))
+	fmt.Fprintf(&b, "copy %6d snapshots: %d blobs of them are not there yet, %s\n", len(p.Snapshots), p.Blobs, sizeText(p.Bytes))
 	if p.Kept > 0 {
 		fmt.Fprintf(&b, "keep %6d snapshots: they were copied before\n", p.Kept)
 	}

@@ -31,7 +31,8 @@ const (
 	unlockGrace = time.Minute
 )
 
-// lockFile is the JSON of locks/<id>, in restic's order.
+// lockFile is the JSON of locks/<id>, in restic's order; the last field is ours,
+// and nobody else minds it.
 type lockFile struct {
 	Time      time.Time `json:"time"`
 	Exclusive bool      `json:"exclusive"`
@@ -40,16 +41,30 @@ type lockFile struct {
 	PID       int       `json:"pid"`
 	UID       uint32    `json:"uid,omitempty"`
 	GID       uint32    `json:"gid,omitempty"`
+	Boot      string    `json:"russet_boot,omitempty"`
 }
 
 // LockOptions say who locks, and how long to wait for others.
 type LockOptions struct {
 	Owner Owner // its Time is ignored
 	PID   int
-	// Retry is how long to try again while another lock conflicts.
+	// Boot, from ThisBoot, lets locks be removed whose process, of this boot,
+	// is certain to run no more; and lets others remove this one then.
+	Boot string
+	// Retry is how long to try again while another lock conflicts. One that
+	// nobody has renewed while we waited for 30 minutes is removed.
 	Retry time.Duration
 	// Waiting, if not nil, is called before each pause of Retry.
 	Waiting func(holder string)
+
+	now func() time.Time // the clock, if not the system's; tests set it
+}
+
+func (o LockOptions) clock() func() time.Time {
+	if o.now == nil {
+		return time.Now
+	}
+	return o.now
 }
 
 // Lock is a held lock. Its methods are safe for concurrent use.
@@ -58,12 +73,14 @@ type Lock struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	done   chan struct{} // closed when the refresher has ended
+	now    func() time.Time
 
-	mu   sync.Mutex
-	file lockFile
-	id   chunk.ID
-	left []chunk.ID // replaced files that may still be there
-	lost error      // why the lock is no longer held
+	mu    sync.Mutex
+	file  lockFile
+	wrote time.Time // when, by the clock that does not jump
+	id    chunk.ID
+	left  []chunk.ID // replaced files that may still be there
+	lost  error      // why the lock is no longer held
 }
 
 // LockedError names the process that holds a conflicting lock. It is an
@@ -73,6 +90,9 @@ type LockedError struct {
 	PID                int
 	Exclusive          bool
 	Since              time.Time
+	Future             bool // Since is still to come, by our clock
+
+	id chunk.ID
 }
 
 func (e *LockedError) Error() string {
@@ -80,8 +100,12 @@ func (e *LockedError) Error() string {
 	if e.Exclusive {
 		kind = "exclusively "
 	}
-	return fmt.Sprintf("repository is locked %sby process %d on %s since %s", kind, e.PID, e.Hostname,
+	text := fmt.Sprintf("repository is locked %sby process %d on %s since %s", kind, e.PID, e.Hostname,
 		e.Since.UTC().Format(time.RFC3339))
+	if e.Future {
+		text += ", which is still to come: that computer's clock is wrong, or this one's"
+	}
+	return text
 }
 
 // Is makes a LockedError an ErrLocked.
@@ -99,14 +123,19 @@ func (e *LockedError) Gone(hostname string) bool {
 // under.
 func (r *Repository) Lock(ctx context.Context, exclusive bool, opt LockOptions) (*Lock, error) {
 	deadline := time.Now().Add(opt.Retry)
+	var w watch
 	for pause := 5 * time.Second; ; pause = min(2*pause, time.Minute) {
 		l, err := r.tryLock(ctx, exclusive, opt)
 		if err == nil {
 			return l, nil
 		}
 		left := time.Until(deadline)
-		if !errors.Is(err, ErrLocked) || left <= 0 {
+		held, ok := errors.AsType[*LockedError](err)
+		if !ok || left <= 0 {
 			return nil, err
+		}
+		if w.stale(held.id) && r.removeLock(ctx, held.id) {
+			continue
 		}
 		if opt.Waiting != nil {
 			opt.Waiting(err.Error())
@@ -118,13 +147,13 @@ func (r *Repository) Lock(ctx context.Context, exclusive bool, opt LockOptions) 
 }
 
 func (r *Repository) tryLock(ctx context.Context, exclusive bool, opt LockOptions) (*Lock, error) {
-	seen, err := r.conflict(ctx, exclusive, nil)
+	seen, err := r.conflict(ctx, exclusive, nil, opt)
 	if err != nil {
 		return nil, err
 	}
-	l := &Lock{r: r, done: make(chan struct{}), file: lockFile{
-		Time: time.Now(), Exclusive: exclusive,
-		Hostname: opt.Owner.Hostname, Username: opt.Owner.Username, PID: opt.PID,
+	l := &Lock{r: r, done: make(chan struct{}), now: opt.clock(), wrote: time.Now(), file: lockFile{
+		Time: opt.clock()(), Exclusive: exclusive,
+		Hostname: opt.Owner.Hostname, Username: opt.Owner.Username, PID: opt.PID, Boot: opt.Boot,
 	}}
 	if l.id, err = r.saveLock(ctx, l.file); err != nil {
 		// It may be there all the same, and would block others for half an hour.
@@ -133,7 +162,7 @@ func (r *Repository) tryLock(ctx context.Context, exclusive bool, opt LockOption
 	}
 	seen[l.id] = true
 	if err = wait(ctx, lockSettle); err == nil {
-		_, err = r.conflict(ctx, exclusive, seen)
+		_, err = r.conflict(ctx, exclusive, seen, opt)
 	}
 	if err != nil {
 		return nil, errors.Join(err, l.remove(ctx))
@@ -163,8 +192,9 @@ func (r *Repository) saveLock(ctx context.Context, f lockFile) (chunk.ID, error)
 }
 
 // conflict looks at all locks but those in seen, and returns the ids it saw.
-// Stale locks conflict too, as in restic: only unlock removes them.
-func (r *Repository) conflict(ctx context.Context, exclusive bool, seen map[chunk.ID]bool) (map[chunk.ID]bool, error) {
+// Stale locks conflict too, as in restic: only unlock removes them. But those
+// that are proven to be nobody's are removed.
+func (r *Repository) conflict(ctx context.Context, exclusive bool, seen map[chunk.ID]bool, opt LockOptions) (map[chunk.ID]bool, error) {
 	now := map[chunk.ID]bool{}
 	for info, err := range r.be.List(ctx, backend.Lock) {
 		if err != nil {
@@ -181,12 +211,21 @@ func (r *Repository) conflict(ctx context.Context, exclusive bool, seen map[chun
 		if err != nil {
 			return nil, err
 		}
+		if f.gone(opt.Boot) && r.removeLock(ctx, id) {
+			continue
+		}
 		now[id] = true
 		if exclusive || f.Exclusive {
-			return nil, &LockedError{f.Hostname, f.Username, f.PID, f.Exclusive, f.Time}
+			return nil, heldBy(f, id, opt.clock()())
 		}
 	}
 	return now, nil
+}
+
+// heldBy makes the error of a lock that stands in the way.
+func heldBy(f lockFile, id chunk.ID, now time.Time) *LockedError {
+	const skew = time.Minute // no clock is right
+	return &LockedError{f.Hostname, f.Username, f.PID, f.Exclusive, f.Time, f.Time.After(now.Add(skew)), id}
 }
 
 func (r *Repository) loadLock(ctx context.Context, id chunk.ID) (lockFile, error) {
@@ -208,9 +247,6 @@ func (l *Lock) Context() context.Context { return l.ctx }
 // refresh keeps the lock's time new until Unlock.
 func (l *Lock) refresh() {
 	defer close(l.done)
-	l.mu.Lock()
-	last := l.file.Time
-	l.mu.Unlock()
 	tick := time.NewTicker(lockRefresh / 10)
 	defer tick.Stop()
 	for {
@@ -219,8 +255,9 @@ func (l *Lock) refresh() {
 			return
 		case <-tick.C:
 		}
-		// Round strips the monotonic reading: a laptop that slept must notice.
-		age := time.Now().Round(0).Sub(last.Round(0))
+		l.mu.Lock()
+		age := l.age()
+		l.mu.Unlock()
 		if age < lockRefresh {
 			continue
 		}
@@ -229,9 +266,6 @@ func (l *Lock) refresh() {
 		err := l.replace(ctx)
 		cancel()
 		if err == nil {
-			l.mu.Lock()
-			last = l.file.Time
-			l.mu.Unlock()
 			continue
 		}
 		if errors.Is(err, errLockGone) || age > lockLost {
@@ -267,7 +301,7 @@ func confirmLock(ctx context.Context) error {
 		return nil
 	}
 	l.mu.Lock()
-	lost, age := l.lost, time.Now().Round(0).Sub(l.file.Time.Round(0))
+	lost, age := l.lost, l.age()
 	var err error
 	if lost == nil {
 		_, err = l.r.loadLock(ctx, l.id)
@@ -306,17 +340,34 @@ func (l *Lock) replace(ctx context.Context) error {
 		}
 		return err
 	}
-	f := l.file
-	f.Time = time.Now()
+	f, late, now := l.file, l.age() > lockLost, time.Now()
+	f.Time = l.renewed()
 	id, err := l.r.saveLock(ctx, f)
+	if err == nil && late {
+		err = l.confirmOld(ctx)
+	}
 	if err != nil {
 		l.left = append(l.left, id) // perhaps it is there
 		return err
 	}
 	l.left = append(l.left, l.id)
-	l.file, l.id = f, id
+	l.file, l.wrote, l.id = f, now, id
 	_ = l.sweep(ctx) // what stays is tried again, at the latest by Unlock
 	return nil
+}
+
+// confirmOld looks for the old file once more, after the new one can be seen by
+// everybody: who took the old one for stale when the computer slept, and removed
+// it, may have seen neither. l.mu is held.
+func (l *Lock) confirmOld(ctx context.Context) error {
+	if err := wait(ctx, lockSettle); err != nil {
+		return err
+	}
+	_, err := l.r.loadLock(ctx, l.id)
+	if errors.Is(err, fs.ErrNotExist) {
+		return errLockGone
+	}
+	return err
 }
 
 // sweep removes the files in l.left, and keeps there those that it cannot
@@ -356,45 +407,4 @@ func (l *Lock) remove(ctx context.Context) error {
 		return fmt.Errorf("remove lock: %w", err)
 	}
 	return nil
-}
-
-// UnlockOptions say which locks Unlock removes.
-type UnlockOptions struct {
-	All      bool   // also those that are not stale, and unreadable ones
-	Hostname string // of this computer: a process of it that is gone left a stale lock
-	Now      time.Time
-}
-
-// Unlock removes stale locks and returns how many: those older than 30
-// minutes, and those whose process, on this computer, no longer runs.
-func (r *Repository) Unlock(ctx context.Context, opt UnlockOptions) (int, error) {
-	removed := 0
-	var errs []error
-	for info, err := range r.be.List(ctx, backend.Lock) {
-		if err != nil {
-			return removed, fmt.Errorf("list locks: %w", err)
-		}
-		id, err := chunk.ParseID(info.Name)
-		if err != nil || info.Size == 0 && !opt.All {
-			continue // an empty one blocks nobody
-		}
-		f, err := r.loadLock(ctx, id)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil && !opt.All {
-			errs = append(errs, err)
-			continue
-		}
-		stale := opt.Now.Sub(f.Time) > lockStale || f.Hostname == opt.Hostname && !processRuns(f.PID)
-		if !opt.All && !stale {
-			continue
-		}
-		if err := r.be.Remove(ctx, backend.File{Kind: backend.Lock, Name: info.Name}); err != nil {
-			errs = append(errs, fmt.Errorf("remove lock: %w", err))
-			continue
-		}
-		removed++
-	}
-	return removed, errors.Join(errs...)
 }

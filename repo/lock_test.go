@@ -331,7 +331,7 @@ func TestStaleLocks(t *testing.T) {
 	t.Parallel()
 	r, be, _ := lockRepo(t, backendtest.Faults{})
 	now := testTime()
-	const nobody = 1<<31 - 2 // no system has so many processes
+
 	for _, c := range []struct {
 		name  string
 		f     lockFile

@@ -93,13 +93,13 @@ type MirrorPlan struct {
 	to     MirrorPlace
 	opt    MirrorOptions
 	config []byte // nil where the mirror has it
-	source fileSizes
-	target fileSizes
+	source fileList
+	target fileList
 	mark   mirrorMark
 }
 
-// fileSizes lists files and their sizes in bytes.
-type fileSizes map[backend.File]int64
+// fileList lists files and their sizes in bytes.
+type fileList map[backend.File]int64
 
 // mirrorKinds are the kinds of files that are mirrored, in the order in which
 // they are listed: a snapshot that is listed has its index files among those
@@ -108,8 +108,8 @@ func mirrorKinds() []backend.Kind {
 	return []backend.Kind{backend.Key, backend.Snapshot, backend.Index, backend.Data}
 }
 
-func listFiles(ctx context.Context, be backend.Backend, kinds ...backend.Kind) (fileSizes, error) {
-	all := fileSizes{}
+func listFiles(ctx context.Context, be backend.Backend, kinds ...backend.Kind) (fileList, error) {
+	all := fileList{}
 	for _, k := range kinds {
 		for info, err := range be.List(ctx, k) {
 			if err != nil {
@@ -245,13 +245,12 @@ func readConfigFile(ctx context.Context, be backend.Backend) ([]byte, error) {
 // String tells what would be done, in a few lines.
 func (p *MirrorPlan) String() string {
 	var b strings.Builder
-	mib := func(n int64) float64 { return float64(n) / (1 << 20) }
-	fmt.Fprintf(&b, "copy       %6d files, %.1f MiB\n", p.Copy.Files, mib(p.Copy.Bytes))
+	fmt.Fprintf(&b, "copy       %6d files, %s\n", p.Copy.Files, sizeText(p.Copy.Bytes))
 	switch {
 	case p.Refuse:
-		fmt.Fprintf(&b, "leave      %6d files, %.1f MiB, that the source no longer has: they are too many\n", p.Aside.Files, mib(p.Aside.Bytes))
+		fmt.Fprintf(&b, "leave      %6d files, %s, that the source no longer has: they are too many\n", p.Aside.Files, sizeText(p.Aside.Bytes))
 	case p.Aside.Files > 0:
-		fmt.Fprintf(&b, "set aside  %6d files, %.1f MiB, that the source no longer has, for %d days\n", p.Aside.Files, mib(p.Aside.Bytes),
+		fmt.Fprintf(&b, "set aside  %6d files, %s, that the source no longer has, for %d days\n", p.Aside.Files, sizeText(p.Aside.Bytes),
 			int(p.opt.Keep.Hours()/24))
 	}
 	return b.String()

@@ -56,7 +56,7 @@ func filesOf(t *testing.T, be backend.Backend) map[backend.File]string {
 	return all
 }
 
-func sameFiles(t *testing.T, from, to backend.Backend) {
+func mirrored(t *testing.T, from, to backend.Backend) {
 	t.Helper()
 	want, got := filesOf(t, from), filesOf(t, to)
 	for f, data := range want {
@@ -201,7 +201,7 @@ func TestMirror(t *testing.T) {
 	if err != nil || res.Aside.Files != 0 || res.Copied.Files != len(filesOf(t, before))-1 {
 		t.Fatalf("got %+v, %v", res, err)
 	}
-	sameFiles(t, before, to)
+	mirrored(t, before, to)
 	plan, err := PlanMirror(t.Context(), before, to, MirrorOptions{Now: testTime()})
 	if err != nil || plan.Copy.Files+plan.Aside.Files != 0 {
 		t.Fatalf("there is more to do: %v, %v", plan, err)
@@ -215,7 +215,7 @@ func TestMirror(t *testing.T) {
 	if res, err = plan.Apply(t.Context(), nil); err != nil || res.Copied != plan.Copy || res.Aside != plan.Aside || res.Dropped != 0 {
 		t.Fatalf("got %+v for %v, %v", res, plan, err)
 	}
-	sameFiles(t, after, to)
+	mirrored(t, after, to)
 	usable(t, to)
 	aside := res.Aside.Files
 	for _, c := range []struct {
@@ -381,5 +381,5 @@ func TestMirrorMendsShortFiles(t *testing.T) {
 	if _, err := mirrorAll(t.Context(), before, to, MirrorOptions{Now: testTime()}); err != nil {
 		t.Fatal(err)
 	}
-	sameFiles(t, before, to)
+	mirrored(t, before, to)
 }

@@ -140,8 +140,8 @@ func (m *mirroring) run(ctx context.Context) (again bool, err error) {
 var errVanished = errors.New("the source was changed meanwhile")
 
 // equal tells whether two lists agree about the files of some kinds.
-func (l fileSizes) equal(other fileSizes, kinds ...backend.Kind) bool {
-	count := func(of, in fileSizes) (n int, all bool) {
+func (l fileList) equal(other fileList, kinds ...backend.Kind) bool {
+	count := func(of, in fileList) (n int, all bool) {
 		all = true
 		for f := range of {
 			if !slices.Contains(kinds, f.Kind) {
@@ -281,24 +281,13 @@ func (m *mirroring) bad(f backend.File) {
 	m.res.Bad = append(m.res.Bad, f)
 }
 
-// finish sets aside what the source no longer has, if it is sure of that, and
-// notes what the mirror holds now.
+// finish sets aside what the source no longer has, if it is sure of that. The
+// mark keeps those names until the next run: after a power cut they may be back.
 func (m *mirroring) finish(ctx context.Context) error {
-	left := fileSizes{}
-	for f, size := range m.target {
-		if _, ok := m.source[f]; !ok {
-			left[f] = size
-		}
-	}
 	if !m.res.Growing && !m.Refuse && len(m.res.Bad) == 0 {
-		if err := m.setAside(ctx, left); err != nil {
+		if err := m.setAside(ctx); err != nil {
 			return err
 		}
-		left = nil
-	}
-	m.mark.setNames(m.source, left)
-	if err := saveMark(ctx, m.to, m.mark); err != nil {
-		return err
 	}
 	n, err := m.to.DropAside(ctx, m.opt.Now.Add(-m.opt.Keep))
 	m.res.Dropped += n
@@ -306,10 +295,10 @@ func (m *mirroring) finish(ctx context.Context) error {
 }
 
 // setAside takes files out of the mirror: first what needs others, then those.
-func (m *mirroring) setAside(ctx context.Context, files fileSizes) error {
+func (m *mirroring) setAside(ctx context.Context) error {
 	for _, kind := range []backend.Kind{backend.Snapshot, backend.Index, backend.Data, backend.Key} {
-		for f, size := range files {
-			if f.Kind != kind {
+		for f, size := range m.target {
+			if _, ok := m.source[f]; ok || f.Kind != kind {
 				continue
 			}
 			if err := ctx.Err(); err != nil {

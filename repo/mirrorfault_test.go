@@ -115,7 +115,7 @@ func TestMirrorIsAlwaysUsable(t *testing.T) {
 				if _, err := mirrorAll(ctx, after, to, opt); err != nil {
 					t.Fatalf("change %d: again: %v", n, err)
 				}
-				sameFiles(t, after, to)
+				mirrored(t, after, to)
 				if !place.fired {
 					break
 				}
@@ -143,7 +143,7 @@ func TestMirrorOfFailingSource(t *testing.T) {
 		if _, err := mirrorAll(ctx, after, to, MirrorOptions{Now: testTime()}); err != nil {
 			t.Fatal(err)
 		}
-		sameFiles(t, after, to)
+		mirrored(t, after, to)
 		if !faulty.Fired() {
 			break
 		}
@@ -386,6 +386,6 @@ func mirrorMoving(t *testing.T, start backend.Backend, all []step, n, pace int) 
 	if _, err := mirrorAll(ctx, source, to, MirrorOptions{Now: testTime(), Many: true}); err != nil {
 		t.Fatal(err)
 	}
-	sameFiles(t, source, to)
+	mirrored(t, source, to)
 	return changed
 }

@@ -85,7 +85,7 @@ func (m *mirrorMark) has(f backend.File) bool {
 }
 
 // setNames makes the mark that of these files.
-func (m *mirrorMark) setNames(lists ...fileSizes) {
+func (m *mirrorMark) setNames(lists ...fileList) {
 	m.Names = map[backend.Kind][]chunk.ID{}
 	for _, files := range lists {
 		for f := range files {

@@ -63,6 +63,8 @@ type Writer struct {
 	blobs   int                       // in packs
 	since   time.Time                 // when packs was last empty
 
+	// proof, if not nil, is asked about each saved pack before an index names it.
+	proof      func(context.Context, packFile) error
 	indexPacks int // the constant, or a test's
 	stats      Stats
 	closed     bool
@@ -274,6 +276,11 @@ func (w *Writer) upload() error {
 		f := backend.File{Kind: backend.Data, Name: done.ID.String()}
 		if err := w.r.be.Save(w.ctx, f, p.buf); err != nil {
 			return err // which names the file
+		}
+		if w.proof != nil {
+			if err := w.proof(w.ctx, packFile{done.ID, int64(len(p.buf))}); err != nil {
+				return err
+			}
 		}
 		if err := w.packSaved(done); err != nil {
 			return err

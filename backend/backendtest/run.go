@@ -17,7 +17,7 @@ import (
 	"russet/backend"
 )
 
-// Run checks everything that backend.Backend promises, short of pulling the plug. Each part calls open for a backend of
+// Run checks everything that backend.Backend promises, faults included, short of pulling the plug. Each part calls open for a backend of
 // its own, which must be empty and is left with files in it.
 func Run(t *testing.T, open func(t *testing.T) backend.Backend) {
 	t.Helper()
@@ -39,6 +39,8 @@ func Run(t *testing.T, open func(t *testing.T) backend.Backend) {
 		{"Cancelled", checkCancelled},
 		{"SameName", checkSameName},
 		{"Together", checkTogether},
+		{"Faults", checkFaults},
+		{"Recorded", checkRecorded},
 	} {
 		t.Run(part.name, func(t *testing.T) {
 			t.Parallel()

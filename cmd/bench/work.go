@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -41,9 +42,14 @@ const (
 	check   task = "check --read-data"
 	restore task = "restore"
 	twin    task = "copy to an empty twin"
+	glance  task = "check"
+	prune   task = "prune, half of ten forgotten"
 )
 
-func tasks() []task { return []task{first, second, check, restore, twin} }
+func tasks() []task { return []task{first, second, check, restore, twin, glance, prune} }
+
+// generations is how many backups there are when half of them are forgotten.
+const generations = 10
 
 // folder is where the backup lies while it is backed up: the same path for
 // both generations, as on a real computer.
@@ -51,7 +57,7 @@ func (w *work) folder() string { return filepath.Join(w.dir, "backup") }
 
 func (w *work) generation(n int) string { return filepath.Join(w.dir, "generation"+strconv.Itoa(n)) }
 
-// generate makes both generations. They share unchanged files as hard links,
+// generate makes all generations. They share unchanged files as hard links,
 // so that a program which looks at inodes sees them unchanged, too.
 func (w *work) generate(ctx context.Context) error {
 	if err := os.MkdirAll(w.generation(0), 0o755); err != nil {
@@ -65,12 +71,14 @@ func (w *work) generate(ctx context.Context) error {
 	if out, err := exec.CommandContext(ctx, w.mkbackup, make0...).CombinedOutput(); err != nil {
 		return fmt.Errorf("mkbackup: %w: %s", err, out)
 	}
-	if out, err := exec.CommandContext(ctx, "cp", "-al", w.generation(0), w.generation(1)).CombinedOutput(); err != nil {
-		return fmt.Errorf("copy: %w: %s", err, out)
-	}
-	make1 := append([]string{"-dir", w.generation(1), "-generation", "1"}, args...)
-	if out, err := exec.CommandContext(ctx, w.mkbackup, make1...).CombinedOutput(); err != nil {
-		return fmt.Errorf("mkbackup: %w: %s", err, out)
+	for n := 1; n < generations; n++ {
+		if out, err := exec.CommandContext(ctx, "cp", "-al", w.generation(n-1), w.generation(n)).CombinedOutput(); err != nil {
+			return fmt.Errorf("copy: %w: %s", err, out)
+		}
+		next := append([]string{"-dir", w.generation(n), "-generation", strconv.Itoa(n)}, args...)
+		if out, err := exec.CommandContext(ctx, w.mkbackup, next...).CombinedOutput(); err != nil {
+			return fmt.Errorf("mkbackup: %w: %s", err, out)
+		}
 	}
 	return nil
 }
@@ -88,6 +96,10 @@ func programs() []program {
 			switch t {
 			case check:
 				return append(base, "check", "--read-data")
+			case glance:
+				return append(base, "check")
+			case prune:
+				return append(base, "prune")
 			case restore:
 				return append(base, "restore", "latest", "--target", target)
 			case twin:
@@ -100,6 +112,10 @@ func programs() []program {
 			switch t {
 			case check:
 				return append(base, "check", "--read-data")
+			case glance:
+				return append(base, "check")
+			case prune:
+				return append(base, "prune")
 			case restore:
 				return append(base, "restore", "latest", "--target", target)
 			case twin:
@@ -161,6 +177,10 @@ func (w *work) step(ctx context.Context, p program, t task, repo, target string,
 		generation = 0
 	case second:
 		generation = 1
+	case prune:
+		if err := w.age(ctx, p, repo); err != nil {
+			return err
+		}
 	}
 	if generation >= 0 {
 		if err := os.Rename(w.generation(generation), w.folder()); err != nil {
@@ -193,6 +213,23 @@ func (w *work) step(ctx context.Context, p program, t task, repo, target string,
 	s.stored = after - before
 	into[t] = append(into[t], s)
 	return nil
+}
+
+// age backs the other generations up, which nobody measures, and forgets half of
+// all.
+func (w *work) age(ctx context.Context, p program, repo string) error {
+	for n := 2; n < generations; n++ {
+		if err := os.Rename(w.generation(n), w.folder()); err != nil {
+			return err
+		}
+		_, err := w.command(ctx, p.args(w, second, repo, ""))
+		if err := errors.Join(err, os.Rename(w.folder(), w.generation(n))); err != nil {
+			return err
+		}
+	}
+	forget := []string{"restic", "-r", repo, "--quiet", "--cache-dir", repo + "-cache", "forget", "--group-by", "", "--keep-last", strconv.Itoa(generations / 2)}
+	_, err := w.command(ctx, forget)
+	return err
 }
 
 func (w *work) command(ctx context.Context, args []string) (sample, error) {

@@ -36,6 +36,7 @@ type checkMessage struct {
 	PackBytes     int64   `json:"pack_bytes" doc:"of all packs"`
 	PacksRead     int     `json:"packs_read" doc:"as a whole, with --read-data or --read-data-subset"`
 	BytesRead     int64   `json:"bytes_read" doc:"of those"`
+	PacksRecent   int     `json:"packs_verified_recently" doc:"not read, as they were verified within --max-age"`
 	Unreferenced  int     `json:"unreferenced_packs" doc:"left by runs that were cut off; harmless"`
 	TotalDuration float64 `json:"total_duration" doc:"seconds"`
 }
@@ -48,31 +49,55 @@ func (p *program) checkVerb() *cli.Command {
 		UsageText: "russet check -r /media/drive/repo\n" +
 			"russet check -r /media/drive/repo --read-data            # reads all of it: takes long\n" +
 			"russet check -r /media/drive/repo --read-data-subset 5%  # so much of it each time\n" +
-			"russet check -r /media/drive/repo --read-data-subset 2/7 # on the second of seven days",
+			"russet check -r /media/drive/repo --read-data-subset 2/7 # on the second of seven days\n" +
+			"russet check -r /media/drive/repo --max-age 30d          # what was not read for 30 days",
 		Description: "Looks at everything that one thing in the repository says of another: the index, all\n" +
 			"snapshots and all their folders, and that all content is there and has its length. With\n" +
 			"--read-data it reads the content as well, opens it and compares every hash; so it finds what\n" +
 			"a drive has changed without a word. Where something is lost, it names the files that need it.\n" +
+			"\n" +
+			"Whenever content is read and found right, that is noted beside the repository, on its drive.\n" +
+			"--max-age 30d reads only what was not for so long, and with a subset of 10G no more than that\n" +
+			"of it; so everything is read once a month, however often the check is cut off.\n" +
 			"\n" +
 			"It holds the lock that keeps everybody else out.",
 		Flags: append([]cli.Flag{
 			&cli.BoolFlag{Name: "read-data", Usage: "read all content"},
 			&cli.StringFlag{Name: "read-data-subset", Usage: "read some content: the N-th of T parts, a share such as 5%, or a size such as 10G, " +
 				"given as `N/T, X% or SIZE`"},
+			&cli.StringFlag{Name: "max-age", Usage: "read all content, or of the subset, that was not verified for `AGE`, such as 12h, 30d or 8w"},
 		}, readFlags()...),
 		Action: func(c *cli.Context) error {
 			if err := noArguments(c); err != nil {
 				return err
 			}
-			subset, err := subsetOf(c)
+			opt, err := checkOptions(c)
+			if err != nil {
+				return err
+			}
+			place, err := p.repository(c)
 			if err != nil {
 				return err
 			}
 			return p.withRepository(c, lockCheck, func(ctx context.Context, r *repo.Repository) error {
-				return p.check(ctx, r, subset)
+				return p.check(ctx, r, opt, p.readVerified(r, place), !c.Bool("no-lock"))
 			})
 		},
 	}
+}
+
+// checkOptions reads how far the check goes.
+func checkOptions(c *cli.Context) (opt repo.CheckOptions, err error) {
+	if c.IsSet("max-age") {
+		if c.Bool("read-data") {
+			return opt, usageError{"--read-data and --max-age are both given; which one is meant?"}
+		}
+		if opt.MaxAge, err = parseAge(c.String("max-age")); err != nil {
+			return opt, err
+		}
+	}
+	opt.Read, err = subsetOf(c)
+	return opt, err
 }
 
 // subsetOf reads what content is to be read.
@@ -93,17 +118,27 @@ func subsetOf(c *cli.Context) (repo.Subset, error) {
 	return s, nil
 }
 
-func (p *program) check(ctx context.Context, r *repo.Repository, subset repo.Subset) error {
+// check checks the repository, and notes what it has verified unless nothing may
+// be written.
+func (p *program) check(ctx context.Context, r *repo.Repository, opt repo.CheckOptions, verified *verifiedFile, note bool) error {
 	counted := new(repo.Progress)
 	start := time.Now()
+	opt.Progress, opt.Verified, opt.Now = counted, verified.dates, start
+	if note {
+		opt.Save = verified.save
+	}
 	show := p.startProgress(func() progress { return progressOf(counted.State()) })
 	var failed error // to print a problem
 	badIndex := false
-	res, err := r.Check(ctx, repo.CheckOptions{Read: subset, Progress: counted, Report: func(problem repo.Problem) {
+	opt.Report = func(problem repo.Problem) {
 		badIndex = badIndex || problem.Kind == repo.BadIndex
 		failed = errors.Join(failed, p.showProblem(problem))
-	}})
+	}
+	res, err := r.Check(ctx, opt)
 	show.stop()
+	if note && res.PacksRead > 0 {
+		verified.save()
+	}
 	if ctx.Err() != nil {
 		return err
 	}
@@ -151,7 +186,7 @@ func (p *program) showCheck(res repo.CheckResult, took time.Duration) error {
 	case p.json:
 		return p.emit(checkMessage{
 			"summary", res.Errors, res.Notes, res.Affected, res.Snapshots, res.Trees, res.Packs, res.PackBytes,
-			res.PacksRead, res.BytesRead, res.Unreferenced, took.Seconds(),
+			res.PacksRead, res.BytesRead, res.PacksRecent, res.Unreferenced, took.Seconds(),
 		})
 	case p.quiet:
 		return nil
@@ -160,6 +195,9 @@ func (p *program) showCheck(res repo.CheckResult, took time.Duration) error {
 		plural(res.Trees, "folder"), size(res.PackBytes), duration(took))
 	if res.PacksRead > 0 {
 		text += fmt.Sprintf("read %s of it\n", size(res.BytesRead))
+	}
+	if res.PacksRecent > 0 {
+		text += fmt.Sprintf("%s of %s verified recently enough\n", count(int64(res.PacksRecent)), plural(res.Packs, "pack"))
 	}
 	if res.Errors == 0 {
 		text += "no damage was found\n"

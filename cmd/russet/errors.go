@@ -84,17 +84,18 @@ var (
 
 // Situations in which an error came up, where they decide what a person can do.
 var (
-	errBadConfig  = errors.New("config or key files are damaged")
-	errBadIndex   = errors.New("an index file is damaged")
-	errBadLock    = errors.New("a lock file is damaged")
-	errCannotLock = errors.New("nothing can be written, for a verb that only reads")
-	errReadOnly   = errors.New("nothing can be written, for a verb that writes")
-	errDeadHolder = errors.New("who holds the lock no longer runs")
-	errLeftovers  = errors.New("parts of a repository are there without its config")
-	errBadFolder  = errors.New("what the backup folder needs is damaged")
-	errHalfFiles  = errors.New("files were restored in part")
-	errSecond     = errors.New("the second repository wants a password")
-	errNoSuchKey  = errors.New("no key has that id")
+	errBadConfig   = errors.New("config or key files are damaged")
+	errBadIndex    = errors.New("an index file is damaged")
+	errBadLock     = errors.New("a lock file is damaged")
+	errCannotLock  = errors.New("nothing can be written, for a verb that only reads")
+	errReadOnly    = errors.New("nothing can be written, for a verb that writes")
+	errDeadHolder  = errors.New("who holds the lock no longer runs")
+	errLeftovers   = errors.New("parts of a repository are there without its config")
+	errBadFolder   = errors.New("what the backup folder needs is damaged")
+	errCannotPrune = errors.New("what a prune needs is damaged")
+	errHalfFiles   = errors.New("files were restored in part")
+	errSecond      = errors.New("the second repository wants a password")
+	errNoSuchKey   = errors.New("no key has that id")
 )
 
 // situation is an error with the situation that it came up in, which adds no
@@ -130,10 +131,11 @@ var advices = []advice{
 	{errBadLock, codeDamaged, "when you know that nobody uses the repository, remove its locks with russet unlock --remove-all"},
 	{errCannotLock, codeError, "to read a repository that cannot be written, add --no-lock"},
 	{errReadOnly, codeError, "the repository cannot be written: is the drive write-protected, or somebody else's?"},
-	{errLeftovers, codeError, "a repository lost its config, which a copy of it may still have; or an init was cut off: then remove the folder"},
+	{errLeftovers, codeError, "a repository lost its config, which a copy of it may still have; or an init was cut off: then run it again with the same password, or remove the folder"},
 	{errBadFolder, codeDamaged, "--as files still gives the phone's files that are whole; russet check tells what is damaged"},
+	{errCannotPrune, codeDamaged, "nothing was deleted; russet check tells what is damaged: russet repair index mends the index, russet backup --force stores again what the computer still has"},
 	{errBadConfig, codeDamaged, "without its config and a key nothing in it can be read: put them back from a copy of the repository, if there is one"},
-	{errBadIndex, codeDamaged, "restic repair index makes the index anew from what is there"},
+	{errBadIndex, codeDamaged, "russet repair index makes the index anew from what is there"},
 	{errSecond, 0, "give the second repository's password with --to-password-file or --from-password-file, or run on a terminal"},
 	{repo.NoMirror, 0, "is the second drive connected, and the name right? --init makes a new mirror"},
 	{repo.NotEmpty, 0, "give a folder that is new or empty"},
@@ -147,7 +149,7 @@ var advices = []advice{
 	{repo.ErrLocked, codeLocked, "wait for it, or with --retry-lock; russet unlock removes the locks of programs that no longer run"},
 	{repo.ErrWrongPassword, codePassword, "the repository's own password is wanted, not the one of the phone's backups"},
 	{repo.ErrNotFound, 0, "russet snapshots lists the ids; latest, or latest:UDID for one device, is the newest"},
-	{errProblems, codeDamaged, "what is not named above is whole; russet backup --force stores again what the computer still has, then restic repair index drops what is gone"},
+	{errProblems, codeDamaged, "what is not named above is whole; russet repair packs saves what can be read of damaged packs, and then russet backup stores again what the computer still has"},
 	{repo.ErrDamaged, codeDamaged, "russet check tells what is damaged"},
 	{capture.ErrUnfinished, codeUnfinished, "let the phone finish its backup, or keep it as it is with --incomplete"},
 	{capture.ErrMoving, codeUnfinished, "run the same command again when the phone's backup is done"},

@@ -28,7 +28,8 @@ func readFlags() []cli.Flag {
 	}
 }
 
-// planFlag is that of verbs that remove something, or write much.
+// planFlag is that of verbs that remove something, or write much. Its other names
+// are restic's.
 func planFlag() cli.Flag {
-	return &cli.BoolFlag{Name: "plan", Aliases: []string{"dry-run", "n"}, Usage: "show what would be done, and stop"}
+	return &cli.BoolFlag{Name: "plan", Aliases: []string{"dry-run", "n"}, Usage: "only show what would be done"}
 }

@@ -147,7 +147,7 @@ func closeBackend(be backend.Backend) {
 // lockOptions say who we are, to others who find our lock.
 func (p *program) lockOptions(retry time.Duration) repo.LockOptions {
 	return repo.LockOptions{
-		Owner: owner(time.Now()), PID: os.Getpid(), Retry: retry,
+		Owner: owner(time.Now()), PID: os.Getpid(), Boot: repo.ThisBoot(), Retry: retry,
 		Waiting: func(holder string) { p.warn("waiting: %s", holder) },
 	}
 }

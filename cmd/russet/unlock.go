@@ -26,9 +26,10 @@ func (p *program) unlockVerb() *cli.Command {
 		UsageText: "russet unlock -r /media/drive/repo\n" +
 			"russet unlock -r /media/drive/repo --remove-all   # when you know that nobody uses it",
 		Description: "Removes locks that are stale: older than 30 minutes, or of a program on this computer\n" +
-			"that no longer runs. The locks are restic's, so this frees restic as well. Files that a\n" +
-			"program had begun to write when it was killed (NAME-tmp-…) are removed too, once they are\n" +
-			"older than a day; so they are by russet backup.",
+			"that no longer runs. The locks are restic's, so this frees restic as well. A lock that\n" +
+			"Russet itself left on this computer since it was started needs no unlock: the next verb\n" +
+			"removes it (not on Windows). Files that a program had begun to write when it was killed\n" +
+			"(NAME-tmp-…) are removed too, once they are older than a day; so they are by russet backup.",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "remove-all", Usage: "remove every lock, those of running programs and unreadable ones too"},
 		},
@@ -38,7 +39,10 @@ func (p *program) unlockVerb() *cli.Command {
 			}
 			return p.withRepository(c, lockNone, func(ctx context.Context, r *repo.Repository) error {
 				now := time.Now()
-				n, err := r.Unlock(ctx, repo.UnlockOptions{All: c.Bool("remove-all"), Hostname: owner(now).Hostname, Now: now})
+				n, err := r.Unlock(ctx, repo.UnlockOptions{
+					All: c.Bool("remove-all"), Hostname: owner(now).Hostname, Boot: repo.ThisBoot(), Now: now,
+					Kept: func(held *repo.LockedError) { p.note("left: %v", held) },
+				})
 				if errors.Is(err, repo.ErrDamaged) {
 					err = situation{err, errBadLock}
 				}

@@ -1,0 +1,81 @@
+package capture
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
+	"os"
+
+	"russet/chunk"
+	"russet/crypto"
+	"russet/index"
+	"russet/internal/durable"
+	"russet/repo"
+)
+
+// PendingBlobs yields the blobs that runs below spool have stored and that no
+// snapshot names yet, some more than once: a prune that removed them would make a
+// phone send everything again, or end a run whose phone has answered. Of a
+// journal that cannot be believed it yields none, as nobody can go on from it.
+func PendingBlobs(spool *os.Root, r *repo.Repository) iter.Seq2[index.Handle, error] {
+	return func(yield func(index.Handle, error) bool) {
+		udids, err := Pending(spool)
+		if err != nil {
+			yield(index.Handle{}, err)
+			return
+		}
+		for _, udid := range udids {
+			if legalDevice(udid) != nil {
+				continue
+			}
+			stopped := errors.New("enough")
+			err := journalBlobs(spool, udid, r.Key(), func(id chunk.ID) error {
+				if !yield(index.Handle{ID: id, Type: index.Data}, nil) {
+					return stopped
+				}
+				return nil
+			})
+			if err == stopped {
+				return
+			}
+			if err != nil && !errors.Is(err, errJournal) && !errors.Is(err, fs.ErrNotExist) {
+				yield(index.Handle{}, err)
+				return
+			}
+		}
+	}
+}
+
+// journalBlobs calls each for the blobs in one device's journal, which it leaves
+// as it is.
+func journalBlobs(spool *os.Root, udid string, key *crypto.Key, each func(chunk.ID) error) error {
+	root, err := spool.OpenRoot(udid)
+	if err != nil {
+		return fmt.Errorf("read journal: %w", durable.WithoutPath(err))
+	}
+	defer root.Close()
+	info, err := root.Lstat(journalName)
+	if err != nil {
+		return fmt.Errorf("read journal: %w", durable.WithoutPath(err))
+	}
+	if !info.Mode().IsRegular() {
+		return errJournal
+	}
+	f, err := root.Open(journalName)
+	if err != nil {
+		return fmt.Errorf("read journal: %w", durable.WithoutPath(err))
+	}
+	defer f.Close()
+	j := &journal{root: root, key: key}
+	_, err = j.frames(bufio.NewReaderSize(f, 1<<20), info.Size(), func(op operation) error {
+		for _, id := range op.held.ids {
+			if err := each(id); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return err
+}

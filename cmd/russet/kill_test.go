@@ -1,0 +1,232 @@
+package main
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"russet/device/sim"
+)
+
+var killsWanted = flag.Int("kills", 4, "how many running programs TestKills kills")
+
+// hunt kills programs that work on one repository.
+type hunt struct {
+	t      *testing.T
+	phone  *sim.Device
+	dir    string // the phone's backup folder
+	repo   string
+	random *rand.Rand
+	kept   map[string]map[string]string // the folder as it was, by the ids of completed snapshots
+	took   map[string]time.Duration     // how long a verb runs
+	kills  map[string]int
+	missed int // how often the program had ended before it was killed
+}
+
+// russet runs the program, and kills it after a while if that is not zero. It
+// tells whether it ran to its end; that must be a success then.
+func (h *hunt) russet(after time.Duration, args ...string) (out string, ended bool) {
+	h.t.Helper()
+	cmd := exec.CommandContext(h.t.Context(), "russet", args...)
+	cmd.Env = append(os.Environ(), "RUSSET_PASSWORD=secret", "RUSSET_REPOSITORY="+h.repo, "USBMUXD_SOCKET_ADDRESS=127.0.0.1:1")
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	start := time.Now()
+	if err := cmd.Start(); err != nil {
+		h.t.Fatal(err)
+	}
+	killer := time.AfterFunc(max(after, time.Microsecond), func() {
+		if after > 0 {
+			_ = cmd.Process.Kill() // it may have ended
+		}
+	})
+	err := cmd.Wait()
+	killer.Stop()
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok && after > 0 && exit.ExitCode() == -1 {
+		h.kills[args[0]]++
+		return "", false
+	}
+	if err != nil {
+		h.t.Fatalf("russet %s: %v\n%s%s", strings.Join(args, " "), err, &stdout, &stderr)
+	}
+	if after > 0 {
+		h.missed++
+	} else {
+		h.took[args[0]] = time.Since(start)
+	}
+	return stdout.String(), true
+}
+
+// backup keeps the phone's folder, and has the phone live on once it is kept.
+func (h *hunt) backup(after time.Duration) {
+	h.t.Helper()
+	out, ended := h.russet(after, "backup", "--json", h.dir)
+	if !ended {
+		return
+	}
+	var summary struct {
+		Type string `json:"message_type"`
+		ID   string `json:"snapshot_id"`
+	}
+	for line := range strings.Lines(out) {
+		if err := json.Unmarshal([]byte(line), &summary); err != nil {
+			h.t.Fatal(err)
+		}
+		if summary.Type == "summary" {
+			break
+		}
+	}
+	if summary.ID == "" {
+		h.t.Fatalf("no snapshot in %s", out)
+	}
+	h.kept[summary.ID] = folderState(h.t, h.dir)
+	if err := h.phone.Next(h.t.Context()); err != nil {
+		h.t.Fatal(err)
+	}
+	h.write()
+}
+
+func (h *hunt) write() {
+	h.t.Helper()
+	if _, err := h.phone.WriteBackup(h.t.Context(), filepath.Dir(h.dir), sim.Options{}); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// restored wants a snapshot to be written out as its folder was.
+func (h *hunt) restored(id string) {
+	h.t.Helper()
+	target := h.t.TempDir()
+	h.russet(0, "restore", "-q", id, "--target", target)
+	got := folderState(h.t, filepath.Join(target, filepath.Base(h.dir)))
+	if !maps.Equal(got, h.kept[id]) {
+		h.t.Fatalf("snapshot %s comes back otherwise than it was kept: %d and %d names", id, len(got), len(h.kept[id]))
+	}
+	if err := os.RemoveAll(target); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// kill begins some verb, kills it, and looks at what it left.
+func (h *hunt) kill() {
+	h.t.Helper()
+	verb := []string{"backup", "backup", "backup", "check", "restore", "unlock", "init"}[h.random.IntN(7)]
+	after := time.Duration(1 + h.random.Int64N(int64(h.took[verb])))
+	switch verb {
+	case "backup":
+		h.backup(after)
+	case "check":
+		h.russet(after, verb, "-q", "--read-data")
+	case "unlock":
+		h.russet(after, verb, "-q")
+	case "restore":
+		h.russet(after, verb, "-q", "latest", "--target", h.t.TempDir())
+	case "init":
+		other := *h
+		other.repo = filepath.Join(h.t.TempDir(), "repo")
+		before := other.missed
+		if _, ended := other.russet(after, verb, "-q"); !ended {
+			if _, err := os.Stat(filepath.Join(other.repo, "config")); errors.Is(err, fs.ErrNotExist) {
+				other.russet(0, verb, "-q")
+			}
+		}
+		h.missed += other.missed - before
+		other.russet(0, "check", "-q")
+		if err := os.RemoveAll(other.repo); err != nil {
+			h.t.Fatal(err)
+		}
+		return
+	}
+	h.russet(0, "check", "-q")
+}
+
+// folderState is what a folder holds: each file with its bytes and its time.
+func folderState(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	m := map[string]string{}
+	err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(dir, name)
+		if err != nil || d.IsDir() {
+			m[rel] = "folder"
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		data, err := os.ReadFile(name)
+		m[rel] = fmt.Sprintf("%x %d", sha256.Sum256(data), info.ModTime().UnixNano())
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// Programs are killed at random moments. Each time the next one finds a whole
+// repository that nothing locks; in the end every snapshot of which a run said
+// that it is kept comes back, and restic finds no damage.
+func TestKills(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("not here: a killed program's lock cannot be told from another computer's")
+	}
+	config := sim.Tiny()
+	d, err := sim.New(t.Context(), config, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	seed := rand.Uint64()
+	h := &hunt{
+		t: t, phone: d, dir: filepath.Join(t.TempDir(), config.UDID), repo: filepath.Join(t.TempDir(), "repo"),
+		random: rand.New(rand.NewPCG(seed, 0)), kept: map[string]map[string]string{},
+		took: map[string]time.Duration{}, kills: map[string]int{},
+	}
+	h.write()
+	h.russet(0, "init", "-q")
+	h.backup(0)
+	h.russet(0, "check", "-q", "--read-data")
+	h.russet(0, "restore", "-q", "latest", "--target", t.TempDir())
+	h.russet(0, "unlock", "-q")
+	killed := func() (n int) {
+		for _, k := range h.kills {
+			n += k
+		}
+		return n
+	}
+	for round := 1; killed() < *killsWanted; round++ {
+		h.kill()
+		if round%10 == 0 {
+			h.backup(0)
+		}
+	}
+	h.backup(0)
+	for id := range h.kept {
+		h.restored(id)
+	}
+	t.Logf("real SIGKILLs: %d (%v), %d programs ended before, %d snapshots restored (seed %d)", killed(), h.kills, h.missed, len(h.kept), seed)
+	if _, err := exec.LookPath("restic"); err != nil {
+		t.Skip("judge missing: restic")
+	}
+	out, err := exec.CommandContext(t.Context(), "sh", "-c", "RESTIC_PASSWORD=secret restic -r '"+h.repo+"' --no-cache check --read-data").CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "no errors were found") {
+		t.Errorf("restic check: %v\n%s", err, out)
+	}
+}

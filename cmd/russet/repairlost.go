@@ -1,0 +1,188 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"russet/chunk"
+	"russet/repo"
+)
+
+// repairPacksPlanMessage is what a repair will save from damaged packs.
+type repairPacksPlanMessage struct {
+	MessageType string           `json:"message_type" doc:"\"plan\""`
+	Looked      int              `json:"packs" doc:"that were read"`
+	Damaged     []damagedMessage `json:"damaged_packs" doc:"see below"`
+	SaveBytes   int64            `json:"save_bytes" doc:"of content that can be saved, as stored"`
+	Remove      int              `json:"remove_packs" doc:"damaged packs of which nothing is lost"`
+	Leave       int              `json:"leave_packs" doc:"damaged packs that stay, named by no index, until a prune"`
+	Affected    int              `json:"num_affected" doc:"files and folders of snapshots that miss something"`
+}
+
+// damagedMessage is one damaged pack of the plan.
+type damagedMessage struct {
+	Pack      string `json:"pack" doc:"its id"`
+	Gone      bool   `json:"gone" doc:"it is not there"`
+	Save      int    `json:"save" doc:"pieces of content that can be saved"`
+	Lost      int    `json:"lost" doc:"pieces that can be read nowhere"`
+	Elsewhere int    `json:"elsewhere" doc:"pieces that could be read elsewhere"`
+}
+
+// repairPacksMessage is what a repair of packs did.
+type repairPacksMessage struct {
+	MessageType   string  `json:"message_type" doc:"\"summary\""`
+	Saved         int     `json:"saved" doc:"pieces of content that lay nowhere else"`
+	SavedBytes    int64   `json:"saved_bytes" doc:"of those, as stored"`
+	Removed       int     `json:"removed_packs" doc:""`
+	TotalDuration float64 `json:"total_duration" doc:"seconds"`
+}
+
+// repairSnapshotsPlanMessage is what a repair will make of damaged snapshots.
+type repairSnapshotsPlanMessage struct {
+	MessageType string                  `json:"message_type" doc:"\"plan\""`
+	Looked      int                     `json:"snapshots" doc:"that were looked into"`
+	Unreadable  int                     `json:"unreadable_snapshots" doc:"files of snapshots that cannot be read; they stay"`
+	Damaged     []lostInSnapshotMessage `json:"damaged_snapshots" doc:"see below"`
+}
+
+// lostInSnapshotMessage is one damaged snapshot of the plan.
+type lostInSnapshotMessage struct {
+	SnapshotID string `json:"snapshot_id" doc:""`
+	Nothing    bool   `json:"nothing_left" doc:"its first folder cannot be read"`
+	Exists     bool   `json:"exists" doc:"the repaired snapshot is there already"`
+	Cut        int    `json:"files_cut" doc:"files of which a part is left, under a name that ends in .repaired"`
+	Dropped    int    `json:"files_gone" doc:"files of which nothing is left"`
+	Emptied    int    `json:"folders_emptied" doc:"folders that cannot be read"`
+}
+
+// savedSnapshotsMessage is what a repair of snapshots, or a recovery, did.
+type savedSnapshotsMessage struct {
+	MessageType   string   `json:"message_type" doc:"\"summary\""`
+	Saved         []string `json:"saved_snapshots" doc:"the ids of the new ones"`
+	Removed       int      `json:"removed_snapshots" doc:"damaged ones, with --forget"`
+	TotalDuration float64  `json:"total_duration" doc:"seconds"`
+}
+
+// planned is a plan that was shown and can be carried out.
+type planned interface {
+	fmt.Stringer
+	Empty() bool
+}
+
+// showAndApply makes a plan, shows what it costs and the plan, and carries it
+// out unless that was all that was asked for, or there is nothing to do.
+func (p *program) showAndApply(ctx context.Context, counted *repo.Progress, planOnly bool, make func(func(repo.Problem)) (planned, any, error), apply func() error) error {
+	show := p.startProgress(func() progress { return progressOf(counted.State()) })
+	defer show.stop()
+	var failed error // to print a loss
+	plan, message, err := make(func(problem repo.Problem) { failed = errors.Join(failed, p.showProblem(problem)) })
+	show.stop()
+	if err == nil {
+		err = failed
+	}
+	if err == nil {
+		err = p.showPlan(plan, message)
+	}
+	if err != nil || planOnly || plan.Empty() && !p.json {
+		return err
+	}
+	show = p.startProgress(func() progress { return progressOf(counted.State()) })
+	defer show.stop()
+	return apply()
+}
+
+func (p *program) repairPacks(ctx context.Context, r *repo.Repository, names []string, planOnly bool) error {
+	opt := repo.RepairPacksOptions{Progress: new(repo.Progress)}
+	for _, name := range names {
+		id, err := chunk.ParseID(name)
+		if err != nil {
+			return usageError{fmt.Sprintf("%q is not the id of a pack, as russet check prints it", name)}
+		}
+		opt.Packs = append(opt.Packs, id)
+	}
+	start := time.Now()
+	var plan *repo.RepairPacksPlan
+	return p.showAndApply(ctx, opt.Progress, planOnly, func(report func(repo.Problem)) (_ planned, _ any, err error) {
+		opt.Report = report
+		if plan, err = r.PlanRepairPacks(ctx, opt); err != nil {
+			return nil, nil, err
+		}
+		m := repairPacksPlanMessage{"plan", plan.Looked, []damagedMessage{}, plan.SaveBytes, plan.Remove, plan.Leave, plan.Affected}
+		for _, d := range plan.Packs {
+			m.Damaged = append(m.Damaged, damagedMessage{d.ID.String(), d.Gone, d.Save, d.Lost, d.Elsewhere})
+		}
+		return plan, m, nil
+	}, func() error {
+		res, err := plan.Apply(ctx)
+		if err != nil {
+			return err
+		}
+		switch {
+		case p.json:
+			return p.emit(repairPacksMessage{"summary", res.Saved, res.SavedBytes, res.Removed, time.Since(start).Seconds()})
+		case p.quiet:
+			return nil
+		}
+		text := fmt.Sprintf("saved %s of content, removed %s\n", size(res.SavedBytes), plural(res.Removed, "damaged pack"))
+		if plan.Affected > 0 {
+			text += "the next russet backup stores again what the computer still has; russet repair snapshots leaves out what is lost\n"
+		}
+		_, err = fmt.Fprint(p.stdout, text)
+		return err
+	})
+}
+
+func (p *program) repairSnapshots(ctx context.Context, r *repo.Repository, names []string, forget, planOnly bool) error {
+	opt := repo.RepairSnapshotsOptions{Forget: forget, Progress: new(repo.Progress)}
+	for _, name := range names {
+		s, err := r.FindSnapshot(ctx, name, func(s *repo.Snapshot) bool { return !isState(s) })
+		if err != nil {
+			return err
+		}
+		opt.Snapshots = append(opt.Snapshots, s.ID())
+	}
+	start := time.Now()
+	var plan *repo.RepairSnapshotsPlan
+	return p.showAndApply(ctx, opt.Progress, planOnly, func(report func(repo.Problem)) (_ planned, _ any, err error) {
+		opt.Report = report
+		if plan, err = r.PlanRepairSnapshots(ctx, opt); err != nil {
+			return nil, nil, err
+		}
+		m := repairSnapshotsPlanMessage{"plan", plan.Looked, plan.Unreadable, []lostInSnapshotMessage{}}
+		for _, s := range plan.Snapshots {
+			m.Damaged = append(m.Damaged, lostInSnapshotMessage{s.ID.String(), s.Nothing, s.Exists, s.Cut, s.Dropped, s.Emptied})
+		}
+		return plan, m, nil
+	}, func() error {
+		res, err := plan.Apply(ctx)
+		if err != nil {
+			return err
+		}
+		return p.showSaved(res.Saved, res.Removed, time.Since(start))
+	})
+}
+
+func (p *program) showSaved(saved []chunk.ID, removed int, took time.Duration) error {
+	switch {
+	case p.json:
+		m := savedSnapshotsMessage{"summary", []string{}, removed, took.Seconds()}
+		for _, id := range saved {
+			m.Saved = append(m.Saved, id.String())
+		}
+		return p.emit(m)
+	case p.quiet:
+		return nil
+	}
+	var text strings.Builder
+	for _, id := range saved {
+		text.WriteString(fmt.Sprintf("saved snapshot %.8s\n", id.String()))
+	}
+	if removed > 0 {
+		text.WriteString(fmt.Sprintf("removed %s\n", plural(removed, "damaged snapshot")))
+	}
+	_, err := fmt.Fprint(p.stdout, text.String())
+	return err
+}

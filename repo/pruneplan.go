@@ -1,0 +1,428 @@
+package repo
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"russet/backend"
+	"russet/chunk"
+	"russet/index"
+)
+
+// PlanPrune finds out what nothing needs, and decides what becomes of it. It
+// changes nothing. All snapshots, all their trees, and all index files must be
+// readable, and every pack that is needed must be there, with the length that the
+// index gives it; else the error wraps ErrDamaged. Of a blob that several packs hold one
+// copy is read, and only one that opens is relied upon.
+//
+// Hold an exclusive lock from before the plan to after Apply.
+func (r *Repository) PlanPrune(ctx context.Context, opt PruneOptions) (*PrunePlan, error) {
+	copied := *r
+	copied.index = index.New()
+	p := &planner{
+		PrunePlan: &PrunePlan{r: r, progress: opt.Progress, index: copied.index},
+		r:         &copied, opt: opt,
+	}
+	if err := p.run(ctx); err != nil {
+		return nil, fmt.Errorf("plan prune: %w", err)
+	}
+	return p.PrunePlan, nil
+}
+
+// planner makes one plan.
+type planner struct {
+	*PrunePlan
+	r    *Repository // a copy, with the index of the plan
+	opt  PruneOptions
+	pack []packUse // by the number of the pack
+
+	multi index.Marks // copies found by Lookup, of used blobs of which there are others
+	proof index.Marks // chosen copies that must be read, as others are given up for them
+	bad   index.Marks // copies that cannot be read
+
+	mu sync.Mutex // guards used and fail while trees are loaded, bad while copies are
+	// fail is the first thing that makes a prune impossible.
+	fail error
+}
+
+func (p *planner) run(ctx context.Context) error {
+	// Snapshots before the index, as always.
+	roots, err := p.loadSnapshots(ctx)
+	if err != nil {
+		return err
+	}
+	if err := p.loadIndex(ctx); err != nil {
+		return err
+	}
+	if err := p.listPacks(ctx); err != nil {
+		return err
+	}
+	if err := p.markUsed(ctx, roots); err != nil {
+		return err
+	}
+	if err := p.choose(ctx); err != nil {
+		return err
+	}
+	p.count()
+	p.fates = selectPacks(p.pack, p.opt.MaxUnused, p.opt.MaxRepack)
+	p.sum()
+	return nil
+}
+
+func (p *planner) loadSnapshots(ctx context.Context) (roots []chunk.ID, err error) {
+	if p.snapshots, err = p.r.listIDs(ctx, backend.Snapshot); err != nil {
+		return nil, err
+	}
+	p.phase("reading snapshots", len(p.snapshots), 0)
+	trees := make([]chunk.ID, len(p.snapshots))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for i, id := range p.snapshots {
+		group.Go(func() error {
+			s, err := p.r.LoadSnapshot(ctx, id)
+			if err != nil {
+				return err
+			}
+			trees[i] = *s.Tree
+			p.done(1, 0)
+			return nil
+		})
+	}
+	return trees, group.Wait()
+}
+
+func (p *planner) loadIndex(ctx context.Context) (err error) {
+	if p.files, err = p.r.listIDs(ctx, backend.Index); err != nil {
+		return err
+	}
+	p.IndexFiles = len(p.files)
+	p.phase("reading the index", len(p.files), 0)
+	files, err := p.r.readIndexFiles(ctx, p.files, p.index.Add)
+	if err != nil {
+		return err
+	}
+	small := 0
+	for _, f := range files {
+		if f.err != nil {
+			return f.err
+		}
+		if f.blobs < smallIndex {
+			small++
+		}
+	}
+	p.mergeIndex = small >= manySmall
+	if bad := p.index.Conflicts(); len(bad) > 0 {
+		return fmt.Errorf("%w: index files describe pack %.8s in different ways", ErrDamaged, bad[0].String())
+	}
+	return nil
+}
+
+// listPacks compares the packs that are there with those of the index.
+func (p *planner) listPacks(ctx context.Context) error {
+	p.phase("looking for packs", 0, 0)
+	for id, size := range p.index.Packs() {
+		p.pack = append(p.pack, packUse{id: id, size: size, state: packGone})
+	}
+	for info, err := range p.r.be.List(ctx, backend.Data) {
+		if err != nil {
+			return fmt.Errorf("list packs: %w", err)
+		}
+		id, err := chunk.ParseID(info.Name)
+		if err != nil {
+			continue // List yields ids only
+		}
+		number, known := p.index.PackNumber(id)
+		switch {
+		case !known:
+			p.unreferenced = append(p.unreferenced, packFile{id, info.Size})
+			p.Unreferenced.add(info.Size)
+		case info.Size != p.pack[number].size:
+			p.pack[number].state = packResized
+			p.pack[number].size = info.Size
+		default:
+			p.pack[number].state = packHere
+		}
+	}
+	p.usable = func(pack int) bool { return p.pack[pack].state == packHere }
+	return nil
+}
+
+// markUsed marks everything that snapshots lead to, each tree once.
+func (p *planner) markUsed(ctx context.Context, roots []chunk.ID) error {
+	p.phase("finding what is needed", 0, 0)
+	var level []chunk.ID
+	for _, id := range roots {
+		if p.use(index.Handle{ID: id, Type: index.Tree}) {
+			level = append(level, id)
+		}
+	}
+	levels := newTreeLevels(p.r)
+	for depth := 0; len(level) > 0 && p.fail == nil; depth++ {
+		if depth > maxTreeDepth {
+			return fmt.Errorf("%w: trees are nested deeper than %d", ErrDamaged, maxTreeDepth)
+		}
+		below, err := levels.load(ctx, level, p.tree)
+		if err != nil {
+			return err
+		}
+		level = below
+	}
+	if p.fail != nil {
+		return p.fail
+	}
+	if p.opt.Keep == nil {
+		return nil
+	}
+	for h, err := range p.opt.Keep {
+		if err != nil {
+			return err
+		}
+		if number, known := p.index.Number(h); known {
+			p.used.Add(number)
+		}
+	}
+	return nil
+}
+
+// tree marks what one tree leads to, and returns the trees right below that are
+// new.
+func (p *planner) tree(h index.Handle, plain []byte, err error) (below []chunk.ID) {
+	var t *Tree
+	if err == nil {
+		if t, err = DecodeTree(plain); err != nil {
+			err = fmt.Errorf("decode tree: %w: %w", ErrDamaged, err)
+		}
+	}
+	p.done(1, 0)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err != nil {
+		p.fail = cmp.Or(p.fail, fmt.Errorf("read tree %.8s: %w", h.ID.String(), err))
+		return nil
+	}
+	for _, n := range t.Nodes {
+		for _, id := range n.Content {
+			p.use(index.Handle{ID: id, Type: index.Data})
+		}
+		if n.Type == TypeDir && n.Subtree != nil && p.use(index.Handle{ID: *n.Subtree, Type: index.Tree}) {
+			below = append(below, *n.Subtree)
+		}
+	}
+	return below
+}
+
+// use marks a blob and reports whether that is new.
+func (p *planner) use(h index.Handle) bool {
+	number, known := p.index.Number(h)
+	if !known {
+		p.fail = cmp.Or(p.fail, fmt.Errorf("%v %v: %w: it is needed and in no index", h.Type, h.ID, ErrDamaged))
+		return false
+	}
+	return p.used.Add(number)
+}
+
+// choose decides which copy of each used blob is kept.
+func (p *planner) choose(ctx context.Context) error {
+	p.weigh()
+	var copies []index.Copy
+	for number := range p.index.Len() {
+		if !p.used.Has(number) {
+			continue
+		}
+		if !p.multi.Has(number) {
+			loc := p.index.At(number)
+			if n, _ := p.index.PackNumber(loc.Pack); !p.usable(n) {
+				return p.lost(loc.Handle)
+			}
+			p.chosen.Add(number)
+			continue
+		}
+		if err := p.chooseCopy(number, &copies); err != nil {
+			return err
+		}
+	}
+	return p.prove(ctx)
+}
+
+// weigh notes of which used blobs there are several copies, and what of each
+// pack is needed by itself and what is not needed at all.
+func (p *planner) weigh() {
+	for first, pack := range p.index.Described() {
+		k, _ := p.index.PackNumber(pack.ID)
+		use := &p.pack[k]
+		for i, b := range pack.Blobs {
+			number, _ := p.index.Number(b.Handle)
+			switch {
+			case !p.used.Has(number):
+				use.unused += stored(b)
+			case number != first+i:
+				p.multi.Add(number)
+			default:
+				use.used += stored(b)
+			}
+		}
+	}
+}
+
+// stored is how much longer a blob makes its pack.
+func stored(b index.Blob) int64 {
+	if b.RawLength > 0 {
+		return int64(b.Length) + int64(entryCompressedSize)
+	}
+	return int64(b.Length) + int64(entrySize)
+}
+
+// chooseCopy chooses among several copies of a used blob: of those that are there
+// and not known to be bad, the one in the pack with the smallest unused share.
+// After a prune that was cut off those are the new packs, so that it goes on;
+// else they are the packs that would stay anyway.
+func (p *planner) chooseCopy(number int, copies *[]index.Copy) error {
+	h := p.index.At(number).Handle
+	*copies = p.index.AppendCopies((*copies)[:0], h)
+	best, present := -1, 0
+	for i, c := range *copies {
+		if p.pack[c.Pack].state != packGone {
+			present++
+		}
+		if !p.usable(c.Pack) || p.bad.Has(c.Number) {
+			continue
+		}
+		if best < 0 || p.betterPack(c.Pack, (*copies)[best].Pack) {
+			best = i
+		}
+	}
+	if best < 0 {
+		return p.lost(h)
+	}
+	p.chosen.Add((*copies)[best].Number)
+	if present > 1 {
+		p.proof.Add((*copies)[best].Number)
+	}
+	return nil
+}
+
+func (p *planner) betterPack(a, b int) bool {
+	x, y := &p.pack[a], &p.pack[b]
+	return cmp.Or(
+		cmp.Compare(float64(x.unused)*float64(y.size), float64(y.unused)*float64(x.size)),
+		cmp.Compare(y.used, x.used),
+		cmp.Compare(y.size, x.size),
+		x.id.Compare(y.id),
+	) < 0
+}
+
+// lost says why no copy of a used blob will do.
+func (p *planner) lost(h index.Handle) error {
+	for _, c := range p.index.AppendCopies(nil, h) {
+		id := p.pack[c.Pack].id.String()
+		switch p.pack[c.Pack].state {
+		case packGone:
+			return fmt.Errorf("pack %.8s: %w: it is needed and gone", id, ErrDamaged)
+		case packResized:
+			return fmt.Errorf("pack %.8s: %w: it is needed, and not as long as the index says", id, ErrDamaged)
+		}
+	}
+	return fmt.Errorf("%v %v: %w: it is needed and cannot be read", h.Type, h.ID, ErrDamaged)
+}
+
+// prove reads the chosen copies of blobs of which others will be deleted: after
+// damage and a backup that healed it, one is bad. Where one is, the next is
+// chosen.
+func (p *planner) prove(ctx context.Context) error {
+	var copies []index.Copy
+	for p.proof.Len() > 0 {
+		before := p.bad.Len()
+		if err := p.readProofs(ctx); err != nil {
+			return err
+		}
+		p.proof = index.Marks{}
+		if p.bad.Len() == before {
+			return nil
+		}
+		for number := range p.index.Len() {
+			if !p.bad.Has(number) || !p.chosen.Has(number) {
+				continue
+			}
+			p.chosen.Drop(number)
+			if err := p.chooseCopy(number, &copies); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// readProofs reads the copies in p.proof and marks the bad ones.
+func (p *planner) readProofs(ctx context.Context) error {
+	p.phase("comparing copies", p.proof.Len(), 0)
+	wanted := func(_, number int) bool { return p.proof.Has(number) }
+	return p.eachPack(ctx, wanted, func(ctx context.Context, s *sealedReader, some packBlobs) error {
+		return s.read(ctx, some.id, some.blobs, func(b numbered, _ []byte, err error) error {
+			p.done(1, 0)
+			if err == nil {
+				return nil
+			}
+			if !errors.Is(err, ErrDamaged) {
+				return err
+			}
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.bad.Add(b.number)
+			p.pack[some.pack].damaged = true
+			return nil
+		})
+	})
+}
+
+// count fills in what of each pack is used, now that that is known.
+func (p *planner) count() {
+	for i := range p.pack {
+		p.pack[i].used, p.pack[i].unused = 0, 0
+	}
+	for first, pack := range p.index.Described() {
+		k, _ := p.index.PackNumber(pack.ID)
+		use := &p.pack[k]
+		for i, b := range pack.Blobs {
+			use.trees = use.trees || b.Type == index.Tree
+			use.data = use.data || b.Type == index.Data
+			if p.chosen.Has(first + i) {
+				use.used += stored(b)
+				use.usedBlobs++
+				p.UsedBlobs++
+				continue
+			}
+			use.unused += stored(b)
+			use.unusedBlobs++
+			if number, _ := p.index.Number(b.Handle); p.used.Has(number) {
+				p.Duplicates++
+			} else {
+				p.UnusedBlobs++
+			}
+		}
+	}
+}
+
+// sum adds up what becomes of packs.
+func (p *planner) sum() {
+	for i, f := range p.fates {
+		use := p.pack[i]
+		switch f {
+		case fateKeep:
+			p.Keep.add(use.size)
+			p.PrunePlan.Unused += use.unused
+		case fateRepack:
+			p.Repack.add(use.size)
+			p.Copied += use.used
+		case fateDelete:
+			p.Delete.add(use.size)
+		case fateForget:
+			p.Gone++
+		}
+	}
+}

@@ -1,0 +1,273 @@
+package repo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"russet/backend"
+	"russet/chunk"
+	"russet/index"
+)
+
+// RepairIndexOptions say how much is believed of the index that is there.
+type RepairIndexOptions struct {
+	// ReadAllPacks has the header of every pack read, also of those that the
+	// index describes with the right length.
+	ReadAllPacks bool
+	Progress     *Progress
+}
+
+// RepairIndexPlan is what a repair will make of the index.
+type RepairIndexPlan struct {
+	Packs      PackCount // that the new index describes
+	Added      PackCount // of these, packs that no index file describes now
+	Changed    PackCount // of these, packs that are described wrongly, or in two ways
+	Gone       int       // packs that the index describes and that are not there: they are left out
+	Damaged    PackCount // packs without a header that can be read: what the index says of them, if anything, stays
+	Unreadable int       // index files that cannot be read: they are removed
+	Twice      int       // packs that several index files describe
+
+	r        *Repository
+	progress *Progress
+	files    []chunk.ID   // index files
+	index    *index.Index // as it will be
+}
+
+// Empty tells whether there is nothing to do.
+func (p *RepairIndexPlan) Empty() bool {
+	return p.Added.Packs+p.Changed.Packs+p.Gone+p.Unreadable+p.Twice == 0
+}
+
+// String gives the plan in a few lines.
+func (p *RepairIndexPlan) String() string {
+	var b strings.Builder
+	line := func(verb string, n int, size string, why string) {
+		if n > 0 {
+			fmt.Fprintf(&b, "%-7s %6d %s\n", verb, n, strings.TrimSpace("packs "+size)+": "+why)
+		}
+	}
+	if p.Unreadable > 0 {
+		fmt.Fprintf(&b, "remove  %6d index files: they cannot be read\n", p.Unreadable)
+	}
+	line("add", p.Added.Packs, sizeText(p.Added.Bytes), "no index names them")
+	line("mend", p.Changed.Packs, sizeText(p.Changed.Bytes), "the index describes them wrongly")
+	line("forget", p.Gone, "", "they are gone")
+	line("merge", p.Twice, "", "several index files describe them")
+	line("leave", p.Damaged.Packs, sizeText(p.Damaged.Bytes), "what they hold does not say what it is")
+	if p.Empty() {
+		b.WriteString("there is nothing to do\n")
+	}
+	return b.String()
+}
+
+// PlanRepairIndex compares the index with the packs that are there, and reads
+// the headers of those that it does not describe. It changes nothing. Memory is
+// 120 bytes for each copy of a blob.
+//
+// Hold an exclusive lock from before the plan to after Apply.
+func (r *Repository) PlanRepairIndex(ctx context.Context, opt RepairIndexOptions) (*RepairIndexPlan, error) {
+	p := &indexPlanner{
+		RepairIndexPlan: &RepairIndexPlan{r: r, progress: opt.Progress, index: index.New()},
+		opt:             opt, old: index.New(),
+	}
+	if err := p.run(ctx); err != nil {
+		return nil, fmt.Errorf("plan repair of the index: %w", err)
+	}
+	return p.RepairIndexPlan, nil
+}
+
+// indexPlanner makes one plan.
+type indexPlanner struct {
+	*RepairIndexPlan
+	opt       RepairIndexOptions
+	old       *index.Index
+	conflicts map[chunk.ID]bool // packs that index files describe in two ways
+
+	mu      sync.Mutex // guards what follows and the counts of the plan
+	damaged map[chunk.ID]bool
+}
+
+func (p *indexPlanner) run(ctx context.Context) (err error) {
+	if p.files, err = p.r.listIDs(ctx, backend.Index); err != nil {
+		return err
+	}
+	p.phase("reading the index", len(p.files), 0)
+	files, err := p.r.readIndexFiles(ctx, p.files, p.old.Add)
+	if err != nil {
+		return err
+	}
+	described := 0
+	for _, f := range files {
+		described += f.packs
+		if f.err != nil {
+			p.Unreadable++
+		}
+	}
+	sizes := map[chunk.ID]int64{}
+	for info, err := range p.r.be.List(ctx, backend.Data) {
+		if err != nil {
+			return fmt.Errorf("list packs: %w", err)
+		}
+		if id, err := chunk.ParseID(info.Name); err == nil {
+			sizes[id] = info.Size
+		}
+	}
+	p.conflicts = map[chunk.ID]bool{}
+	for _, id := range p.old.Conflicts() {
+		p.conflicts[id] = true
+	}
+	trusted := map[chunk.ID]bool{}
+	for id, size := range p.old.Packs() {
+		described--
+		have, here := sizes[id]
+		if !here {
+			p.Gone++
+		} else if have == size && !p.conflicts[id] && !p.opt.ReadAllPacks {
+			trusted[id] = true
+			p.Packs.add(size)
+		}
+	}
+	p.Twice = max(described-len(p.conflicts), 0)
+	if err := p.readHeaders(ctx, sizes, trusted); err != nil {
+		return err
+	}
+	// A damaged pack, as one that was cut short, keeps its description: without
+	// it nobody could save what is left in it.
+	for _, pack := range p.old.Described() {
+		if trusted[pack.ID] || p.damaged[pack.ID] && !p.conflicts[pack.ID] {
+			p.index.Add(pack)
+		}
+	}
+	return nil
+}
+
+// readHeaders reads the headers of all packs but the trusted ones, with a worker
+// a core.
+func (p *indexPlanner) readHeaders(ctx context.Context, sizes map[chunk.ID]int64, trusted map[chunk.ID]bool) error {
+	p.damaged = map[chunk.ID]bool{}
+	p.phase("reading packs", len(sizes)-len(trusted), 0)
+	queue := make(chan packFile)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		defer close(queue)
+		for id, size := range sizes {
+			if trusted[id] {
+				continue
+			}
+			select {
+			case queue <- packFile{id, size}:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		return nil
+	})
+	for range runtime.GOMAXPROCS(0) {
+		group.Go(func() error {
+			reader := newPackReader(&checker{r: p.r})
+			for f := range queue {
+				if err := p.readHeader(ctx, reader, f); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// readHeader takes what the header of a pack lists. The error is not one of the
+// pack.
+func (p *indexPlanner) readHeader(ctx context.Context, reader *packReader, f packFile) error {
+	var blobs []index.Blob
+	var err error
+	for range 2 { // a transient fault of the path here is not damage there
+		var start int64
+		if blobs, start, err = reader.readHeader(ctx, f); err == nil && end(blobs) == start {
+			break
+		}
+		if err == nil {
+			err = fmt.Errorf("%w: its header is not of this pack", ErrDamaged)
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+	if err != nil && !errors.Is(err, ErrDamaged) {
+		return fmt.Errorf("read pack %.8s: %w", f.id.String(), err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.progress != nil {
+		p.progress.Add(1, 0)
+	}
+	if err != nil {
+		p.damaged[f.id] = true
+		p.Damaged.add(f.size)
+		return nil
+	}
+	pack := index.Pack{ID: f.id, Blobs: blobs}
+	p.Packs.add(f.size)
+	switch {
+	case !p.old.HasPack(f.id):
+		p.Added.add(f.size)
+	case !p.old.Describes(pack) || p.conflicts[f.id]:
+		p.Changed.add(f.size)
+	}
+	p.index.Add(pack)
+	return nil
+}
+
+func (p *RepairIndexPlan) phase(name string, files int, bytes int64) {
+	if p.progress != nil {
+		p.progress.SetTotal(int64(files), bytes)
+		p.progress.SetPhase(name)
+	}
+}
+
+// RepairIndexResult is what a repair did.
+type RepairIndexResult struct {
+	IndexWritten, IndexTaken int // files of the index that were written, and removed
+}
+
+// Apply writes the index as planned, under the exclusive lock under which the
+// plan was made. Old index files are removed after what they say, as far as it is
+// right, stands in new ones that were read back. The repository's index is not
+// loaded afterwards.
+func (p *RepairIndexPlan) Apply(ctx context.Context) (res RepairIndexResult, err error) {
+	if p.Empty() {
+		return res, nil
+	}
+	ids, err := p.r.listIDs(ctx, backend.Index)
+	if err == nil && !sameIDs(ids, p.files) {
+		err = errors.New("the index has changed since the plan was made: make a new one")
+	}
+	if err != nil {
+		return res, fmt.Errorf("repair index: %w", err)
+	}
+	p.r.index = p.index
+	defer func() { p.r.index = index.New() }()
+	want := new(index.Marks)
+	for _, pack := range p.index.Described() {
+		number, _ := p.index.PackNumber(pack.ID)
+		want.Add(number)
+	}
+	p.phase("writing the index", len(p.files), 0)
+	w := &indexRewrite{r: p.r, want: want, done: func(n int) {
+		if p.progress != nil {
+			p.progress.Add(int64(n), 0)
+		}
+	}}
+	err = w.run(ctx)
+	res.IndexWritten, res.IndexTaken = w.wrote, w.removed
+	if err != nil {
+		return res, fmt.Errorf("repair index: %w", err)
+	}
+	return res, nil
+}
