@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"syscall"
@@ -82,9 +83,13 @@ func TestMirrorIsAlwaysUsable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	stride := 3
+	if *everyPoint {
+		stride = 1
+	}
 	for _, first := range []bool{true, false} {
 		for _, die := range []bool{true, false} {
-			for n := 1; ; n++ {
+			for n := 1 + rand.IntN(stride); ; n += stride {
 				to, source := backend.NewMemory(), after
 				if first {
 					source = before
@@ -281,12 +286,16 @@ func TestMirrorOfMovingSource(t *testing.T) {
 		t.Fatal(err)
 	}
 	saveFiles(t, r, map[string][]byte{"new": payload(7, 3000)})
-	pruned := steps(t, start, after)
-	for n := 1; mirrorMoving(t, start, pruned, n, 1); n++ {
+	stride := 5
+	if *everyPoint {
+		stride = 1
 	}
-	for n := 1; mirrorMoving(t, start, pruned, n, len(pruned)); n += 3 {
-	}
-	for n := 1; mirrorMoving(t, start, steps(t, start, grown), n, 1); n += 2 {
+	for _, end := range []backend.Backend{after, grown} {
+		all := steps(t, start, end)
+		for _, pace := range []int{1, 3, len(all)} {
+			for n := 1 + rand.IntN(stride); mirrorMoving(t, start, all, n, pace); n += stride {
+			}
+		}
 	}
 }
 
