@@ -15,6 +15,8 @@ import (
 type Memory struct {
 	mu    sync.RWMutex
 	files map[File]memoryFile
+
+	mirror memoryMirror
 }
 
 // memoryFile is never changed once it is in the map.

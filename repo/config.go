@@ -56,6 +56,9 @@ type InitOptions struct {
 	Version uint        // 1 or 2; 0 means 2
 	Cost    crypto.Cost // of deriving the key from the password; zero means crypto.DefaultCost
 	Owner   Owner       // noted in the key file, in plain
+	// Polynomial says where files are cut; zero means one that nobody else has.
+	// Between repositories of one polynomial what is stored twice is not copied.
+	Polynomial chunk.Pol
 }
 
 // Init makes a repository in be, which must hold none (fs.ErrExist), and
@@ -71,7 +74,10 @@ func Init(ctx context.Context, be backend.Backend, password string, opt InitOpti
 	if err != nil {
 		return nil, fmt.Errorf("create repository: %w", err)
 	}
-	pol, err := chunk.RandomPol()
+	pol, err := opt.Polynomial, error(nil)
+	if pol == 0 {
+		pol, err = chunk.RandomPol()
+	}
 	if err != nil {
 		return nil, fmt.Errorf("draw chunker polynomial: %w", err)
 	}
@@ -79,7 +85,7 @@ func Init(ctx context.Context, be backend.Backend, password string, opt InitOpti
 	rand.Read(r.config.ID[:])
 	if key == nil {
 		r.key = crypto.NewKey()
-		if r.keyID, err = r.AddKey(ctx, password, opt.Cost, opt.Owner); err != nil {
+		if r.keyID, err = r.addKey(ctx, password, opt.Cost, opt.Owner); err != nil {
 			return nil, fmt.Errorf("create repository: %w", err)
 		}
 	}
@@ -196,6 +202,9 @@ func (r *Repository) ID() chunk.ID { return r.config.ID }
 
 // Version is the format's version, 1 or 2.
 func (r *Repository) Version() uint { return r.config.Version }
+
+// Polynomial says where the repository's files are cut.
+func (r *Repository) Polynomial() chunk.Pol { return r.config.Polynomial }
 
 // KeyID names the key file that opened the repository.
 func (r *Repository) KeyID() chunk.ID { return r.keyID }

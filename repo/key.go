@@ -45,9 +45,8 @@ const (
 	maxKeyFile = 64 << 10
 )
 
-// AddKey wraps the master key with a password, checks that the result opens
-// and saves it as a new key file, which it names.
-func (r *Repository) AddKey(ctx context.Context, password string, cost crypto.Cost, who Owner) (chunk.ID, error) {
+// addKey is AddKey however many keys there are.
+func (r *Repository) addKey(ctx context.Context, password string, cost crypto.Cost, who Owner) (chunk.ID, error) {
 	if cost == (crypto.Cost{}) {
 		cost = crypto.DefaultCost()
 	}
@@ -70,12 +69,15 @@ func (r *Repository) AddKey(ctx context.Context, password string, cost crypto.Co
 	if err != nil {
 		return chunk.ID{}, fmt.Errorf("encode key: %w", err)
 	}
-	if _, err := k.open(ctx, password); err != nil {
-		return chunk.ID{}, fmt.Errorf("verify new key: %w", err)
-	}
 	id := chunk.Sum(data)
-	if err := r.be.Save(ctx, backend.File{Kind: backend.Key, Name: id.String()}, data); err != nil {
+	f := backend.File{Kind: backend.Key, Name: id.String()}
+	if err := r.be.Save(ctx, f, data); err != nil {
 		return chunk.ID{}, fmt.Errorf("save key: %w", err)
+	}
+	if err := r.proveKey(ctx, id, password); err != nil {
+		// Nobody knows yet that it is there; one that is damaged would only be in the way.
+		rerr := r.be.Remove(context.WithoutCancel(ctx), f)
+		return chunk.ID{}, errors.Join(fmt.Errorf("read new key back: %w", err), rerr)
 	}
 	return id, nil
 }

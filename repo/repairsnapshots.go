@@ -177,7 +177,7 @@ func (p *RepairSnapshotsPlan) snapshots(ctx context.Context) ([]*Snapshot, error
 
 // origin is the snapshot that s was before it was first saved again.
 func (s *Snapshot) origin() chunk.ID {
-	if s.Original != nil {
+	if s.Original != nil && !s.Original.IsZero() {
 		return *s.Original
 	}
 	return s.id

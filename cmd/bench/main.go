@@ -6,9 +6,10 @@
 //	bench -russet bin/russet -mkbackup bin/mkbackup [-rounds 3] [-preset bench] [-dir DIR]
 //
 // The work is a generated backup folder, once plain and once encrypted: a
-// first backup, one of its next generation, check --read-data, restore, check, and,
-// after eight more generations and a forget that keeps five, prune. The programs
-// take turns, in fresh repositories, on the same drive.
+// first backup, one of its next generation, check --read-data, restore, a copy of
+// both snapshots to an empty repository, check, and, after eight more generations
+// and a forget that keeps five, prune. The programs take turns, in fresh
+// repositories, on the same drive.
 //
 //	bench -device -russet bin/russet [-rounds 3] [-state DIR]
 //

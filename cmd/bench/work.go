@@ -41,11 +41,12 @@ const (
 	second  task = "second backup, 1 % changed"
 	check   task = "check --read-data"
 	restore task = "restore"
+	twin    task = "copy to an empty twin"
 	glance  task = "check"
 	prune   task = "prune, half of ten forgotten"
 )
 
-func tasks() []task { return []task{first, second, check, restore, glance, prune} }
+func tasks() []task { return []task{first, second, check, restore, twin, glance, prune} }
 
 // generations is how many backups there are when half of them are forgotten.
 const generations = 10
@@ -101,6 +102,8 @@ func programs() []program {
 				return append(base, "prune")
 			case restore:
 				return append(base, "restore", "latest", "--target", target)
+			case twin:
+				return append(base, "copy", "--to", target)
 			}
 			return append(base, "backup", w.folder())
 		}},
@@ -115,6 +118,9 @@ func programs() []program {
 				return append(base, "prune")
 			case restore:
 				return append(base, "restore", "latest", "--target", target)
+			case twin:
+				base[2] = target
+				return append(base, "copy", "--from-repo", repo)
 			}
 			return append(base, "backup", w.folder())
 		}},
@@ -185,6 +191,12 @@ func (w *work) step(ctx context.Context, p program, t task, repo, target string,
 	if err := os.MkdirAll(target, 0o755); err != nil {
 		return err
 	}
+	if t == twin {
+		init := []string{w.russet, "-r", target, "--quiet", "init", "--from-repo", repo, "--copy-chunker-params"}
+		if _, err := w.command(ctx, init); err != nil {
+			return err
+		}
+	}
 	before, err := treeSize(repo)
 	if err != nil {
 		return err
@@ -227,7 +239,8 @@ func (w *work) command(ctx context.Context, args []string) (sample, error) {
 // measured runs a program, with more in its environment.
 func measured(ctx context.Context, args []string, env ...string) (sample, error) {
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
-	cmd.Env = append(append(os.Environ(), "RESTIC_PASSWORD="+password, "RUSSET_PASSWORD="+password), env...)
+	cmd.Env = append(append(os.Environ(), "RESTIC_PASSWORD="+password, "RUSSET_PASSWORD="+password,
+		"RESTIC_FROM_PASSWORD="+password, "RUSSET_TO_PASSWORD="+password), env...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	start := time.Now()

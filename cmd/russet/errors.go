@@ -72,10 +72,14 @@ var (
 	errProblems          = errors.New("repository is damaged")
 	errNoBackup          = errors.New("no phone backup found")
 	errIncomplete        = errors.New("not complete")
+	errPinned            = errors.New("it is pinned")
 	errNoSuchPath        = errors.New("no such file or folder")
 	errPackGone          = errors.New("repository is damaged: a pack that holds a part of it is gone")
 	errGone              = errors.New("the repository is no longer there")
 	errNoPhonePassword   = errors.New("the phone's backup password is not known, and there is nobody to ask")
+	errMirror            = errors.New("it is a mirror of another repository, which alone is written to")
+	errMoving            = errors.New("the source is changed all the time")
+	errNotConfirmed      = errors.New("not confirmed")
 	errSealed            = errors.New("the snapshot is sealed: the phone's backup password was not known, so nothing in it can be read")
 	errUnreadable        = errors.New("the backup's manifest could not be read, so the snapshot holds it as it came and no readable files")
 )
@@ -92,7 +96,10 @@ var (
 	errBadFolder   = errors.New("what the backup folder needs is damaged")
 	errCannotPrune = errors.New("what a prune needs is damaged")
 	errPruneFull   = errors.New("there is no space for copies of packs")
+	errKeepsNone   = errors.New("a policy would leave nothing of a device")
 	errHalfFiles   = errors.New("files were restored in part")
+	errSecond      = errors.New("the second repository wants a password")
+	errNoSuchKey   = errors.New("no key has that id")
 )
 
 // situation is an error with the situation that it came up in, which adds no
@@ -134,10 +141,21 @@ var advices = []advice{
 	{errPruneFull, codeFull, "russet prune --max-repack 0 deletes whole packs and needs no space; nothing that was kept is lost"},
 	{errBadConfig, codeDamaged, "without its config and a key nothing in it can be read: put them back from a copy of the repository, if there is one"},
 	{errBadIndex, codeDamaged, "russet repair index makes the index anew from what is there"},
+	{errSecond, 0, "give the second repository's password with --to-password-file or --from-password-file, or run on a terminal"},
+	{repo.NoMirror, 0, "is the second drive connected, and the name right? --init makes a new mirror"},
+	{repo.NotEmpty, 0, "give a folder that is new or empty"},
+	{repo.OtherRepository, 0, "each repository has a mirror of its own: choose another folder, with --init"},
+	{repo.WrittenElsewhere, 0, "a mirror is only read: keep what was added there with russet copy, or make the mirror anew in another folder, with --init"},
+	{repo.ManyRemovals, codeIncomplete, "everything new was copied; when so much was meant to go (a prune), run it again with --many"},
+	{errMirror, 0, "use the original; if that is lost, russet mirror --promote makes an ordinary repository of it"},
+	{errMoving, 0, "the mirror can be opened; run the same command again when nobody backs up or prunes"},
+	{errNoSuchKey, 0, "russet key list shows the ids"},
 	{backend.ErrNoRepository, codeNoRepository, "is the drive connected, and the name right? russet init makes a new repository"},
 	{repo.ErrLocked, codeLocked, "wait for it, or with --retry-lock; russet unlock removes the locks of programs that no longer run"},
 	{repo.ErrWrongPassword, codePassword, "the repository's own password is wanted, not the one of the phone's backups"},
 	{durable.ErrInUse, codeLocked, "another russet works on that phone: wait for it, or stop it"},
+	{errPinned, 0, "russet unpin takes the pin off; --pinned forgets it all the same"},
+	{errKeepsNone, 0, "nothing was removed; add --keep-last 1, or name the snapshots to remove"},
 	{repo.ErrNotFound, 0, "russet snapshots lists the ids; latest, or latest:UDID for one device, is the newest"},
 	{errProblems, codeDamaged, "what is not named above is whole; russet repair packs saves what can be read of damaged packs, and then russet backup stores again what the computer still has"},
 	{repo.ErrDamaged, codeDamaged, "russet check tells what is damaged"},

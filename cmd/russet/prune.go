@@ -49,12 +49,6 @@ type pruneMessage struct {
 	TotalDuration float64 `json:"total_duration" doc:"seconds"`
 }
 
-// planFlag is that of all verbs that change what is there. Its other names are
-// restic's.
-func planFlag() cli.Flag {
-	return &cli.BoolFlag{Name: "plan", Aliases: []string{"dry-run", "n"}, Usage: "only show what would be done"}
-}
-
 func (p *program) pruneVerb() *cli.Command {
 	return &cli.Command{
 		Name:     "prune",
@@ -186,8 +180,7 @@ func (p *program) showPlan(plan fmt.Stringer, message any) error {
 	if p.quiet {
 		return nil
 	}
-	_, err := fmt.Fprint(p.stdout, plan.String())
-	return err
+	return p.showWords(plan)
 }
 
 func describePrune(plan *repo.PrunePlan) prunePlanMessage {

@@ -41,28 +41,36 @@ const (
 // withRepository opens the repository, takes the lock, works, and gives the
 // lock back. The work's context ends when the lock is lost.
 func (p *program) withRepository(c *cli.Context, kind locking, work func(ctx context.Context, r *repo.Repository) error) error {
-	ctx := c.Context
-	place, err := p.repository(c)
+	at, err := p.mainPlace(c)
 	if err != nil {
 		return err
 	}
-	r, done, err := p.openRepository(ctx, c, place)
+	return p.withPlace(c.Context, c, at, kind, work)
+}
+
+// withPlace is withRepository for any repository, in a context which may be that
+// of another one's lock.
+func (p *program) withPlace(ctx context.Context, c *cli.Context, at place, kind locking, work func(ctx context.Context, r *repo.Repository) error) error {
+	r, done, err := p.openRepository(ctx, at)
 	if err != nil {
 		return err
 	}
 	defer done()
 	if kind == lockNone || (kind == lockRead || kind == lockCheck) && c.Bool("no-lock") {
-		return unlessGone(ctx, place, work(ctx, r))
+		return unlessGone(ctx, at.address, work(ctx, r))
+	}
+	if m, ok := r.Backend().(interface{ IsMirror() bool }); ok && m.IsMirror() && (kind == lockShared || kind == lockExclusive) {
+		return fmt.Errorf("open repository %s to write: %w", at.address, errMirror)
 	}
 	lock, err := r.Lock(ctx, kind >= lockExclusive, p.lockOptions(c.Duration("retry-lock")))
 	if err != nil {
-		return unlessGone(ctx, place, lockError(err, kind))
+		return unlessGone(ctx, at.address, lockError(err, kind))
 	}
 	err = work(lock.Context(), r)
 	if lost := context.Cause(lock.Context()); err != nil && lost != nil {
 		err = lost // "context canceled" hides why
 	}
-	return unlessGone(ctx, place, errors.Join(err, lock.Unlock(ctx)))
+	return unlessGone(ctx, at.address, errors.Join(err, lock.Unlock(ctx)))
 }
 
 // lockError says why a lock cannot be had, so that advice can be given.
@@ -103,18 +111,13 @@ func unlessGone(ctx context.Context, place string, err error) error {
 	return fmt.Errorf("%w: %w", errGone, err)
 }
 
-// openRepository opens the repository at place, and asks for its password where
-// it has to.
-func (p *program) openRepository(ctx context.Context, c *cli.Context, place string) (r *repo.Repository, done func(), err error) {
-	password, err := p.repositoryPassword(c)
+// openRepository opens a repository, and asks for its password where it has to.
+func (p *program) openRepository(ctx context.Context, at place) (r *repo.Repository, done func(), err error) {
+	be, err := backend.Open(ctx, at.address)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("open repository %s: %w", at.address, err)
 	}
-	be, err := backend.Open(ctx, place)
-	if err != nil {
-		return nil, nil, fmt.Errorf("open repository %s: %w", place, err)
-	}
-	err = password.unlock(ctx, p, "password of the repository "+visible(place), repo.ErrWrongPassword, func(password string) error {
+	err = at.password.unlock(ctx, p, "password of the repository "+visible(at.address), repo.ErrWrongPassword, func(password string) error {
 		r, err = repo.Open(ctx, be, password)
 		return err
 	})
@@ -122,6 +125,12 @@ func (p *program) openRepository(ctx context.Context, c *cli.Context, place stri
 		closeBackend(be)
 		if errors.Is(err, repo.ErrDamaged) {
 			err = situation{err, errBadConfig}
+		}
+		if at.second {
+			if errors.Is(err, errNoPassword) {
+				err = situation{err, errSecond}
+			}
+			err = fmt.Errorf("second repository %s: %w", at.address, err)
 		}
 		return nil, nil, err
 	}
@@ -161,19 +170,27 @@ const latestName = "latest"
 // loadSnapshot finds the snapshot that a person names, and loads the index, in
 // this order: then all of the snapshot is in the index.
 func (p *program) loadSnapshot(ctx context.Context, r *repo.Repository, name string) (*repo.Snapshot, error) {
-	accept := func(s *repo.Snapshot) bool { return !isState(s) }
-	if prefix, ok := strings.CutPrefix(name, latestName+":"); ok {
-		name = latestName
-		accept = func(s *repo.Snapshot) bool {
-			udid, ok := capture.UDID(s)
-			return ok && strings.HasPrefix(strings.ToLower(udid), strings.ToLower(prefix))
-		}
-	}
-	s, err := r.FindSnapshot(ctx, name, accept)
+	s, err := findSnapshot(ctx, r, name)
 	if err != nil {
 		return nil, err
 	}
 	return s, loadIndex(ctx, r)
+}
+
+// findSnapshot finds the snapshot that a person names.
+func findSnapshot(ctx context.Context, r *repo.Repository, name string) (*repo.Snapshot, error) {
+	accept := func(s *repo.Snapshot) bool { return !isState(s) }
+	if begin, ok := strings.CutPrefix(name, latestName+":"); ok {
+		name = latestName
+		accept = func(s *repo.Snapshot) bool { return isOf(s, begin) }
+	}
+	return r.FindSnapshot(ctx, name, accept)
+}
+
+// isOf tells snapshots of a device whose UDID begins so.
+func isOf(s *repo.Snapshot, begin string) bool {
+	udid, ok := capture.UDID(s)
+	return ok && strings.HasPrefix(strings.ToLower(udid), strings.ToLower(begin))
 }
 
 // loadIndex loads the index; the error says so where an index file is damaged.

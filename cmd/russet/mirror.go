@@ -1,0 +1,244 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"russet/backend"
+	"russet/repo"
+)
+
+// mirrorPlanMessage is what a mirror run is going to do.
+type mirrorPlanMessage struct {
+	MessageType string `json:"message_type" doc:"\"plan\"; again where the source was changed meanwhile"`
+	CopyFiles   int    `json:"copy_files" doc:"that the mirror lacks"`
+	CopyBytes   int64  `json:"copy_bytes" doc:"of those"`
+	AsideFiles  int    `json:"aside_files" doc:"that the source no longer has"`
+	AsideBytes  int64  `json:"aside_bytes" doc:"of those"`
+	Refuse      bool   `json:"refuse,omitempty" doc:"they are too many to be set aside without --many"`
+}
+
+// mirrorMessage sums a mirror run up.
+type mirrorMessage struct {
+	MessageType   string   `json:"message_type" doc:"\"summary\""`
+	CopiedFiles   int      `json:"copied_files" doc:""`
+	CopiedBytes   int64    `json:"copied_bytes" doc:""`
+	AsideFiles    int      `json:"aside_files" doc:"that the source no longer has, and the mirror keeps aside"`
+	AsideBytes    int64    `json:"aside_bytes" doc:"of those"`
+	Dropped       int      `json:"dropped_files" doc:"that were set aside long ago and are removed now"`
+	Growing       bool     `json:"growing,omitempty" doc:"somebody writes to the source; nothing was set aside"`
+	Bad           []string `json:"bad_files,omitempty" doc:"of the source, whose bytes do not match their names; not copied"`
+	TotalDuration float64  `json:"total_duration" doc:"seconds"`
+}
+
+func (p *program) mirrorVerb() *cli.Command {
+	return &cli.Command{
+		Name:     "mirror",
+		Category: groupCare,
+		Usage:    "keep a second drive equal to the repository, without its password",
+		UsageText: "russet mirror -r /media/drive/repo --to /media/second/repo --init   # once\n" +
+			"russet mirror -r /media/drive/repo --to /media/second/repo\n" +
+			"russet mirror --to /media/second/repo --promote                      # the original is lost: go on with the mirror",
+		Description: "The mirror has the same files, key files too, and opens with the same passwords, at every\n" +
+			"instant, also when a run is cut off. Every file is compared with its name while it is copied;\n" +
+			"one that is damaged is not copied, but named. What the source no longer has is set aside in\n" +
+			"the mirror's folder quarantine, and removed after 30 days.\n" +
+			"\n" +
+			"It writes to nothing but a mirror of this very repository: where the second drive is not\n" +
+			"connected, or something else lies there, it stops. It stops, too, where anybody else has\n" +
+			"written to the mirror. Russet only reads a mirror; to go on with it in the place of an\n" +
+			"original that is lost, use --promote.\n" +
+			"\n" +
+			"A mirror repeats what happens to the original, mistakes too; russet copy makes an independent\n" +
+			"second repository.",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "to", Usage: "where the mirror lies: a `FOLDER`"},
+			&cli.BoolFlag{Name: "init", Usage: "make a new mirror there"},
+			&cli.DurationFlag{Name: "keep-aside", Value: 30 * 24 * time.Hour, Usage: "how long to keep what the source no longer has, as `DURATION` such as 720h"},
+			&cli.BoolFlag{Name: "many", Usage: "set aside even more than a fifth of the packs, or every snapshot"},
+			&cli.BoolFlag{Name: "promote", Usage: "make an ordinary repository of the mirror; never use the original again"},
+			planFlag(),
+		},
+		Action: p.mirrorAction,
+	}
+}
+
+func (p *program) mirrorAction(c *cli.Context) error {
+	if err := noArguments(c); err != nil {
+		return err
+	}
+	second, err := p.secondAddress(c, toNames)
+	switch {
+	case err != nil:
+		return err
+	case second == "":
+		return usageError{"mirror wants to know where: --to"}
+	case c.Bool("promote") && (c.Bool("init") || c.Bool("plan")):
+		return usageError{"--promote stands alone"}
+	case c.Duration("keep-aside") < 24*time.Hour:
+		return usageError{"--keep-aside is at least 24h"}
+	case c.Bool("promote"):
+		return p.promote(c.Context, second)
+	}
+	place, err := p.repository(c)
+	if err != nil {
+		return err
+	}
+	from, err := backend.Open(c.Context, place)
+	if err != nil {
+		return fmt.Errorf("open repository %s: %w", place, err)
+	}
+	defer closeBackend(from)
+	to, err := p.openMirror(c, second, from)
+	if err != nil {
+		return err
+	}
+	defer closeBackend(to)
+	if be, ok := to.(interface {
+		CleanTemporary(ctx context.Context) (int, error)
+	}); ok && !c.Bool("plan") {
+		_, _ = be.CleanTemporary(c.Context) // what a killed run left takes up space, and does no other harm
+	}
+	return unlessGone(c.Context, place, p.mirror(c, from, to))
+}
+
+// openMirror opens the place of a mirror, or makes a new one.
+func (p *program) openMirror(c *cli.Context, place string, from backend.Backend) (repo.MirrorPlace, error) {
+	var be backend.Backend
+	var err error
+	fresh := c.Bool("init") && !c.Bool("plan")
+	if fresh {
+		be, err = backend.Create(c.Context, place)
+	} else {
+		be, err = backend.Open(c.Context, place)
+	}
+	if fresh && errors.Is(err, fs.ErrExist) {
+		err = fmt.Errorf("%w: %w", repo.NotEmpty, err)
+	}
+	if errors.Is(err, backend.ErrNoRepository) {
+		err = repo.NoMirror
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open mirror %s: %w", place, err)
+	}
+	to, ok := be.(repo.MirrorPlace)
+	if !ok {
+		closeBackend(be)
+		return nil, fmt.Errorf("open mirror %s: %w", place, errors.ErrUnsupported)
+	}
+	if fresh {
+		if err := repo.InitMirror(c.Context, from, to, time.Now()); err != nil {
+			closeBackend(be)
+			return nil, err
+		}
+	}
+	return to, nil
+}
+
+// mirrorTries is how often a run begins anew since the source was changed.
+const mirrorTries = 20
+
+func (p *program) mirror(c *cli.Context, from backend.Backend, to repo.MirrorPlace) error {
+	counted := new(repo.Progress)
+	start := time.Now()
+	var sum repo.MirrorResult
+	for range mirrorTries {
+		plan, err := repo.PlanMirror(c.Context, from, to, repo.MirrorOptions{Now: time.Now(), Keep: c.Duration("keep-aside"), Many: c.Bool("many")})
+		if err != nil {
+			return err
+		}
+		if err := p.showMirrorPlan(plan); err != nil || c.Bool("plan") {
+			return err
+		}
+		show := p.startProgress(func() progress { return progressOf(counted.State()) })
+		res, err := plan.Apply(c.Context, counted)
+		show.stop()
+		res.Copied.Files += sum.Copied.Files
+		res.Copied.Bytes += sum.Copied.Bytes
+		sum = res
+		if res.Again && err == nil {
+			p.note("the source was changed meanwhile; once more")
+			continue
+		}
+		if err != nil && len(res.Bad) == 0 && !errors.Is(err, repo.ManyRemovals) {
+			return err
+		}
+		return errors.Join(err, p.showMirror(sum, time.Since(start)))
+	}
+	return fmt.Errorf("mirror: %w", errMoving)
+}
+
+func (p *program) showMirrorPlan(plan *repo.MirrorPlan) error {
+	switch {
+	case p.json:
+		return p.emit(mirrorPlanMessage{"plan", plan.Copy.Files, plan.Copy.Bytes, plan.Aside.Files, plan.Aside.Bytes, plan.Refuse})
+	case p.quiet:
+		return nil
+	}
+	_, err := fmt.Fprint(p.stdout, plan)
+	return err
+}
+
+func (p *program) showMirror(res repo.MirrorResult, took time.Duration) error {
+	if p.json {
+		m := mirrorMessage{
+			"summary", res.Copied.Files, res.Copied.Bytes, res.Aside.Files, res.Aside.Bytes, res.Dropped, res.Growing, nil, took.Seconds(),
+		}
+		for _, f := range res.Bad {
+			m.Bad = append(m.Bad, f.String())
+		}
+		return p.emit(m)
+	}
+	var b strings.Builder
+	for _, f := range res.Bad {
+		fmt.Fprintf(&b, "not copied, as it is damaged: %s\n", f)
+	}
+	if !p.quiet {
+		fmt.Fprintf(&b, "copied %s, %s in %s\n", plural(res.Copied.Files, "file"), size(res.Copied.Bytes), duration(took))
+		if res.Growing {
+			b.WriteString("somebody writes to the source: nothing was set aside\n")
+		}
+		if res.Aside.Files > 0 {
+			fmt.Fprintf(&b, "set aside %s, %s\n", plural(res.Aside.Files, "file"), size(res.Aside.Bytes))
+		}
+		if res.Dropped > 0 {
+			fmt.Fprintf(&b, "removed %s that had been set aside long ago\n", plural(res.Dropped, "file"))
+		}
+	}
+	_, err := fmt.Fprint(p.stdout, b.String())
+	return err
+}
+
+// promote makes an ordinary repository of a mirror.
+func (p *program) promote(ctx context.Context, place string) error {
+	be, err := backend.Open(ctx, place)
+	if errors.Is(err, backend.ErrNoRepository) {
+		err = repo.NoMirror
+	}
+	if err != nil {
+		return fmt.Errorf("open mirror %s: %w", place, err)
+	}
+	defer closeBackend(be)
+	marked, ok := be.(interface{ RemoveMark(context.Context) error })
+	if !ok {
+		return fmt.Errorf("open mirror %s: %w", place, errors.ErrUnsupported)
+	}
+	err = marked.RemoveMark(ctx)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = repo.NoMirror
+	}
+	if err != nil {
+		return fmt.Errorf("promote mirror %s: %w", place, err)
+	}
+	if p.json || p.quiet {
+		return nil
+	}
+	_, err = fmt.Fprintf(p.stdout, "%s is an ordinary repository now; never write to the original again\n", visible(place))
+	return err
+}

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+)
+
+// place is a repository's address, and where its password comes from.
+type place struct {
+	address  string
+	password secret
+	second   bool // the verb has another one: errors must tell them apart
+}
+
+// secondNames are the names under which a second repository is given: flags, and
+// variables behind the prefix.
+type secondNames struct {
+	repository, repositoryFile string // flags; the latter may be none
+	flags                      string // of the password, before "file" and "command"
+	prefixes                   []string
+	variable                   string // FROM or TO
+}
+
+// fromNames are restic's, and toNames ours: copy can be told either way.
+var (
+	fromNames = secondNames{"from-repo", "from-repository-file", "from-password-", []string{ourPrefix, resticPrefix}, "FROM_"}
+	toNames   = secondNames{"to", "", "to-password-", []string{ourPrefix}, "TO_"}
+)
+
+// fromFlags are those of verbs that take something from a second repository.
+func fromFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "from-repo", Usage: "the repository to take from: a `FOLDER`"},
+		&cli.StringFlag{Name: "from-repository-file", Usage: "read the place of that repository from `FILE`"},
+		&cli.StringFlag{Name: "from-password-file", Usage: "read the password of that repository from `FILE`"},
+		&cli.StringFlag{Name: "from-password-command", Usage: "take the password of that repository from what `COMMAND` prints"},
+	}
+}
+
+// mainPlace is the repository of --repo and its kin.
+func (p *program) mainPlace(c *cli.Context) (place, error) {
+	address, err := p.repository(c)
+	if err != nil {
+		return place{}, err
+	}
+	password, err := p.repositoryPassword(c)
+	return place{address: address, password: password}, err
+}
+
+// secondPlace is the other repository of a verb that works on two. Its address
+// is empty where none is given.
+func (p *program) secondPlace(c *cli.Context, names secondNames) (place, error) {
+	address, err := p.secondAddress(c, names)
+	if err != nil {
+		return place{}, err
+	}
+	s := secret{
+		what:    "password of the second repository",
+		command: c.String(names.flags + "command"), file: c.String(names.flags + "file"),
+	}
+	s, err = s.orEnvironment(p.env, "--"+names.flags, names.prefixes, names.variable+"PASSWORD")
+	return place{address, s, true}, err
+}
+
+// secondAddress is where it lies.
+func (p *program) secondAddress(c *cli.Context, names secondNames) (string, error) {
+	address, file := c.String(names.repository), ""
+	placeName, fileName := "--"+names.repository, "--"+names.repositoryFile
+	if names.repositoryFile != "" {
+		file = c.String(names.repositoryFile)
+	}
+	if address == "" && file == "" {
+		values, prefix := p.env.family(names.prefixes, names.variable+"REPOSITORY", names.variable+"REPOSITORY_FILE")
+		address, file = values[0], values[1]
+		placeName, fileName = prefix+names.variable+"REPOSITORY", prefix+names.variable+"REPOSITORY_FILE"
+	}
+	switch {
+	case address != "" && file != "":
+		return "", usageError{fmt.Sprintf("%s and %s are both given; which one is meant?", placeName, fileName)}
+	case file == "":
+		return address, nil
+	}
+	text, err := readText(file)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", fileName, err)
+	}
+	if address = strings.TrimSpace(text); address == "" {
+		return "", usageError{fmt.Sprintf("%s: the file is empty", fileName)}
+	}
+	return address, nil
+}

@@ -1,0 +1,266 @@
+package repo
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"russet/index"
+)
+
+// copyBatch is how much is copied, in bytes as stored, before the snapshots that
+// it completes are saved: a snapshot for each small one would leave as many small
+// packs.
+const copyBatch = 256 << 20
+
+// CopyResult is what a copy did.
+type CopyResult struct {
+	Snapshots int
+	Stats     // of the blobs that travelled
+	// Lost says which snapshots were not copied, as this repository does not have
+	// them whole.
+	Lost []error
+}
+
+// Apply copies what the plan says: blobs, an index of them, and the snapshots
+// that they complete. The context must be that of the other repository's lock.
+// After an error, and also after the process was killed, a new plan does not
+// hold again what the other repository has by then.
+//
+// The error wraps ErrDamaged when some snapshots could not be copied whole; the
+// others are.
+func (p *CopyPlan) Apply(ctx context.Context, progress *Progress) (res CopyResult, err error) {
+	w := p.to.NewWriter(ctx)
+	defer func() {
+		closed := w.Close()
+		if err == nil {
+			err = closed
+		}
+		res.Stats = w.Stats()
+	}()
+	if progress != nil {
+		progress.SetPhase("copying")
+		progress.SetTotal(0, p.Bytes)
+	}
+	if err := w.saveIndex(ctx, p.adopt); err != nil {
+		return res, err
+	}
+	c := &copier{from: p.from, w: w, progress: progress, bad: map[index.Handle]error{}}
+	res.Lost = slices.Clone(p.Lost)
+	for rest := p.parts; len(rest) > 0; {
+		n := p.batch(rest)
+		err := c.blobs(ctx, rest[:n])
+		if err == nil {
+			err = w.Checkpoint()
+		}
+		if err != nil {
+			return res, err
+		}
+		for _, part := range rest[:n] {
+			if err := c.snapshot(ctx, part.snapshot, &res); err != nil {
+				return res, err
+			}
+		}
+		rest = rest[n:]
+	}
+	if len(res.Lost) > 0 {
+		return res, fmt.Errorf("copy: %d snapshots are not whole here: %w", len(res.Lost), ErrDamaged)
+	}
+	return res, nil
+}
+
+// batch is how many of parts, from the first, are copied together.
+func (p *CopyPlan) batch(parts []copyPart) int {
+	var size int64
+	for i, part := range parts {
+		for _, h := range part.blobs {
+			loc, _ := p.from.index.Lookup(h)
+			size += int64(loc.Length)
+		}
+		if size >= copyBatch {
+			return i + 1
+		}
+	}
+	return len(parts)
+}
+
+// copier copies blobs into a Writer.
+type copier struct {
+	from     *Repository
+	w        *Writer
+	progress *Progress
+
+	mu  sync.Mutex
+	bad map[index.Handle]error // what could not be loaded
+}
+
+// snapshot saves a copy of a snapshot all of whose blobs are there, or notes
+// that they are not.
+func (c *copier) snapshot(ctx context.Context, s *Snapshot, res *CopyResult) error {
+	if s == nil {
+		return nil
+	}
+	if len(c.bad) > 0 {
+		err := c.from.needs(ctx, *s.Tree, c.bad)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err != nil {
+			res.Lost = append(res.Lost, fmt.Errorf("snapshot %.8s: %w", s.id.String(), err))
+			return nil
+		}
+	}
+	// restic's way: a parent is of no use elsewhere, and original leads back.
+	twin, origin := *s, s.origin()
+	twin.Parent, twin.Original = nil, &origin
+	if _, err := c.w.r.SaveSnapshot(ctx, &twin); err != nil {
+		return err
+	}
+	res.Snapshots++
+	return nil
+}
+
+// blobs copies the blobs of some parts, in the order in which they lie here,
+// with a worker a core.
+func (c *copier) blobs(ctx context.Context, parts []copyPart) error {
+	var at []wanted
+	for _, part := range parts {
+		for _, h := range part.blobs {
+			loc, ok := c.from.index.Lookup(h)
+			if !ok {
+				return fmt.Errorf("copy %v: %w: it is in no index", h, ErrDamaged)
+			}
+			at = append(at, wanted{Location: loc})
+		}
+	}
+	slices.SortFunc(at, func(a, b wanted) int {
+		return cmp.Or(a.Pack.Compare(b.Pack), cmp.Compare(a.Offset, b.Offset))
+	})
+	runs := make(chan []wanted)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		defer close(runs)
+		for rest := at; len(rest) > 0; {
+			n := 1
+			if checkSize(rest[0].Blob) == nil {
+				n = run(rest)
+			}
+			select {
+			case runs <- rest[:n]:
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+			rest = rest[n:]
+		}
+		return nil
+	})
+	for range runtime.GOMAXPROCS(0) {
+		group.Go(func() error {
+			l := c.from.NewLoader()
+			for r := range runs {
+				if err := c.run(ctx, l, r); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// run copies blobs that are loaded with one request.
+func (c *copier) run(ctx context.Context, l *Loader, at []wanted) error {
+	start, stop := int64(at[0].Offset), int64(0)
+	for _, w := range at {
+		stop = max(stop, int64(w.Offset)+int64(w.Length))
+	}
+	failed := checkSize(at[0].Blob)
+	if failed == nil {
+		l.buf = slices.Grow(l.buf[:0], int(stop-start))[:stop-start]
+		failed = c.from.loadRange(ctx, at[0].Pack, start, l.buf)
+	}
+	for _, w := range at {
+		if err := ctx.Err(); err != nil {
+			return context.Cause(ctx)
+		}
+		err := failed
+		if err == nil {
+			from := int64(w.Offset) - start
+			err = c.blob(ctx, l, w.Blob, l.buf[from:from+int64(w.Length)])
+		} else {
+			err = c.again(ctx, w.Blob, err)
+		}
+		if err != nil {
+			return err
+		}
+		if c.progress != nil {
+			c.progress.Add(0, int64(w.Length))
+		}
+	}
+	return nil
+}
+
+// blob copies one blob of which the sealed bytes are at hand.
+func (c *copier) blob(ctx context.Context, l *Loader, b index.Blob, sealed []byte) error {
+	if checkSize(b) != nil {
+		return c.again(ctx, b, checkSize(b))
+	}
+	plain, err := c.from.openBlob(&l.s, b, sealed)
+	if err != nil {
+		return c.again(ctx, b, err)
+	}
+	return c.w.saveOpened(ctx, b, l.s.opened, plain)
+}
+
+// again copies a blob that was not loaded well: once more by itself, and from
+// other packs that hold it. Where that is no use, the blob is noted as bad.
+func (c *copier) again(ctx context.Context, b index.Blob, first error) error {
+	plain, err := c.from.Load(ctx, b.Handle, nil)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if errors.Is(err, ErrDamaged) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.bad[b.Handle] = err
+		return nil
+	}
+	if err != nil {
+		return errors.Join(err, first)
+	}
+	_, err = c.w.Save(ctx, b.Type, plain)
+	return err
+}
+
+// saveOpened adds a blob of another repository, which was opened and checked:
+// plain is what it holds, and opened the same as it was compressed there. Where
+// that is a form that we would store, it is sealed as it is, without a second
+// compression.
+func (w *Writer) saveOpened(ctx context.Context, b index.Blob, opened, plain []byte) error {
+	asItIs := w.r.config.Version >= 2 && len(plain) > 0 && (b.RawLength > 0 || b.Type == index.Data && !worthwhile(plain))
+	if !asItIs {
+		_, err := w.Save(ctx, b.Type, plain)
+		return err
+	}
+	if err := context.Cause(w.ctx); err != nil {
+		return err
+	}
+	if !w.claim(ctx, b.Handle, len(plain)) {
+		return nil
+	}
+	s := w.scratch.Get().(*scratch)
+	defer w.scratch.Put(s)
+	s.sealed = w.r.key.Seal(s.sealed[:0], opened)
+	if err := w.r.key.Verify(s.sealed, opened); err != nil {
+		err = fmt.Errorf("save blob: verify: %w: %w", errMemory, err)
+		w.cancel(err) // others have been told that the blob is on its way
+		return err
+	}
+	return w.append(b.Handle, s.sealed, int(b.RawLength), len(plain))
+}

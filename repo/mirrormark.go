@@ -1,0 +1,101 @@
+package repo
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"time"
+
+	"russet/backend"
+	"russet/chunk"
+)
+
+// mirrorMark is what a mirror knows of itself (docs/format.md, "mirror.json").
+type mirrorMark struct {
+	Config  chunk.ID  // the hash of the config of its repository, as stored
+	Updated time.Time // when a run wrote it last
+	// Names are the files that runs have put there, or were about to.
+	Names map[backend.Kind][]chunk.ID // each list sorted
+}
+
+// markFile is its JSON.
+type markFile struct {
+	Version   int        `json:"version"`
+	Config    chunk.ID   `json:"config"`
+	Updated   time.Time  `json:"updated"`
+	Keys      []chunk.ID `json:"keys"`
+	Snapshots []chunk.ID `json:"snapshots"`
+	Index     []chunk.ID `json:"index"`
+	Data      []chunk.ID `json:"data"`
+}
+
+const markVersion = 1
+
+// loadMark loads the mark of a mirror. The error is NoMirror where there is none.
+func loadMark(ctx context.Context, at MirrorPlace) (mirrorMark, error) {
+	data, err := at.LoadMark(ctx)
+	if errors.Is(err, fs.ErrNotExist) {
+		return mirrorMark{}, NoMirror
+	}
+	if err != nil {
+		return mirrorMark{}, err
+	}
+	return decodeMark(data)
+}
+
+func decodeMark(data []byte) (mirrorMark, error) {
+	var f markFile
+	if err := json.Unmarshal(data, &f); err != nil {
+		return mirrorMark{}, fmt.Errorf("decode mirror.json: %w: %w", ErrDamaged, err)
+	}
+	if f.Version != markVersion {
+		return mirrorMark{}, fmt.Errorf("decode mirror.json: version %d is not known", f.Version)
+	}
+	m := mirrorMark{Config: f.Config, Updated: f.Updated, Names: map[backend.Kind][]chunk.ID{
+		backend.Key: f.Keys, backend.Snapshot: f.Snapshots, backend.Index: f.Index, backend.Data: f.Data,
+	}}
+	for _, ids := range m.Names {
+		slices.SortFunc(ids, chunk.ID.Compare)
+	}
+	return m, nil
+}
+
+func saveMark(ctx context.Context, at MirrorPlace, m mirrorMark) error {
+	data, err := json.Marshal(markFile{
+		markVersion, m.Config, m.Updated.UTC(),
+		m.Names[backend.Key], m.Names[backend.Snapshot], m.Names[backend.Index], m.Names[backend.Data],
+	})
+	if err != nil {
+		return fmt.Errorf("encode mirror.json: %w", err)
+	}
+	return at.SaveMark(ctx, append(data, '\n'))
+}
+
+// has tells whether a run has put the file there.
+func (m *mirrorMark) has(f backend.File) bool {
+	id, err := chunk.ParseID(f.Name)
+	if err != nil {
+		return false
+	}
+	_, ok := slices.BinarySearchFunc(m.Names[f.Kind], id, chunk.ID.Compare)
+	return ok
+}
+
+// setNames makes the mark that of these files.
+func (m *mirrorMark) setNames(lists ...fileList) {
+	m.Names = map[backend.Kind][]chunk.ID{}
+	for _, files := range lists {
+		for f := range files {
+			if id, err := chunk.ParseID(f.Name); err == nil {
+				m.Names[f.Kind] = append(m.Names[f.Kind], id)
+			}
+		}
+	}
+	for k, ids := range m.Names {
+		slices.SortFunc(ids, chunk.ID.Compare)
+		m.Names[k] = slices.Compact(ids)
+	}
+}
