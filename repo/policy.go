@@ -12,8 +12,8 @@ import (
 // --keep-tag pinned keeps them too.
 const TagPinned = "pinned"
 
-// Unlimited as a count of a Policy keeps all that there are.
-const Unlimited = -1
+// KeepAll as a count of a Policy keeps all that there are.
+const KeepAll = -1
 
 // Policy says which snapshots of one group stay. Its fields are restic's, and
 // decide as restic's forget does; a snapshot that any of them keeps stays. The

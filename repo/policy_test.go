@@ -73,7 +73,7 @@ func TestPolicy(t *testing.T) {
 		},
 		{
 			"without end",
-			Policy{Monthly: Unlimited},
+			Policy{Monthly: KeepAll},
 			[]string{"2025-01-01", "2025-01-02", "2025-02-01", "2026-02-01"},
 			[]string{"2026-02-01: monthly snapshot", "2025-02-01: monthly snapshot", "2025-01-02: monthly snapshot", "2025-01-01: "},
 		},
@@ -115,7 +115,7 @@ func TestPolicyIsZero(t *testing.T) {
 	for _, p := range []Policy{
 		{Last: 1},
 		{Hourly: 1},
-		{Daily: Unlimited},
+		{Daily: KeepAll},
 		{Weekly: 1},
 		{Monthly: 1},
 		{Yearly: 1},

@@ -143,9 +143,9 @@ func policyOf(c *cli.Context) (repo.Policy, error) {
 		text := c.String("keep-" + k.name)
 		n, err := strconv.Atoi(cmp.Or(text, "0"))
 		if text == "unlimited" {
-			n, err = repo.Unlimited, nil
+			n, err = repo.KeepAll, nil
 		}
-		if err != nil || n < repo.Unlimited {
+		if err != nil || n < repo.KeepAll {
 			return policy, usageError{fmt.Sprintf("--keep-%s: %q is neither a number nor unlimited", k.name, text)}
 		}
 		*k.of(&policy) = n
