@@ -124,7 +124,7 @@ func TestDiffJudged(t *testing.T) {
 			got = append(got, fmt.Sprintf(`{"message_type":"statistics","source_snapshot":"%s","target_snapshot":"%s","changed_files":%d,"added":%s,"removed":%s}`,
 				first.ID(), second.ID(), stats.ChangedFiles, count(stats.Added), count(stats.Removed)))
 			if !slices.Equal(got, want) {
-				t.Errorf("%d to %d, metadata %v: got only %q, want also %q", p.first, p.second, metadata, without(got, want), without(want, got))
+				t.Errorf("%d to %d, metadata %v: got only %q, want also %q", p.first, p.second, metadata, tagsWithout(got, want), tagsWithout(want, got))
 			}
 		}
 	}
@@ -183,7 +183,7 @@ func TestFindJudged(t *testing.T) {
 			slices.Sort(got)
 			slices.Sort(want[s.ID()])
 			if !slices.Equal(got, want[s.ID()]) {
-				t.Errorf("%q: got only %q, want also %q", args, without(got, want[s.ID()]), without(want[s.ID()], got))
+				t.Errorf("%q: got only %q, want also %q", args, tagsWithout(got, want[s.ID()]), tagsWithout(want[s.ID()], got))
 			}
 		}
 	}
