@@ -49,8 +49,8 @@ func mutate(t *testing.T, rng *rand.Rand, dir string, n int) {
 	}
 }
 
-// versions is a repository with several versions of a folder, oldest first.
-func versions(t *testing.T, rng *rand.Rand, n int) (judge, *Repository, []*Snapshot) {
+// folderVersions is a repository with several versions of a folder, oldest first.
+func folderVersions(t *testing.T, rng *rand.Rand, n int) (judge, *Repository, []*Snapshot) {
 	t.Helper()
 	j := judge{dir: filepath.Join(t.TempDir(), "repo")}
 	be, err := backend.Create(t.Context(), j.dir)
@@ -86,7 +86,7 @@ func TestDiffJudged(t *testing.T) {
 	}
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
-	j, r, snaps := versions(t, rand.New(rand.NewPCG(seed, 0)), 3)
+	j, r, snaps := folderVersions(t, rand.New(rand.NewPCG(seed, 0)), 3)
 	for _, p := range []struct{ first, second int }{{0, 1}, {2, 0}} {
 		for _, metadata := range []bool{false, true} {
 			first, second := snaps[p.first], snaps[p.second]
@@ -139,7 +139,7 @@ func TestFindJudged(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 0))
-	j, r, snaps := versions(t, rng, 3)
+	j, r, snaps := folderVersions(t, rng, 3)
 	all := [][]string{
 		{"foo"}, {"*.txt"}, {"a/b"}, {"/a"}, {"/a/*/c", "x y"}, {"a/**/c"}, {"/**/foo.txt"}, {"b[[]r]"}, {"[a-c]"}, {"b*/"}, {"./a"}, {"a/../b"}, {"**"}, {"/"}, {"/**"}, {"foo/**"}, {"LIBRARY", "-i"},
 	}
@@ -197,7 +197,7 @@ func TestMeterJudged(t *testing.T) {
 	}
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
-	j, r, snaps := versions(t, rand.New(rand.NewPCG(seed, 0)), 4)
+	j, r, snaps := folderVersions(t, rand.New(rand.NewPCG(seed, 0)), 4)
 	type stats struct {
 		TotalSize int64 `json:"total_size"`
 		Blobs     int64 `json:"total_blob_count"`
