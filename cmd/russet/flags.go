@@ -27,3 +27,9 @@ func readFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "no-lock", Usage: "take no lock, for a repository that cannot be written; nothing may prune it meanwhile"},
 	}
 }
+
+// planFlag is that of verbs that remove something, or write much. Its other names
+// are restic's.
+func planFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "plan", Aliases: []string{"dry-run", "n"}, Usage: "only show what would be done"}
+}

@@ -46,11 +46,6 @@ type forgetMessage struct {
 	Removed     int    `json:"removed" doc:"snapshots"`
 }
 
-// planFlag stops a verb that changes what is there before it does.
-func planFlag() cli.Flag {
-	return &cli.BoolFlag{Name: "plan", Aliases: []string{"dry-run", "n"}, Usage: "show what would be done, and stop"}
-}
-
 // keepCounts and keepSpans are the parts of a policy: the flag, what it counts,
 // and where that is put.
 var keepCounts = []struct {
