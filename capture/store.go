@@ -121,7 +121,7 @@ func (c *run) date() time.Time {
 func (c *run) tags() []string {
 	var tags []string
 	if v := c.b.ProductVersion(); v != "" {
-		tags = append(tags, safeTag("ios-"+v))
+		tags = append(tags, safeTag(TagIOS+v))
 	}
 	if t := c.b.ProductType(); t != "" {
 		tags = append(tags, safeTag(t))

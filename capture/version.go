@@ -23,6 +23,9 @@ const (
 	TagUnreadable = "unreadable" // kept as received: the manifest cannot be read
 )
 
+// TagIOS begins the tag that tells the version of iOS.
+const TagIOS = "ios-"
+
 // stateTagPrefix begins the hostname, the tag and the path of snapshots that
 // hold Russet's own state, which are no versions of a device.
 const stateTagPrefix = "russet-"

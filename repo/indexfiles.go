@@ -3,7 +3,9 @@ package repo
 import (
 	"context"
 	"fmt"
+	"iter"
 	"runtime"
+	"slices"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -96,8 +98,11 @@ func (w *indexRewrite) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, id := range ids {
-		if err := w.file(ctx, id); err != nil {
+	for file, err := range w.load(ctx, ids) {
+		if err == nil {
+			err = w.file(ctx, file)
+		}
+		if err != nil {
 			return err
 		}
 		if w.buffered >= indexBlobs {
@@ -122,26 +127,56 @@ func (w *indexRewrite) run(ctx context.Context) error {
 	return w.verify(ctx)
 }
 
-// file takes over what one index file says, or leaves the file as it is.
-func (w *indexRewrite) file(ctx context.Context, id chunk.ID) error {
-	var packs []index.Pack
-	blobs, fine := 0, true
-	plain, err := w.r.loadUnpacked(ctx, backend.Index, id)
+// describedFile is what an index file says, or why it cannot be read.
+type describedFile struct {
+	id    chunk.ID
+	packs []index.Pack
+	blobs int
+	err   error
+}
+
+// load reads index files in their order, a few at once.
+func (w *indexRewrite) load(ctx context.Context, ids []chunk.ID) iter.Seq2[describedFile, error] {
+	return func(yield func(describedFile, error) bool) {
+		for some := range slices.Chunk(ids, runtime.GOMAXPROCS(0)) {
+			files := make([]describedFile, len(some))
+			group, gctx := errgroup.WithContext(ctx)
+			for i, id := range some {
+				files[i].id = id
+				group.Go(func() error { return w.r.describe(gctx, &files[i]) })
+			}
+			err := group.Wait()
+			for _, f := range files {
+				if !yield(f, err) || err != nil {
+					return
+				}
+			}
+		}
+	}
+}
+
+// describe reads an index file. The error is that of ctx.
+func (r *Repository) describe(ctx context.Context, f *describedFile) error {
+	plain, err := r.loadUnpacked(ctx, backend.Index, f.id)
 	if err == nil {
 		err = index.Decode(plain, func(p index.Pack) error {
 			p.Blobs = append([]index.Blob(nil), p.Blobs...)
-			packs = append(packs, p)
-			blobs += len(p.Blobs)
+			f.packs = append(f.packs, p)
+			f.blobs += len(p.Blobs)
 			return ctx.Err()
 		})
 	}
-	if ctx.Err() != nil {
-		return ctx.Err()
+	f.err = err
+	return ctx.Err()
+}
+
+// file takes over what one index file says, or leaves the file as it is.
+func (w *indexRewrite) file(ctx context.Context, f describedFile) error {
+	id, packs, blobs, fine := f.id, f.packs, f.blobs, true
+	if f.err != nil && w.strict {
+		return fmt.Errorf("read index: %w: %w", ErrDamaged, f.err)
 	}
-	if err != nil && w.strict {
-		return fmt.Errorf("read index: %w: %w", ErrDamaged, err)
-	}
-	if err != nil {
+	if f.err != nil {
 		w.bad = append(w.bad, id)
 		return nil
 	}

@@ -37,7 +37,7 @@ func madeUpIndex(t *testing.T, files ...[]index.Pack) (*Repository, *backend.Mem
 }
 
 // without is the numbers of all packs but those.
-func without(t *testing.T, r *Repository, packs ...index.Pack) *index.Marks {
+func marksWithout(t *testing.T, r *Repository, packs ...index.Pack) *index.Marks {
 	t.Helper()
 	want := new(index.Marks)
 	for id := range r.index.Packs() {
@@ -68,7 +68,7 @@ func TestIndexRewrite(t *testing.T) {
 	tiny := []index.Pack{madeUpPack(7, 1), small[0]}
 	r, be := madeUpIndex(t, full, pruned, small, tiny)
 	before := fileSizes(t, be, backend.Index)
-	w := rewriteIndex(t, r, without(t, r, pruned[1]))
+	w := rewriteIndex(t, r, marksWithout(t, r, pruned[1]))
 	if w.wrote != 1 || w.removed != 3 {
 		t.Errorf("%d files were written and %d removed, want 1 and 3", w.wrote, w.removed)
 	}
@@ -103,7 +103,7 @@ func TestIndexRewriteNeedsLittleSpace(t *testing.T) {
 		gone = append(gone, files[i][0])
 	}
 	r, be := madeUpIndex(t, files...)
-	want := without(t, r, gone...)
+	want := marksWithout(t, r, gone...)
 	r.be = backendtest.NewFaulty(be, backendtest.Faults{Room: 4 << 20}) // a new file has some 2.5 MB as random ids do not compress
 	w := rewriteIndex(t, r, want)
 	if w.wrote < 2 || w.removed != 5 {
@@ -120,7 +120,7 @@ func TestIndexRewriteBesideOthers(t *testing.T) {
 	r, be := madeUpIndex(t, []index.Pack{madeUpPack(1, 3)}, []index.Pack{madeUpPack(2, 3)})
 	other := *r
 	saveIndex(t, &other, madeUpPack(3, 3))
-	w := &indexRewrite{r: r, want: without(t, r), strict: true}
+	w := &indexRewrite{r: r, want: marksWithout(t, r), strict: true}
 	if err := w.run(t.Context()); err == nil {
 		t.Error("nothing was noticed")
 	}

@@ -138,9 +138,10 @@ type PruneResult struct {
 // a repository that is whole, and the next prune goes on from there. The
 // repository's index is not loaded afterwards.
 //
-// Memory is 60 bytes for each copy of a blob, for the index, and half a byte;
-// 100 bytes for each pack; and some 100 MB of packs on their way when any are
-// copied.
+// Memory is 60 bytes for each copy of a blob, for the index, and a byte of marks;
+// 100 bytes for each pack; 130 for each tree of the level that has most; and, while
+// packs are copied, some 100 MB of those on their way, which is up to 200 MB with
+// what the garbage collector has not returned.
 func (p *PrunePlan) Apply(ctx context.Context) (PruneResult, error) {
 	var res PruneResult
 	err := p.apply(ctx, &res)
@@ -167,9 +168,9 @@ func (p *PrunePlan) apply(ctx context.Context, res *PruneResult) error {
 		}
 	}
 	if be, ok := r.be.(interface{ RestoreReserve(context.Context) error }); ok {
-		return be.RestoreReserve(ctx)
+		_ = be.RestoreReserve(ctx) // a repository without one is a repository
 	}
-	return nil
+	return ctx.Err()
 }
 
 func (p *PrunePlan) work(ctx context.Context, res *PruneResult) error {

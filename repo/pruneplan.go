@@ -49,6 +49,8 @@ type planner struct {
 	mu sync.Mutex // guards used and fail while trees are loaded, bad while copies are
 	// fail is the first thing that makes a prune impossible.
 	fail error
+
+	scanners sync.Pool // of *treeScanner
 }
 
 func (p *planner) run(ctx context.Context) error {
@@ -158,7 +160,8 @@ func (p *planner) markUsed(ctx context.Context, roots []chunk.ID) error {
 	p.phase("finding what is needed", 0, 0)
 	var level []chunk.ID
 	for _, id := range roots {
-		if p.use(index.Handle{ID: id, Type: index.Tree}) {
+		h := index.Handle{ID: id, Type: index.Tree}
+		if p.mark(h, p.number(h)) {
 			level = append(level, id)
 		}
 	}
@@ -193,34 +196,49 @@ func (p *planner) markUsed(ctx context.Context, roots []chunk.ID) error {
 // tree marks what one tree leads to, and returns the trees right below that are
 // new.
 func (p *planner) tree(h index.Handle, plain []byte, err error) (below []chunk.ID) {
-	var t *Tree
+	scanner, ok := p.scanners.Get().(*treeScanner)
+	if !ok {
+		scanner = new(treeScanner)
+	}
+	defer p.scanners.Put(scanner)
+	var found []index.Handle
 	if err == nil {
-		if t, err = DecodeTree(plain); err != nil {
+		if found, err = scanner.scan(plain); err != nil {
 			err = fmt.Errorf("decode tree: %w: %w", ErrDamaged, err)
 		}
 	}
 	p.done(1, 0)
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	if err != nil {
+		p.mu.Lock()
+		defer p.mu.Unlock()
 		p.fail = cmp.Or(p.fail, fmt.Errorf("read tree %.8s: %w", h.ID.String(), err))
 		return nil
 	}
-	for _, n := range t.Nodes {
-		for _, id := range n.Content {
-			p.use(index.Handle{ID: id, Type: index.Data})
-		}
-		if n.Type == TypeDir && n.Subtree != nil && p.use(index.Handle{ID: *n.Subtree, Type: index.Tree}) {
-			below = append(below, *n.Subtree)
+	numbers := make([]int, len(found)) // outside of the lock: most of the time goes here
+	for i, h := range found {
+		numbers[i] = p.number(h)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i, h := range found {
+		if p.mark(h, numbers[i]) && h.Type == index.Tree {
+			below = append(below, h.ID)
 		}
 	}
 	return below
 }
 
-// use marks a blob and reports whether that is new.
-func (p *planner) use(h index.Handle) bool {
-	number, known := p.index.Number(h)
-	if !known {
+// number is that of the copy of a blob that Lookup finds, or -1.
+func (p *planner) number(h index.Handle) int {
+	if number, known := p.index.Number(h); known {
+		return number
+	}
+	return -1
+}
+
+// mark marks a blob as used and reports whether that is new.
+func (p *planner) mark(h index.Handle, number int) bool {
+	if number < 0 {
 		p.fail = cmp.Or(p.fail, fmt.Errorf("%v %v: %w: it is needed and in no index", h.Type, h.ID, ErrDamaged))
 		return false
 	}

@@ -86,6 +86,13 @@ func (s *sealedReader) read(ctx context.Context, pack chunk.ID, blobs []numbered
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+		if err := checkSize(blobs[0].Blob); err != nil { // before memory is made for it
+			if err := yield(blobs[0], nil, err); err != nil {
+				return err
+			}
+			blobs = blobs[1:]
+			continue
+		}
 		n, size := sealedRun(blobs)
 		start := int64(blobs[0].Offset)
 		s.buf = resize(s.buf, size)

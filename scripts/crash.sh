@@ -3,7 +3,7 @@
 # POINTS (default 10000), and kills KILLS (default 300) running programs; says how
 # many. Tests whose names hold Crash count their points: "crash points: N", where
 # the power goes, and "fault points: N", where an operation fails. Their packages
-# are those whose tests know the flag -every.
+# know the flag -every.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -21,7 +21,7 @@ run() {
 # number WORDS: the sum of the numbers behind them.
 number() { awk -v words="$1: " '(i = index($0, words)) { sum += substr($0, i + length(words)) } END { print sum + 0 }' "$out"; }
 
-packages=$(grep -rl --include='*_test.go' 'flag.Bool("every"' . | xargs -n 1 dirname | sort -u)
+packages=$(grep -rl --include='*_test.go' '^func TestCrash' . | xargs -n 1 dirname | sort -u)
 crashes=0
 faults=0
 for package in $packages; do

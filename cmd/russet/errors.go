@@ -71,6 +71,7 @@ var (
 	errProblems          = errors.New("repository is damaged")
 	errNoBackup          = errors.New("no phone backup found")
 	errIncomplete        = errors.New("not complete")
+	errPinned            = errors.New("it is pinned")
 	errNoSuchPath        = errors.New("no such file or folder")
 	errPackGone          = errors.New("repository is damaged: a pack that holds a part of it is gone")
 	errGone              = errors.New("the repository is no longer there")
@@ -93,6 +94,8 @@ var (
 	errLeftovers   = errors.New("parts of a repository are there without its config")
 	errBadFolder   = errors.New("what the backup folder needs is damaged")
 	errCannotPrune = errors.New("what a prune needs is damaged")
+	errPruneFull   = errors.New("there is no space for copies of packs")
+	errKeepsNone   = errors.New("a policy would leave nothing of a device")
 	errHalfFiles   = errors.New("files were restored in part")
 	errSecond      = errors.New("the second repository wants a password")
 	errNoSuchKey   = errors.New("no key has that id")
@@ -134,6 +137,7 @@ var advices = []advice{
 	{errLeftovers, codeError, "a repository lost its config, which a copy of it may still have; or an init was cut off: then run it again with the same password, or remove the folder"},
 	{errBadFolder, codeDamaged, "--as files still gives the phone's files that are whole; russet check tells what is damaged"},
 	{errCannotPrune, codeDamaged, "nothing was deleted; russet check tells what is damaged: russet repair index mends the index, russet backup --force stores again what the computer still has"},
+	{errPruneFull, codeFull, "russet prune --max-repack 0 deletes whole packs and needs no space; nothing that was kept is lost"},
 	{errBadConfig, codeDamaged, "without its config and a key nothing in it can be read: put them back from a copy of the repository, if there is one"},
 	{errBadIndex, codeDamaged, "russet repair index makes the index anew from what is there"},
 	{errSecond, 0, "give the second repository's password with --to-password-file or --from-password-file, or run on a terminal"},
@@ -148,6 +152,8 @@ var advices = []advice{
 	{backend.ErrNoRepository, codeNoRepository, "is the drive connected, and the name right? russet init makes a new repository"},
 	{repo.ErrLocked, codeLocked, "wait for it, or with --retry-lock; russet unlock removes the locks of programs that no longer run"},
 	{repo.ErrWrongPassword, codePassword, "the repository's own password is wanted, not the one of the phone's backups"},
+	{errPinned, 0, "russet unpin takes the pin off; --pinned forgets it all the same"},
+	{errKeepsNone, 0, "nothing was removed; add --keep-last 1, or name the snapshots to remove"},
 	{repo.ErrNotFound, 0, "russet snapshots lists the ids; latest, or latest:UDID for one device, is the newest"},
 	{errProblems, codeDamaged, "what is not named above is whole; russet repair packs saves what can be read of damaged packs, and then russet backup stores again what the computer still has"},
 	{repo.ErrDamaged, codeDamaged, "russet check tells what is damaged"},

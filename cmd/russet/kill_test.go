@@ -120,37 +120,65 @@ func (h *hunt) restored(id string) {
 	}
 }
 
+// victims are the verbs that are killed, but for those that need more than this.
+var victims = [][]string{
+	{"check", "--read-data"},
+	{"unlock"},
+	{"prune", "--max-unused", "0"},
+	{"repair", "index", "--read-all-packs"},
+	{"repair", "packs"},
+	{"repair", "snapshots", "--forget"},
+	{"recover"},
+	{"restore", "latest"},
+}
+
 // kill begins some verb, kills it, and looks at what it left.
 func (h *hunt) kill() {
 	h.t.Helper()
-	verb := []string{"backup", "backup", "backup", "check", "restore", "unlock", "init"}[h.random.IntN(7)]
-	after := time.Duration(1 + h.random.Int64N(int64(h.took[verb])))
-	switch verb {
-	case "backup":
-		h.backup(after)
-	case "check":
-		h.russet(after, verb, "-q", "--read-data")
-	case "unlock":
-		h.russet(after, verb, "-q")
-	case "restore":
-		h.russet(after, verb, "-q", "latest", "--target", h.t.TempDir())
-	case "init":
-		other := *h
-		other.repo = filepath.Join(h.t.TempDir(), "repo")
-		before := other.missed
-		if _, ended := other.russet(after, verb, "-q"); !ended {
-			if _, err := os.Stat(filepath.Join(other.repo, "config")); errors.Is(err, fs.ErrNotExist) {
-				other.russet(0, verb, "-q")
-			}
-		}
-		h.missed += other.missed - before
-		other.russet(0, "check", "-q")
-		if err := os.RemoveAll(other.repo); err != nil {
-			h.t.Fatal(err)
-		}
-		return
+	switch which := h.random.IntN(2 * len(victims)); {
+	case which < len(victims):
+		h.run(h.moment(victims[which]), victims[which])
+	case which == len(victims):
+		h.killInit()
+	default:
+		h.backup(h.moment([]string{"backup"}))
 	}
 	h.russet(0, "check", "-q")
+}
+
+// moment is some time while a verb runs.
+func (h *hunt) moment(verb []string) time.Duration {
+	return time.Duration(1 + h.random.Int64N(int64(h.took[verb[0]])))
+}
+
+// run runs a victim.
+func (h *hunt) run(after time.Duration, verb []string) {
+	h.t.Helper()
+	args := append([]string{verb[0], "-q"}, verb[1:]...)
+	if verb[0] == "restore" {
+		target := h.t.TempDir()
+		defer os.RemoveAll(target)
+		args = append(args, "--target", target)
+	}
+	h.russet(after, args...)
+}
+
+// killInit kills the program that makes another repository; it is made in the
+// end.
+func (h *hunt) killInit() {
+	h.t.Helper()
+	other := *h
+	other.repo = filepath.Join(h.t.TempDir(), "repo")
+	if _, ended := other.russet(h.moment([]string{"init"}), "init", "-q"); !ended {
+		if _, err := os.Stat(filepath.Join(other.repo, "config")); errors.Is(err, fs.ErrNotExist) {
+			other.russet(0, "init", "-q")
+		}
+	}
+	h.missed = other.missed
+	other.russet(0, "check", "-q")
+	if err := os.RemoveAll(other.repo); err != nil {
+		h.t.Fatal(err)
+	}
 }
 
 // folderState is what a folder holds: each file with its bytes and its time.
@@ -202,9 +230,9 @@ func TestKills(t *testing.T) {
 	h.write()
 	h.russet(0, "init", "-q")
 	h.backup(0)
-	h.russet(0, "check", "-q", "--read-data")
-	h.russet(0, "restore", "-q", "latest", "--target", t.TempDir())
-	h.russet(0, "unlock", "-q")
+	for _, verb := range victims {
+		h.run(0, verb)
+	}
 	killed := func() (n int) {
 		for _, k := range h.kills {
 			n += k

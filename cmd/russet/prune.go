@@ -10,6 +10,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"russet/backend"
 	"russet/capture"
 	"russet/internal/durable"
 	"russet/repo"
@@ -159,8 +160,11 @@ func (p *program) prune(ctx context.Context, r *repo.Repository, opt repo.PruneO
 	defer show.stop()
 	res, err := plan.Apply(ctx)
 	show.stop()
-	if errors.Is(err, repo.ErrDamaged) {
+	switch {
+	case errors.Is(err, repo.ErrDamaged):
 		err = situation{err, errCannotPrune}
+	case backend.IsFull(err) && plan.Repack.Packs > 0:
+		err = situation{err, errPruneFull}
 	}
 	if err != nil {
 		return err
@@ -176,8 +180,7 @@ func (p *program) showPlan(plan fmt.Stringer, message any) error {
 	if p.quiet {
 		return nil
 	}
-	_, err := fmt.Fprint(p.stdout, plan.String())
-	return err
+	return p.showWords(plan)
 }
 
 func describePrune(plan *repo.PrunePlan) prunePlanMessage {
@@ -199,7 +202,10 @@ func (p *program) showPruned(res repo.PruneResult, took time.Duration) error {
 	case p.quiet:
 		return nil
 	}
-	text := fmt.Sprintf("deleted %s, copied %s, freed %s in %s\n", plural(res.Deleted.Packs, "pack"), size(res.Copied), size(freed), duration(took))
+	text := ""
+	if res.Deleted.Packs > 0 || res.IndexWritten > 0 {
+		text = fmt.Sprintf("deleted %s, copied %s, freed %s in %s\n", plural(res.Deleted.Packs, "pack"), size(res.Copied), size(freed), duration(took))
+	}
 	if res.Temporary > 0 {
 		text += fmt.Sprintf("removed %s that killed programs had begun\n", plural(res.Temporary, "file"))
 	}

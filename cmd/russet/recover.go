@@ -15,7 +15,7 @@ type recoverPlanMessage struct {
 	MessageType string             `json:"message_type" doc:"\"plan\""`
 	Looked      int                `json:"trees" doc:"folders that were looked at"`
 	Damaged     int                `json:"damaged_trees" doc:"folders that cannot be read"`
-	Found       []recoveredMessage `json:"found" doc:"see below"`
+	Found       []recoveredMessage `json:"found" doc:"what becomes of each"`
 }
 
 // recoveredMessage is one folder of the plan.

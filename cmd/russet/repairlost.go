@@ -15,7 +15,7 @@ import (
 type repairPacksPlanMessage struct {
 	MessageType string           `json:"message_type" doc:"\"plan\""`
 	Looked      int              `json:"packs" doc:"that were read"`
-	Damaged     []damagedMessage `json:"damaged_packs" doc:"see below"`
+	Damaged     []damagedMessage `json:"damaged_packs" doc:"what becomes of each"`
 	SaveBytes   int64            `json:"save_bytes" doc:"of content that can be saved, as stored"`
 	Remove      int              `json:"remove_packs" doc:"damaged packs of which nothing is lost"`
 	Leave       int              `json:"leave_packs" doc:"damaged packs that stay, named by no index, until a prune"`
@@ -45,7 +45,7 @@ type repairSnapshotsPlanMessage struct {
 	MessageType string                  `json:"message_type" doc:"\"plan\""`
 	Looked      int                     `json:"snapshots" doc:"that were looked into"`
 	Unreadable  int                     `json:"unreadable_snapshots" doc:"files of snapshots that cannot be read; they stay"`
-	Damaged     []lostInSnapshotMessage `json:"damaged_snapshots" doc:"see below"`
+	Damaged     []lostInSnapshotMessage `json:"damaged_snapshots" doc:"what is left of each"`
 }
 
 // lostInSnapshotMessage is one damaged snapshot of the plan.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,6 +26,7 @@ type snapshotMessage struct {
 	Username       string                `json:"username,omitempty" doc:"who ran the program"`
 	Paths          []string              `json:"paths" doc:"what it holds: a folder named by the UDID"`
 	Tags           []string              `json:"tags,omitempty" doc:"iOS version, model, kind of backup; docs/format.md lists them"`
+	Note           string                `json:"note,omitempty" doc:"what a person noted about it, which stands in its tags, too; absent where that is nothing"`
 	ProgramVersion string                `json:"program_version,omitempty" doc:"what made it"`
 	Summary        *repo.SnapshotSummary `json:"summary,omitempty" doc:"what the run that made it did, in restic's fields"`
 }
@@ -39,7 +41,8 @@ func (p *program) snapshotsVerb() *cli.Command {
 		Description: "Lists all snapshots, oldest first: the id that names each in other verbs, when the phone\n" +
 			"was backed up (in this computer's time zone), the phone's name and UDID, the size of the\n" +
 			"backup, and tags: the iOS version, the model, and whether it is encrypted, incomplete or\n" +
-			"sealed (kept unread, as its password was not known).",
+			"sealed (kept unread, as its password was not known), or pinned (no policy forgets it). Where\n" +
+			"notes were written, they stand at the end.",
 		Flags: readFlags(),
 		Action: func(c *cli.Context) error {
 			if err := noArguments(c); err != nil {
@@ -56,6 +59,10 @@ func (p *program) listSnapshots(ctx context.Context, r *repo.Repository) error {
 		return context.Cause(ctx)
 	}
 	t := table{head: []string{"id", "time", "name", "device", " size", "tags"}}
+	noted := slices.ContainsFunc(all, func(s *repo.Snapshot) bool { return s.Note() != "" })
+	if noted {
+		t.head = append(t.head, "note")
+	}
 	for _, s := range all {
 		if p.json {
 			if err := p.emit(describeSnapshot(s)); err != nil {
@@ -71,7 +78,12 @@ func (p *program) listSnapshots(ctx context.Context, r *repo.Repository) error {
 		if s.Summary != nil {
 			bytes = size(int64(s.Summary.TotalBytesProcessed))
 		}
-		t.add(shortID(s), moment(s.Time, time.Local), s.Hostname, what, bytes, strings.Join(s.Tags, " "))
+		tags := slices.DeleteFunc(slices.Clone(s.Tags), repo.IsNote)
+		row := []string{shortID(s), moment(s.Time, time.Local), s.Hostname, what, bytes, strings.Join(tags, " ")}
+		if noted {
+			row = append(row, s.Note())
+		}
+		t.add(row...)
 	}
 	if !p.json {
 		text := t.String()
@@ -88,7 +100,7 @@ func (p *program) listSnapshots(ctx context.Context, r *repo.Repository) error {
 func describeSnapshot(s *repo.Snapshot) snapshotMessage {
 	m := snapshotMessage{
 		MessageType: "snapshot", ID: s.ID().String(), ShortID: shortID(s), Time: s.Time, Tree: s.Tree.String(),
-		Hostname: s.Hostname, Username: s.Username, Paths: s.Paths, Tags: s.Tags,
+		Hostname: s.Hostname, Username: s.Username, Paths: s.Paths, Tags: s.Tags, Note: s.Note(),
 		ProgramVersion: s.ProgramVersion, Summary: s.Summary,
 	}
 	m.Device, _ = capture.UDID(s)

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"russet/device/sim"
+)
+
+// On a drive on which not a byte is free a prune that copies nothing frees
+// space: the reserve gives way to its lock and its index.
+func TestPruneOnFullDrive(t *testing.T) {
+	t.Parallel()
+	d := mountDrive(t, "200m")
+	d.russet(0, "init")
+	d.russet(0, "backup", writeSimulated(t, sim.Demo()))
+	snapshots := filepath.Join(d.folder, "repo", "snapshots", "*")
+	forgotten, err := filepath.Glob(snapshots)
+	if err != nil || len(forgotten) != 1 {
+		t.Fatalf("got %q, %v", forgotten, err)
+	}
+	if err := os.Remove(forgotten[0]); err != nil {
+		t.Fatal(err)
+	}
+	reserve := filepath.Join(d.folder, "repo", "spool", "reserve")
+	if _, err := os.Stat(reserve); err != nil {
+		t.Fatal(err)
+	}
+	fillDrive(t, d.folder)
+	stdout, _ := d.russet(0, "prune", "--max-repack", "0", "--json")
+	wantText(t, stdout, `"copied_bytes":0,`)
+	if strings.Contains(stdout, `"deleted_packs":0,`) {
+		t.Errorf("nothing was deleted: %s", stdout)
+	}
+	if _, err := os.Stat(reserve); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the reserve: %v, want it gone", err)
+	}
+
+	d.russet(0, "backup", writeSimulated(t, sim.Tiny()))
+	stdout, _ = d.russet(0, "check", "--read-data")
+	wantText(t, stdout, "no damage was found")
+}
+
+// fillDrive writes a file until there is no space.
+func fillDrive(t *testing.T, folder string) {
+	t.Helper()
+	f, err := os.CreateTemp(folder, "junk")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	buf := []byte(strings.Repeat("junk", 1<<10))
+	for len(buf) > 0 {
+		_, err := f.Write(buf)
+		if errors.Is(err, syscall.ENOSPC) {
+			buf = buf[:len(buf)/2]
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
