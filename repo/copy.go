@@ -195,9 +195,10 @@ func (r *Repository) needs(ctx context.Context, tree chunk.ID, bad map[index.Han
 
 // copyWalk finds what a copy needs.
 type copyWalk struct {
-	p      *CopyPlan
-	levels *treeLevels
-	seen   map[chunk.ID]struct{} // trees
+	p        *CopyPlan
+	levels   *treeLevels
+	seen     map[chunk.ID]struct{} // trees
+	scanners sync.Pool             // of *treeScanner
 
 	mu     sync.Mutex
 	wanted map[index.Handle]struct{} // that the other repository lacks
@@ -232,9 +233,14 @@ func (w *copyWalk) unseen(ids []chunk.ID) []chunk.ID {
 
 // tree notes a tree and what its files need, and returns the trees right below.
 func (w *copyWalk) tree(h index.Handle, plain []byte, err error) []chunk.ID {
-	var t *Tree
+	scanner, ok := w.scanners.Get().(*treeScanner)
+	if !ok {
+		scanner = new(treeScanner)
+	}
+	defer w.scanners.Put(scanner)
+	var found []index.Handle
 	if err == nil {
-		if t, err = DecodeTree(plain); err != nil {
+		if found, err = scanner.scan(plain); err != nil {
 			err = fmt.Errorf("decode %v: %w: %w", h, ErrDamaged, err)
 		}
 	}
@@ -246,12 +252,11 @@ func (w *copyWalk) tree(h index.Handle, plain []byte, err error) []chunk.ID {
 	}
 	w.want(h)
 	var below []chunk.ID
-	for _, n := range t.Nodes {
-		for _, id := range n.Content {
-			w.want(index.Handle{ID: id, Type: index.Data})
-		}
-		if n.Type == TypeDir && n.Subtree != nil {
-			below = append(below, *n.Subtree)
+	for _, child := range found {
+		if child.Type == index.Tree {
+			below = append(below, child.ID) // which notes itself
+		} else {
+			w.want(child)
 		}
 	}
 	return below

@@ -41,7 +41,8 @@ type hunt struct {
 func (h *hunt) russet(after time.Duration, args ...string) (out string, ended bool) {
 	h.t.Helper()
 	cmd := exec.CommandContext(h.t.Context(), "russet", args...)
-	cmd.Env = append(os.Environ(), "RUSSET_PASSWORD=secret", "RUSSET_REPOSITORY="+h.repo, "USBMUXD_SOCKET_ADDRESS=127.0.0.1:1")
+	cmd.Env = append(os.Environ(), "RUSSET_PASSWORD=secret", "RUSSET_TO_PASSWORD=secret", "RUSSET_NEW_PASSWORD=secret",
+		"RUSSET_REPOSITORY="+h.repo, "USBMUXD_SOCKET_ADDRESS=127.0.0.1:1")
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	start := time.Now()
@@ -130,7 +131,13 @@ var victims = [][]string{
 	{"repair", "snapshots", "--forget"},
 	{"recover"},
 	{"restore", "latest"},
+	{"copy"},
+	{"mirror", "--many"},
+	{"key", "passwd"},
 }
+
+// other is the place of a second repository: what copy or mirror writes to.
+func (h *hunt) other(verb string) string { return h.repo + "-" + verb }
 
 // kill begins some verb, kills it, and looks at what it left.
 func (h *hunt) kill() {
@@ -160,7 +167,12 @@ func (h *hunt) run(after time.Duration, verb []string) {
 		defer os.RemoveAll(target)
 		args = append(args, "--target", target)
 	}
-	h.russet(after, args...)
+	if verb[0] != "copy" && verb[0] != "mirror" {
+		h.russet(after, args...)
+		return
+	}
+	h.russet(after, append(args, "--to", h.other(verb[0]))...)
+	h.russet(0, "check", "-q", "-r", h.other(verb[0]))
 }
 
 // killInit kills the program that makes another repository; it is made in the
@@ -230,6 +242,8 @@ func TestKills(t *testing.T) {
 	h.write()
 	h.russet(0, "init", "-q")
 	h.backup(0)
+	h.russet(0, "init", "-q", "-r", h.other("copy"))
+	h.russet(0, "mirror", "-q", "--init", "--to", h.other("mirror"))
 	for _, verb := range victims {
 		h.run(0, verb)
 	}
@@ -249,12 +263,16 @@ func TestKills(t *testing.T) {
 	for id := range h.kept {
 		h.restored(id)
 	}
+	h.run(0, []string{"copy"})
+	h.run(0, []string{"mirror", "--many"})
 	t.Logf("real SIGKILLs: %d (%v), %d programs ended before, %d snapshots restored (seed %d)", killed(), h.kills, h.missed, len(h.kept), seed)
 	if _, err := exec.LookPath("restic"); err != nil {
 		t.Skip("judge missing: restic")
 	}
-	out, err := exec.CommandContext(t.Context(), "sh", "-c", "RESTIC_PASSWORD=secret restic -r '"+h.repo+"' --no-cache check --read-data").CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "no errors were found") {
-		t.Errorf("restic check: %v\n%s", err, out)
+	for _, repo := range []string{h.repo, h.other("copy"), h.other("mirror")} {
+		out, err := exec.CommandContext(t.Context(), "sh", "-c", "RESTIC_PASSWORD=secret restic -r '"+repo+"' --no-cache check --read-data").CombinedOutput()
+		if err != nil || !strings.Contains(string(out), "no errors were found") {
+			t.Errorf("restic check: %v\n%s", err, out)
+		}
 	}
 }

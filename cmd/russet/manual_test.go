@@ -160,7 +160,7 @@ const manualJSON = `
 ## JSON
 
 With ` + "`--json` results on stdout are JSON objects, one a line, and warnings and errors are such lines on stderr; `message_type`" + `
-says which one it is. What cat, completion and help print is the same with it. Readers ignore types and fields that they do not know. Numbers are 64-bit; sizes are bytes; times are RFC 3339. Where a name of
+says which one it is. What cat, completion, help and key sheet print is the same with it. Readers ignore types and fields that they do not know. Numbers are 64-bit; sizes are bytes; times are RFC 3339. Where a name of
 restic's fits, it is used.
 `
 
