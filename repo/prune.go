@@ -50,6 +50,7 @@ func (c *PackCount) add(bytes int64) {
 type PrunePlan struct {
 	Keep         PackCount // packs that stay as they are
 	Repack       PackCount // packs of which a part is copied, and that are then deleted
+	Late         PackCount // packs that stay only because there is no space for what of them is needed; the next prune may have it
 	Delete       PackCount // packs in which nothing is needed
 	Unreferenced PackCount // packs that no index names, left by runs that were cut off; they are deleted
 	Gone         int       // packs that the index names and that are not there; nothing needs them
@@ -93,6 +94,7 @@ func (p *PrunePlan) String() string {
 	}
 	line("keep", p.Keep, ", of which %s are not needed", sizeText(p.Unused))
 	line("repack", p.Repack, ", of which %s are needed and copied", sizeText(p.Copied))
+	line("leave", p.Late, ": there is no space for copies of what is needed in them, until another prune")
 	line("delete", p.Delete, ": nothing in them is needed")
 	line("delete", p.Unreferenced, ": no index names them")
 	if p.Gone > 0 {

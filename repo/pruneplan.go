@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"runtime"
 	"sync"
 
@@ -72,9 +73,25 @@ func (p *planner) run(ctx context.Context) error {
 		return err
 	}
 	p.count()
-	p.fates = selectPacks(p.pack, p.opt.MaxUnused, p.opt.MaxRepack)
+	p.fates, p.Late = selectPacks(p.pack, p.opt.MaxUnused, p.opt.MaxRepack, p.space(ctx))
 	p.sum()
-	return nil
+	return ctx.Err()
+}
+
+// space is how many bytes of copies the place has room for, as far as it can
+// tell. The reserve is not for them.
+func (p *planner) space(ctx context.Context) int64 {
+	be, ok := p.r.be.(interface {
+		Free(ctx context.Context) (int64, error)
+	})
+	if !ok {
+		return math.MaxInt64
+	}
+	free, err := be.Free(ctx)
+	if err != nil {
+		return math.MaxInt64
+	}
+	return max(free-spareSpace, 0)
 }
 
 func (p *planner) loadSnapshots(ctx context.Context) (roots []chunk.ID, err error) {

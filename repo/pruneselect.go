@@ -45,6 +45,9 @@ const (
 	// manySmall is how many small ones are put together: fewer cost nobody
 	// anything, and would be copied by each prune anew.
 	manySmall = 10
+	// spareSpace is what copies leave free, in bytes: for the new index and what else
+	// comes up.
+	spareSpace = packTarget
 	// defaultMaxUnused is restic's: to free the last 5 % costs more copying than
 	// it is worth.
 	defaultMaxUnused = 5
@@ -54,12 +57,13 @@ const (
 // as restic does: packs with trees, which every program reads, and those with
 // unreadable copies, as long as anything in them is unused; small ones, if there
 // are many; then packs of content, those with the largest unused share first,
-// until no more than maxUnused stays. Together they have no more than maxRepack.
-func selectPacks(packs []packUse, maxUnused, maxRepack Limit) []fate {
+// until no more than maxUnused stays. Together they have no more than maxRepack,
+// and what is copied no more than space bytes; what that leaves out is late.
+func selectPacks(packs []packUse, maxUnused, maxRepack Limit, space int64) (fates []fate, late PackCount) {
 	if maxUnused.kind == limitDefault {
 		maxUnused = LimitPercent(defaultMaxUnused)
 	}
-	fates := make([]fate, len(packs))
+	fates = make([]fate, len(packs))
 	var used, unused int64
 	var candidates []int
 	small := manySmallKinds(packs)
@@ -85,11 +89,16 @@ func selectPacks(packs []packUse, maxUnused, maxRepack Limit) []fate {
 		if !must && unused <= allowed || p.size > room {
 			continue
 		}
+		if p.used > space {
+			late.add(p.size)
+			continue
+		}
 		fates[i] = fateRepack
 		unused -= p.unused
 		room -= p.size
+		space -= p.used
 	}
-	return fates
+	return fates, late
 }
 
 // packKind tells packs apart whose blobs do not go into one new pack.

@@ -97,12 +97,41 @@ func TestSelectPacks(t *testing.T) {
 			packs = append(packs, use(t, i, text))
 		}
 		var got strings.Builder
-		for _, f := range selectPacks(packs, test.maxUnused, test.maxRepack) {
+		fates, late := selectPacks(packs, test.maxUnused, test.maxRepack, math.MaxInt64)
+		for _, f := range fates {
 			got.WriteString(string("krdf"[f]))
 		}
-		if got.String() != test.want {
+		if got.String() != test.want || late != (PackCount{}) {
 			t.Errorf("%s: got %s, want %s: %q", test.name, got.String(), test.want, test.packs)
 		}
+	}
+}
+
+// Of what is worth copying as much is copied as there is space for; what needs
+// none is done in any case.
+func TestSelectPacksWithoutSpace(t *testing.T) {
+	t.Parallel()
+	packs := []packUse{
+		use(t, 0, "data 0+90"), use(t, 1, "tree 50+10"), use(t, 2, "data 90+900"), use(t, 3, "data 30+20"), use(t, 4, "data 10+0"),
+	}
+	for space, want := range map[int64]struct {
+		fates string
+		late  int
+	}{
+		0: {"dkkkk", 3}, 29: {"dkkkk", 3}, 30: {"dkkrk", 2}, 50: {"drkkk", 2}, 80: {"drkrk", 1}, 140: {"drrkk", 1}, 170: {"drrrk", 0},
+	} {
+		fates, late := selectPacks(packs, LimitBytes(0), Unlimited(), space)
+		var got strings.Builder
+		for _, f := range fates {
+			got.WriteString(string("krdf"[f]))
+		}
+		if got.String() != want.fates || late.Packs != want.late {
+			t.Errorf("space %d: got %s, %d late, want %+v", space, &got, late.Packs, want)
+		}
+	}
+	// What may stay is not late.
+	if _, late := selectPacks(packs, Unlimited(), Unlimited(), 0); late.Packs != 1 {
+		t.Errorf("got %+v, want the trees alone", late)
 	}
 }
 

@@ -23,10 +23,11 @@ func TestPlanText(t *testing.T) {
 		{
 			&PrunePlan{
 				Keep: PackCount{120, 5 << 30}, Repack: PackCount{3, 3 << 20}, Copied: 1 << 20, Delete: PackCount{4, 4 << 20},
-				Unreferenced: PackCount{1, 100}, Gone: 2, Unused: 5 << 20, IndexFiles: 17, mergeIndex: true,
+				Unreferenced: PackCount{1, 100}, Late: PackCount{5, 5 << 20}, Gone: 2, Unused: 5 << 20, IndexFiles: 17, mergeIndex: true,
 			},
 			"keep       120 packs    5.0 GiB, of which 5.0 MiB are not needed\n" +
 				"repack       3 packs    3.0 MiB, of which 1.0 MiB are needed and copied\n" +
+				"leave        5 packs    5.0 MiB: there is no space for copies of what is needed in them, until another prune\n" +
 				"delete       4 packs    4.0 MiB: nothing in them is needed\n" +
 				"delete       1 packs      100 B: no index names them\n" +
 				"forget       2 packs: they are gone, and nothing of them is needed\n" +

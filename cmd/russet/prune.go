@@ -24,6 +24,8 @@ type prunePlanMessage struct {
 	RepackPacks       int    `json:"repack_packs" doc:"packs of which what is needed is copied; then they are deleted"`
 	RepackBytes       int64  `json:"repack_bytes" doc:"of those"`
 	CopiedBytes       int64  `json:"copied_bytes" doc:"what of those is needed"`
+	LatePacks         int    `json:"late_packs" doc:"packs that stay only as there is no space for copies of what of them is needed"`
+	LateBytes         int64  `json:"late_bytes" doc:"of those"`
 	DeletePacks       int    `json:"delete_packs" doc:"packs in which nothing is needed"`
 	DeleteBytes       int64  `json:"delete_bytes" doc:"of those"`
 	UnreferencedPacks int    `json:"unreferenced_packs" doc:"packs that no index names, left by runs that were cut off; they are deleted"`
@@ -64,8 +66,9 @@ func (p *program) pruneVerb() *cli.Command {
 			"first, until at most 5 % of what stays is rubbish. What is copied is opened and compared\n" +
 			"with its hash; nothing is deleted before the new packs and the new index were read back.\n" +
 			"Damage in what is needed ends the prune before anything is deleted. A prune that is cut off\n" +
-			"leaves the repository whole, and the next one goes on from there. What a phone's backup that\n" +
-			"was cut off has stored stays, so that it can go on.\n" +
+			"leaves the repository whole, and the next one goes on from there. On a drive that is nearly\n" +
+			"full as much is copied as there is space for; run again it goes on. What a phone's backup\n" +
+			"that was cut off has stored stays, so that it can go on.\n" +
 			"\n" +
 			"It holds the lock that keeps everybody else out.",
 		Flags: []cli.Flag{
@@ -185,7 +188,7 @@ func (p *program) showPlan(plan fmt.Stringer, message any) error {
 
 func describePrune(plan *repo.PrunePlan) prunePlanMessage {
 	return prunePlanMessage{
-		"plan", plan.Keep.Packs, plan.Keep.Bytes, plan.Repack.Packs, plan.Repack.Bytes, plan.Copied,
+		"plan", plan.Keep.Packs, plan.Keep.Bytes, plan.Repack.Packs, plan.Repack.Bytes, plan.Copied, plan.Late.Packs, plan.Late.Bytes,
 		plan.Delete.Packs, plan.Delete.Bytes, plan.Unreferenced.Packs, plan.Unreferenced.Bytes, plan.Gone,
 		plan.UsedBlobs, plan.UnusedBlobs, plan.Duplicates, plan.Unused, plan.Frees(),
 	}

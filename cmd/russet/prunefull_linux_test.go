@@ -46,8 +46,54 @@ func TestPruneOnFullDrive(t *testing.T) {
 	wantText(t, stdout, "no damage was found")
 }
 
-// fillDrive writes a file until there is no space.
-func fillDrive(t *testing.T, folder string) {
+// Where what is needed lies beside what is not, a full drive has no space for
+// copies: the prune says so, and does it when there is.
+func TestPruneWithoutSpaceForCopies(t *testing.T) {
+	t.Parallel()
+	d := mountDrive(t, "200m")
+	d.russet(0, "init")
+	phone, err := sim.New(t.Context(), sim.Demo(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	backups := t.TempDir()
+	var forgotten []string
+	for day := range 2 {
+		if day > 0 {
+			if forgotten, err = filepath.Glob(filepath.Join(d.folder, "repo", "snapshots", "*")); err == nil {
+				err = phone.Next(t.Context())
+			}
+		}
+		if err == nil {
+			_, err = phone.WriteBackup(t.Context(), backups, sim.Options{})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.russet(0, "backup", backups)
+	}
+	for _, name := range forgotten {
+		if err := os.Remove(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	junk := fillDrive(t, d.folder)
+	stdout, _ := d.russet(0, "prune", "--max-unused", "0")
+	wantText(t, stdout, ": there is no space for copies of what is needed in them, until another prune\n")
+	if err := os.Remove(junk); err != nil {
+		t.Fatal(err)
+	}
+	stdout, _ = d.russet(0, "prune", "--max-unused", "0")
+	wantText(t, stdout, "repack")
+	stdout, _ = d.russet(0, "prune", "--max-unused", "0", "--json")
+	wantText(t, stdout, `"late_packs":0,`)
+	wantText(t, stdout, `"unused_bytes":0,`)
+	stdout, _ = d.russet(0, "check", "--read-data")
+	wantText(t, stdout, "no damage was found")
+}
+
+// fillDrive writes a file until there is no space, and returns its name.
+func fillDrive(t *testing.T, folder string) string {
 	t.Helper()
 	f, err := os.CreateTemp(folder, "junk")
 	if err != nil {
@@ -63,4 +109,5 @@ func fillDrive(t *testing.T, folder string) {
 			t.Fatal(err)
 		}
 	}
+	return f.Name()
 }
