@@ -73,7 +73,8 @@ type Phone struct {
 	why     string            // why the phone will send everything
 	folders map[uint64]uint64 // the last version's trees, as treeBegin has them, by the hash of their path
 
-	dir     *os.Root // spool/<UDID>
+	lock    *durable.Lock // of what follows
+	dir     *os.Root      // spool/<UDID>
 	spool   *spool
 	journal *journal
 	begun   beginning
@@ -144,11 +145,14 @@ func openPhone(ctx context.Context, r *repo.Repository, udid string, opt PhoneOp
 	if p.history, err = readHistory(ctx, r, udid); err != nil {
 		return nil, fmt.Errorf("look for earlier versions: %w", err)
 	}
+	if p.lock, err = durable.TryLock(opt.Spool, udid+".lock"); err != nil {
+		return nil, fmt.Errorf("open spool: %w", err)
+	}
 	if err := durable.Mkdir(opt.Spool, udid, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, err
+		return nil, errors.Join(err, p.lock.Close())
 	}
 	if p.dir, err = opt.Spool.OpenRoot(udid); err != nil {
-		return nil, fmt.Errorf("open spool: %w", durable.WithoutPath(err))
+		return nil, errors.Join(fmt.Errorf("open spool: %w", durable.WithoutPath(err)), p.lock.Close())
 	}
 	p.fresh()
 	p.w = r.NewWriter(ctx)
@@ -304,7 +308,7 @@ func (p *Phone) abandon() error {
 	_ = p.w.Close() // what it did not write is not in the journal
 	err := errors.Join(p.spool.close(), p.journal.close(), p.dir.Close())
 	_ = p.opt.Spool.Remove(p.udid) // refused while there is something
-	return err
+	return errors.Join(err, p.lock.Close())
 }
 
 // Drop ends a run and forgets it. The last version is what the phone sees next.

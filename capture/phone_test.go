@@ -1,11 +1,13 @@
 package capture
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
+	"russet/internal/durable"
 	"russet/ios"
 	"russet/repo"
 )
@@ -146,5 +148,29 @@ func TestPhoneForgets(t *testing.T) {
 	s.next()
 	if res = backUp(t, se, s); s.full || res.Summary.WhyAll != "" {
 		t.Errorf("the next one: full %t, reason %q", s.full, res.Summary.WhyAll)
+	}
+}
+
+// TestPhoneInUse: two runs never share what is kept of one phone.
+func TestPhoneInUse(t *testing.T) {
+	t.Parallel()
+	s, se := newScriptedOf(t, small(), false), newSession(t)
+	p := openFolder(t, se, s)
+	if _, err := OpenPhone(t.Context(), se.r, s.udid, s.options(se.spool)); !errors.Is(err, durable.ErrInUse) {
+		t.Errorf("a second run: got %v, want %v", err, durable.ErrInUse)
+	}
+	if err := s.run(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Drain(t.Context(), se.r, s.udid, s.options(se.spool)); !errors.Is(err, durable.ErrInUse) {
+		t.Errorf("a drain: got %v, want %v", err, durable.ErrInUse)
+	}
+	res, err := p.Commit(t.Context(), s.answered())
+	if err != nil {
+		t.Fatal(err)
+	}
+	gives(t, se.r, res.Snapshot, s.dir)
+	if err := openFolder(t, se, s).Close(); err != nil {
+		t.Errorf("after the run: %v", err)
 	}
 }

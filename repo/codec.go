@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 
 	"github.com/klauspost/compress"
 	"github.com/klauspost/compress/zstd"
@@ -36,7 +37,9 @@ func newCodec() (*codec, error) {
 }
 
 // compress appends the frame of plain to dst.
-func (c *codec) compress(dst, plain []byte) []byte { return c.enc.EncodeAll(plain, dst) }
+func (c *codec) compress(dst, plain []byte) []byte {
+	return c.enc.EncodeAll(plain, slices.Grow(dst, len(plain)+len(plain)/256+64)) // else it grows by steps
+}
 
 // decompress appends the content of frame, at most limit bytes, to dst.
 func (c *codec) decompress(dst, frame []byte, limit int) ([]byte, error) {
@@ -55,9 +58,11 @@ func (c *codec) decompress(dst, frame []byte, limit int) ([]byte, error) {
 }
 
 const (
-	// sampleSize is how much is looked at, a quarter and three quarters into a
-	// blob, before it is compressed: the head of a photo says little about it.
+	// sampleSize is how much is looked at before a blob is compressed: in the
+	// middle of a short one, a quarter and three quarters into a long one. The
+	// head of a photo says little about it.
 	sampleSize = 4 << 10
+	longSample = 64 << 10 // bytes of a blob from which it is looked at twice
 	// minGain is the share, 1/32, that compression must save to be kept:
 	// below it every later read would pay for next to nothing.
 	minGain = 32
@@ -66,11 +71,16 @@ const (
 // worthwhile tells whether compression of plain is likely to save anything.
 // Photos and videos are most of a phone and save nothing.
 func worthwhile(plain []byte) bool {
-	if len(plain) <= 2*sampleSize {
-		return len(plain) < sampleSize/4 || compressible(plain) // very short ones are cheap to try
+	n := len(plain)
+	switch {
+	case n < sampleSize/4: // cheap to try
+		return true
+	case n <= sampleSize:
+		return compressible(plain)
+	case n < longSample:
+		return compressible(plain[(n-sampleSize)/2:][:sampleSize])
 	}
-	quarter := len(plain) / 4
-	return compressible(plain[quarter:quarter+sampleSize]) || compressible(plain[3*quarter-sampleSize:3*quarter])
+	return compressible(plain[n/4:][:sampleSize]) || compressible(plain[n-n/4-sampleSize:][:sampleSize])
 }
 
 func compressible(sample []byte) bool { return compress.Estimate(sample) > 0.02 }

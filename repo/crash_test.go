@@ -131,7 +131,7 @@ func backupInSteps(ctx context.Context, be backend.Backend, files map[string][]b
 	if err != nil {
 		return err
 	}
-	lock, err := r.Lock(ctx, false, LockOptions{Owner: Owner{Hostname: "h"}, PID: os.Getpid()})
+	lock, err := r.Lock(ctx, false, LockOptions{Owner: Owner{Hostname: "h"}, PID: os.Getpid(), Boot: "b"})
 	if err != nil {
 		return err
 	}

@@ -5,10 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"testing"
+	"time"
 
 	"russet/backend"
 	"russet/backend/backendtest"
+	"russet/chunk"
 )
 
 // crowded is a repository with packs of all kinds: those of versions that are
@@ -150,4 +153,65 @@ func TestCrashRepairIndex(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Snapshots are forgotten, and what is kept is; or all are saved again with a
+// tag, and none is lost between the old file and the new.
+func TestCrashForgetAndTag(t *testing.T) {
+	t.Parallel()
+	versions := []map[string][]byte{many(1, 2), many(20, 3), many(40, 4)}
+	for name, c := range map[string]struct {
+		kept []map[string][]byte
+		work func(ctx context.Context, r *Repository, all []*Snapshot) error
+	}{
+		"forget": {versions[2:], func(ctx context.Context, r *Repository, all []*Snapshot) error {
+			if err := r.LoadIndex(ctx); err != nil {
+				return err
+			}
+			var old []*Snapshot
+			for _, s := range all {
+				last, err := sameFiles(ctx, r, *s.Tree, versions[2])
+				if err != nil {
+					return err
+				}
+				if !last {
+					old = append(old, s)
+				}
+			}
+			_, err := PlanForgetThese(old, time.UTC).Apply(ctx, r, new(Progress))
+			return err
+		}},
+		"tag": {versions, func(ctx context.Context, r *Repository, all []*Snapshot) error {
+			plan := PlanTags(all, func(tags []string) []string {
+				if slices.Contains(tags, "x") {
+					return tags
+				}
+				return append(slices.Clone(tags), "x")
+			})
+			return plan.Apply(ctx, r, func(TagChange, chunk.ID) error { return nil })
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			both(t, func(t *testing.T) backendtest.Trial {
+				tr := trial(t, nil, versions...)
+				tr.Run = func(ctx context.Context, be backend.Backend) error {
+					return exclusively(ctx, be, func(ctx context.Context, r *Repository) error {
+						all, err := r.AllSnapshots(ctx)
+						if err != nil {
+							return err
+						}
+						return c.work(ctx, r, all)
+					})
+				}
+				tr.Judge = func(ctx context.Context, be backend.Backend, _ bool) error {
+					if err := judgeVersions(ctx, be, c.kept...); err != nil {
+						return err
+					}
+					return tr.Run(ctx, be)
+				}
+				return tr
+			})
+		})
+	}
 }

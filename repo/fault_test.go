@@ -25,7 +25,7 @@ func backup(ctx context.Context, be backend.Backend, files map[string][]byte) (e
 	if err != nil {
 		return err
 	}
-	lock, err := r.Lock(ctx, false, LockOptions{Owner: Owner{Hostname: "h"}, PID: os.Getpid()})
+	lock, err := r.Lock(ctx, false, LockOptions{Owner: Owner{Hostname: "h"}, PID: os.Getpid(), Boot: "b"})
 	if err != nil {
 		return err
 	}

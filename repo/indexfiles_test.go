@@ -96,6 +96,9 @@ func TestIndexRewrite(t *testing.T) {
 // that it replaces.
 func TestIndexRewriteNeedsLittleSpace(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("short: 200,000 made-up blobs")
+	}
 	var files [][]index.Pack
 	var gone []index.Pack
 	for i := range 5 {

@@ -27,7 +27,7 @@ const (
 // LoadIndex reads every index file. List the snapshots before: then every
 // snapshot listed is complete in what is loaded.
 func (r *Repository) LoadIndex(ctx context.Context) error {
-	fresh := index.New()
+	fresh, s := index.New(), new(scratch)
 	for info, err := range r.be.List(ctx, backend.Index) {
 		if err != nil {
 			return fmt.Errorf("list index files: %w", err)
@@ -36,7 +36,7 @@ func (r *Repository) LoadIndex(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("list index files: %w", err)
 		}
-		plain, err := r.loadUnpacked(ctx, backend.Index, id)
+		plain, err := r.loadUnpackedInto(ctx, s, backend.Index, id)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // replaced by a prune since it was listed
 		}

@@ -65,7 +65,7 @@ func TestPruneCancelled(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		store, snaps, files := pruneStore(t, 20_000)
-		for n := 1; ; n += 2 {
+		for n := 1; ; n += 2 * faultStep() {
 			broken, err := backendtest.Copy(t.Context(), store)
 			if err != nil {
 				t.Fatal(err)

@@ -49,8 +49,8 @@ func mutate(t *testing.T, rng *rand.Rand, dir string, n int) {
 	}
 }
 
-// versions is a repository with several versions of a folder, oldest first.
-func judgedVersions(t *testing.T, rng *rand.Rand, n int) (judge, *Repository, []*Snapshot) {
+// folderVersions is a repository with several versions of a folder, oldest first.
+func folderVersions(t *testing.T, rng *rand.Rand, n int) (judge, *Repository, []*Snapshot) {
 	t.Helper()
 	j := judge{dir: filepath.Join(t.TempDir(), "repo")}
 	be, err := backend.Create(t.Context(), j.dir)
@@ -86,7 +86,7 @@ func TestDiffJudged(t *testing.T) {
 	}
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
-	j, r, snaps := judgedVersions(t, rand.New(rand.NewPCG(seed, 0)), 3)
+	j, r, snaps := folderVersions(t, rand.New(rand.NewPCG(seed, 0)), 3)
 	for _, p := range []struct{ first, second int }{{0, 1}, {2, 0}} {
 		for _, metadata := range []bool{false, true} {
 			first, second := snaps[p.first], snaps[p.second]
@@ -124,7 +124,7 @@ func TestDiffJudged(t *testing.T) {
 			got = append(got, fmt.Sprintf(`{"message_type":"statistics","source_snapshot":"%s","target_snapshot":"%s","changed_files":%d,"added":%s,"removed":%s}`,
 				first.ID(), second.ID(), stats.ChangedFiles, count(stats.Added), count(stats.Removed)))
 			if !slices.Equal(got, want) {
-				t.Errorf("%d to %d, metadata %v: got only %q, want also %q", p.first, p.second, metadata, without(got, want), without(want, got))
+				t.Errorf("%d to %d, metadata %v: got only %q, want also %q", p.first, p.second, metadata, tagsWithout(got, want), tagsWithout(want, got))
 			}
 		}
 	}
@@ -139,7 +139,7 @@ func TestFindJudged(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 0))
-	j, r, snaps := judgedVersions(t, rng, 3)
+	j, r, snaps := folderVersions(t, rng, 3)
 	all := [][]string{
 		{"foo"}, {"*.txt"}, {"a/b"}, {"/a"}, {"/a/*/c", "x y"}, {"a/**/c"}, {"/**/foo.txt"}, {"b[[]r]"}, {"[a-c]"}, {"b*/"}, {"./a"}, {"a/../b"}, {"**"}, {"/"}, {"/**"}, {"foo/**"}, {"LIBRARY", "-i"},
 	}
@@ -183,7 +183,7 @@ func TestFindJudged(t *testing.T) {
 			slices.Sort(got)
 			slices.Sort(want[s.ID()])
 			if !slices.Equal(got, want[s.ID()]) {
-				t.Errorf("%q: got only %q, want also %q", args, without(got, want[s.ID()]), without(want[s.ID()], got))
+				t.Errorf("%q: got only %q, want also %q", args, tagsWithout(got, want[s.ID()]), tagsWithout(want[s.ID()], got))
 			}
 		}
 	}
@@ -197,7 +197,7 @@ func TestMeterJudged(t *testing.T) {
 	}
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
-	j, r, snaps := judgedVersions(t, rand.New(rand.NewPCG(seed, 0)), 4)
+	j, r, snaps := folderVersions(t, rand.New(rand.NewPCG(seed, 0)), 4)
 	type stats struct {
 		TotalSize int64 `json:"total_size"`
 		Blobs     int64 `json:"total_blob_count"`

@@ -162,7 +162,7 @@ func TestRepairIndexFaults(t *testing.T) {
 				break
 			}
 			saveIndex(t, r, madeUpPack(1, 3))
-			for n := 1; ; n++ {
+			for n := 1; ; n += faultStep() {
 				broken, err := backendtest.Copy(t.Context(), store)
 				if err != nil {
 					t.Fatal(err)

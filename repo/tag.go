@@ -40,12 +40,12 @@ func PlanTags(snaps []*Snapshot, change func(tags []string) []string) *TagPlan {
 }
 
 // Added and Removed are the tags that only one of both has.
-func (c TagChange) Added() []string { return without(c.Tags, c.Snapshot.Tags) }
+func (c TagChange) Added() []string { return tagsWithout(c.Tags, c.Snapshot.Tags) }
 
 // Removed are the tags that are taken off.
-func (c TagChange) Removed() []string { return without(c.Snapshot.Tags, c.Tags) }
+func (c TagChange) Removed() []string { return tagsWithout(c.Snapshot.Tags, c.Tags) }
 
-func without(tags, others []string) []string {
+func tagsWithout(tags, others []string) []string {
 	var list []string
 	for _, tag := range tags {
 		if !slices.Contains(others, tag) {

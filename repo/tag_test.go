@@ -94,7 +94,7 @@ func pinAll(ctx context.Context, r *Repository) (int, error) {
 	}
 	n := 0
 	plan := PlanTags(snaps, func(tags []string) []string {
-		return append([]string{TagPinned}, without(tags, []string{TagPinned})...)
+		return append([]string{TagPinned}, tagsWithout(tags, []string{TagPinned})...)
 	})
 	err = plan.Apply(ctx, r, func(c TagChange, id chunk.ID) error {
 		if id == c.Snapshot.ID() {

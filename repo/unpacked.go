@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"russet/backend"
 	"russet/chunk"
@@ -22,7 +23,11 @@ const markCompressed = 2
 
 // loadAll reads a whole file of at most limit bytes.
 func loadAll(ctx context.Context, be backend.Backend, f backend.File, limit int) ([]byte, error) {
-	buf := make([]byte, 4<<10)
+	return loadInto(ctx, be, f, make([]byte, 4<<10), limit)
+}
+
+// loadInto is loadAll with memory of the caller's.
+func loadInto(ctx context.Context, be backend.Backend, f backend.File, buf []byte, limit int) ([]byte, error) {
 	n := 0
 	for {
 		m, err := be.Load(ctx, f, int64(n), buf[n:])
@@ -66,18 +71,25 @@ var errMemory = errors.New("the bytes changed in memory: this computer's memory 
 // loadUnpacked loads an index, snapshot or lock, checks its name and opens it.
 // Damage is read a second time before it is believed.
 func (r *Repository) loadUnpacked(ctx context.Context, kind backend.Kind, id chunk.ID) ([]byte, error) {
+	return r.loadUnpackedInto(ctx, new(scratch), kind, id)
+}
+
+// loadUnpackedInto is loadUnpacked for who loads many files: the result is valid
+// until s is used again.
+func (r *Repository) loadUnpackedInto(ctx context.Context, s *scratch, kind backend.Kind, id chunk.ID) ([]byte, error) {
 	f := backend.File{Kind: kind, Name: id.String()}
 	var bad error
 	for range 2 {
-		sealed, err := loadAll(ctx, r.be, f, maxUnpacked)
+		sealed, err := loadInto(ctx, r.be, f, slices.Grow(s.sealed[:0], 4<<10)[:max(cap(s.sealed), 4<<10)], maxUnpacked)
 		if err != nil {
 			return nil, err
 		}
+		s.sealed = sealed
 		if chunk.Sum(sealed) != id {
 			bad = fmt.Errorf("load %v: %w: its bytes do not match its name", f, ErrDamaged)
 			continue
 		}
-		plain, err := r.openUnpacked(sealed)
+		plain, err := r.openUnpackedInto(s, sealed)
 		if err != nil {
 			return nil, fmt.Errorf("open %v: %w: %w", f, ErrDamaged, err)
 		}
@@ -87,10 +99,15 @@ func (r *Repository) loadUnpacked(ctx context.Context, kind backend.Kind, id chu
 }
 
 func (r *Repository) openUnpacked(sealed []byte) ([]byte, error) {
-	plain, err := r.key.Open(nil, sealed)
+	return r.openUnpackedInto(new(scratch), sealed)
+}
+
+func (r *Repository) openUnpackedInto(s *scratch, sealed []byte) ([]byte, error) {
+	plain, err := r.key.Open(s.opened[:0], sealed)
 	if err != nil {
 		return nil, err
 	}
+	s.opened = plain
 	if r.config.Version == 1 || len(plain) == 0 {
 		return plain, nil
 	}
@@ -98,7 +115,11 @@ func (r *Repository) openUnpacked(sealed []byte) ([]byte, error) {
 	case '{', '[':
 		return plain, nil
 	case markCompressed:
-		return r.codec.decompress(nil, plain[1:], maxUnpackedRaw)
+		plain, err = r.codec.decompress(s.plain[:0], plain[1:], maxUnpackedRaw)
+		if err == nil {
+			s.plain = plain
+		}
+		return plain, err
 	}
 	return nil, fmt.Errorf("unknown format mark %d", plain[0])
 }

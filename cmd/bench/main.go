@@ -15,6 +15,10 @@
 //
 // backs up phones of software instead, beside idevicebackup2 and with fresh
 // folders: all, one in a hundred files changed, nothing changed.
+//
+//	bench -blobs 1000000 -russet bin/russet [-rounds 3]
+//
+// opens a repository of so many blobs, beside restic.
 package main
 
 import (
@@ -32,6 +36,8 @@ type settings struct {
 	rounds, iterations            int
 	device                        bool
 	state                         string
+	blobs                         int
+	fill                          string
 }
 
 func main() {
@@ -44,6 +50,8 @@ func main() {
 	flag.IntVar(&s.iterations, "iterations", 10_000_000, "rounds of the backup password's key derivation; phones have 10,000,000")
 	flag.BoolVar(&s.device, "device", false, "back up simulated phones, beside idevicebackup2")
 	flag.StringVar(&s.state, "state", "", "where the simulated phones lie and are kept; default a temporary folder")
+	flag.IntVar(&s.blobs, "blobs", 0, "open a repository of so many small blobs instead")
+	flag.StringVar(&s.fill, "fill", "", "only make the repository of -blobs in a new folder")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -54,6 +62,9 @@ func main() {
 }
 
 func run(ctx context.Context, s settings) error {
+	if s.fill != "" {
+		return fillBlobs(ctx, s.fill, s.blobs)
+	}
 	var err error
 	for _, p := range []*string{&s.russet, &s.mkbackup} {
 		if *p, err = filepath.Abs(*p); err != nil {
@@ -65,6 +76,9 @@ func run(ctx context.Context, s settings) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
+	if s.blobs > 0 {
+		return benchOpen(ctx, s, dir)
+	}
 	if s.device {
 		return benchDevice(ctx, s, dir)
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"russet/capture"
 	"russet/device"
 	"russet/device/mb2"
+	"russet/internal/durable"
 	"russet/repo"
 )
 
@@ -100,6 +102,7 @@ func (b *phoneBackup) one(ctx context.Context, d device.Device) error {
 		return err
 	}
 	start := time.Now()
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(phoneLimit))
 	run, err := capture.OpenPhone(ctx, b.r, f.UDID, opt)
 	if err != nil {
 		return err
@@ -193,6 +196,7 @@ func (b *phoneBackup) drain(ctx context.Context) (done int, err error) {
 		res, err := capture.Drain(ctx, b.r, udid, opt)
 		show.stop()
 		switch {
+		case errors.Is(err, durable.ErrInUse): // another russet is at it
 		case err != nil:
 			errs = append(errs, fmt.Errorf("finish an earlier backup of phone %s: %w", udid, err))
 		case res != nil:

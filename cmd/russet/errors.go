@@ -12,6 +12,7 @@ import (
 
 	"russet/backend"
 	"russet/capture"
+	"russet/internal/durable"
 	"russet/ios"
 	"russet/repo"
 )
@@ -154,6 +155,7 @@ var advices = []advice{
 	{repo.ErrWrongPassword, codePassword, "the repository's own password is wanted, not the one of the phone's backups"},
 	{errPinned, 0, "russet unpin takes the pin off; --pinned forgets it all the same"},
 	{errKeepsNone, 0, "nothing was removed; add --keep-last 1, or name the snapshots to remove"},
+	{durable.ErrInUse, codeLocked, "another russet works on that phone: wait for it, or stop it"},
 	{repo.ErrNotFound, 0, "russet snapshots lists the ids; latest, or latest:UDID for one device, is the newest"},
 	{errProblems, codeDamaged, "what is not named above is whole; russet repair packs saves what can be read of damaged packs, and then russet backup stores again what the computer still has"},
 	{repo.ErrDamaged, codeDamaged, "russet check tells what is damaged"},

@@ -149,3 +149,31 @@ func TestReadOnlyDrive(t *testing.T) {
 		t.Errorf("a backup has no use for --no-lock: %s", stderr)
 	}
 }
+
+// On a drive that is full to the last byte snapshots can be forgotten and pinned:
+// the room that was reserved is for that.
+func TestForgetOnFullDrive(t *testing.T) {
+	t.Parallel()
+	d := mountDrive(t, "160m")
+	d.russet(0, "init")
+	d.russet(0, "backup", writeSimulated(t, sim.Tiny()))
+	f, err := os.Create(filepath.Join(d.folder, "others"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := make([]byte, 1<<20)
+	for err == nil {
+		_, err = f.Write(block)
+		if err != nil && len(block) > 1 {
+			block, err = block[:len(block)/2], nil
+		}
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	d.russet(0, "pin", "latest")
+	d.russet(0, "note", "latest", "the drive was full")
+	stdout, _ := d.russet(0, "forget", "latest", "--pinned")
+	wantText(t, stdout, "removed 1 snapshot")
+	d.russet(0, "check", "--read-data")
+}

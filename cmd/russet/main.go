@@ -27,7 +27,11 @@ import (
 // Past the limit memory still grows, with more work.
 const (
 	gcPercent   = 50
-	memoryLimit = 205 << 20
+	memoryLimit = 235 << 20
+	phoneLimit  = 205 << 20
+	// While an index is loaded, nearly all that lives is the index: it holds no
+	// pointers, and to collect what is not takes next to no time.
+	indexGCPercent = 10
 )
 
 func main() {

@@ -60,7 +60,8 @@ func (p *program) repairVerb() *cli.Command {
 			"snapshots: of each snapshot that misses something, or of the given ones, saves another without\n" +
 			"what is lost, with the tag repaired. A file of which a part is left stands in it under a name\n" +
 			"that ends in .repaired; a folder that cannot be read is empty. With --forget the damaged\n" +
-			"snapshot is removed then; without, it stays, and a later backup may still make it whole.\n" +
+			"snapshot is removed then, and one that cannot be read at all; without, they stay, and a later\n" +
+			"backup may still make a snapshot whole.\n" +
 			"\n" +
 			"The order is index, packs, backup, snapshots. It holds the lock that keeps everybody else out.",
 		Flags: []cli.Flag{

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/user"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -194,6 +195,7 @@ func isOf(s *repo.Snapshot, begin string) bool {
 
 // loadIndex loads the index; the error says so where an index file is damaged.
 func loadIndex(ctx context.Context, r *repo.Repository) error {
+	defer debug.SetGCPercent(debug.SetGCPercent(indexGCPercent))
 	err := r.LoadIndex(ctx)
 	if errors.Is(err, repo.ErrDamaged) {
 		err = situation{err, errBadIndex}

@@ -8,6 +8,8 @@
 // and never anything between. What it cannot prevent: a drive that reports its cache as written when it is not, and a
 // file system without a sync operation (some network shares), whose refusal is passed over.
 //
+// [TryLock] keeps a folder to one process while it writes there.
+//
 // A file that was being written when the program died stays behind under a temporary name; see [IsTemporary].
 //
 // All names are names below an [os.Root] in slash form: a symbolic link that leads out of it is an error. All functions

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"russet/internal/durable"
@@ -252,5 +253,74 @@ func TestWithoutPath(t *testing.T) {
 		if got := durable.WithoutPath(c.err); got != c.want {
 			t.Errorf("%v: got %v, want %v", c.err, got, c.want)
 		}
+	}
+}
+
+func TestTryLock(t *testing.T) {
+	t.Parallel()
+	root, err := os.OpenRoot(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	first, err := durable.TryLock(root, "lock")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := durable.TryLock(root, "lock"); !errors.Is(err, durable.ErrInUse) {
+		t.Errorf("second lock: got %v, want %v", err, durable.ErrInUse)
+	}
+	other, err := durable.TryLock(root, "other")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(first.Close(), other.Close()); err != nil {
+		t.Fatal(err)
+	}
+	again, err := durable.TryLock(root, "lock")
+	if err != nil {
+		t.Fatalf("after it was given up: %v", err)
+	}
+	if err := again.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// Of many that take a lock and give it up, which removes its file, never two hold it.
+func TestTryLockTogether(t *testing.T) {
+	t.Parallel()
+	root, err := os.OpenRoot(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	var holders, taken atomic.Int32
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for range 500 {
+				l, err := durable.TryLock(root, "lock")
+				if errors.Is(err, durable.ErrInUse) {
+					continue
+				}
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				taken.Add(1)
+				if n := holders.Add(1); n != 1 {
+					t.Errorf("%d hold it", n)
+				}
+				runtime.Gosched()
+				holders.Add(-1)
+				if err := l.Close(); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if taken.Load() == 0 {
+		t.Error("nobody ever got it")
 	}
 }

@@ -19,7 +19,7 @@ const module = "russet/"
 // it gets a line here and in docs/architecture.md. A new module is one too: it
 // gets a section in docs/dependencies.md.
 const layers = `
-internal/durable:
+internal/durable: golang.org/x/sys
 internal/house:
 internal/jsontext:
 internal/plist: howett.net/plist

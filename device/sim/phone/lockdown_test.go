@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"russet/device"
+	"russet/internal/durable"
 	"russet/internal/plist"
 )
 
@@ -323,6 +324,12 @@ func TestStateLasts(t *testing.T) {
 		t.Fatal(err)
 	}
 
+	if _, err := New(dir, Options{}); !errors.Is(err, durable.ErrInUse) {
+		t.Errorf("a second phone beside the first: got %v, want %v", err, durable.ErrInUse)
+	}
+	if err := os.Remove(filepath.Join(dir, "lock")); err != nil { // as if the first one's process had ended
+		t.Fatal(err)
+	}
 	p, _ := newPhone(t, dir, Options{Name: "First", ProductVersion: "18.2"})
 	if p.UDID() != first.UDID() || p.ProductVersion() != "18.2" || p.text("DeviceName") != "Second" || p.text("DeviceClass") != "iPad" || !p.WillEncrypt() {
 		t.Errorf("got %v", p.domain(noDomain))

@@ -11,13 +11,16 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"russet/internal/durable"
 )
 
 // Phone is a phone made of software. Its methods may be called at any time, by
 // several goroutines.
 type Phone struct {
 	opts   Options
-	root   *os.Root // the state directory
+	held   *durable.Lock // of the state directory
+	root   *os.Root
 	media  *os.Root // the file service's root
 	key    *rsa.PrivateKey
 	public []byte // of key, as lockdownd gives it
@@ -34,7 +37,7 @@ type Phone struct {
 }
 
 // New opens the phone whose state lies in a directory, which is made if there
-// is none. Two phones must not share one.
+// is none. Two phones cannot share one: durable.ErrInUse.
 func New(state string, opts Options) (*Phone, error) {
 	if err := os.MkdirAll(state, 0o700); err != nil {
 		return nil, fmt.Errorf("open the phone's state: %w", err)
@@ -43,7 +46,11 @@ func New(state string, opts Options) (*Phone, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the phone's state: %w", err)
 	}
-	p := &Phone{opts: opts, root: root, pairing: opts.Pairing, lock: opts.Lock, observers: map[*observer]struct{}{}}
+	lock, err := durable.TryLock(root, "lock")
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open the phone's state: %w", err), root.Close())
+	}
+	p := &Phone{opts: opts, root: root, held: lock, pairing: opts.Pairing, lock: opts.Lock, observers: map[*observer]struct{}{}}
 	if p.opts.Now == nil {
 		p.opts.Now = time.Now
 	}
@@ -63,7 +70,7 @@ func (p *Phone) Close() error {
 	if p.media != nil {
 		_ = p.media.Close() // a folder that was only read
 	}
-	return p.root.Close()
+	return errors.Join(p.held.Close(), p.root.Close())
 }
 
 // Serve plugs the phone into a muxer of its own, at the given listeners, until
