@@ -18,7 +18,10 @@ const (
 	TagRecovered = "recovered"
 	// recoveredPath holds what a recovery found and can give no better name. It
 	// has two parts so that nobody takes it for a device's.
-	recoveredPath = "/russet-recovered/"
+	recoveredPath = "/" + statePrefix + "recovered/"
+	// statePrefix begins the folders of state, of which an old one must not pass
+	// for the newest.
+	statePrefix = "russet-"
 )
 
 // RecoverOptions say who recovers, and when.
@@ -207,7 +210,8 @@ func only(t *Tree) *Node {
 		return nil
 	}
 	n := t.Nodes[0]
-	if n.Type != TypeDir || n.Subtree == nil || n.ModTime.IsZero() || !fs.ValidPath(n.Name) || strings.Contains(n.Name, "/") || n.Name == "." {
+	if n.Type != TypeDir || n.Subtree == nil || n.ModTime.IsZero() || !fs.ValidPath(n.Name) || strings.Contains(n.Name, "/") || n.Name == "." ||
+		strings.HasPrefix(n.Name, statePrefix) {
 		return nil
 	}
 	return n

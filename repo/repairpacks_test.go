@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"russet/backend"
@@ -383,5 +384,40 @@ func TestRepairPacksJudged(t *testing.T) {
 		if err != nil || !bytes.Equal(got, want) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// A sector that the drive does not read is damage: all around it is saved, and
+// the pack stays. A drive that does not answer at all is none.
+func TestRepairPacksBadSector(t *testing.T) {
+	t.Parallel()
+	be := backend.NewMemory()
+	files := map[string][]byte{}
+	for i := range 6 {
+		files[fmt.Sprint("f", i)] = payload(uint64(i)+1, 5000)
+	}
+	saveFiles(t, initRepo(t, be, 2), files)
+	r := opened(t, be)
+	id := packsOf(t, r, index.Data)[0]
+	blobs := blobsIn(r, id)
+	bad := int64(blobs[0].Offset) + 100
+	away := false
+	faulty := backendtest.NewFaulty(be, backendtest.Faults{Before: func(_ context.Context, op backendtest.Op) error {
+		sector := op.File == packName(id) && op.Offset <= bad && bad < op.Offset+int64(op.Size)
+		if op.Verb == backendtest.Load && (sector || away && op.File.Kind != backend.Index && op.File.Kind != backend.Snapshot) {
+			return syscall.EIO
+		}
+		return nil
+	}})
+	plan, res, err := repairPacks(t.Context(), on(r, faulty))
+	if err != nil || len(plan.Packs) != 1 || plan.Packs[0].Lost != 1 || plan.Packs[0].Save != len(blobs)-1 || res.Removed != 0 {
+		t.Fatalf("got %+v, %+v, %v", plan, res, err)
+	}
+	if _, err := be.Load(t.Context(), packName(id), 0, nil); err != nil {
+		t.Errorf("the pack is gone: %v", err)
+	}
+	away = true
+	if plan, err := on(r, faulty).PlanRepairPacks(t.Context(), RepairPacksOptions{}); !errors.Is(err, syscall.EIO) {
+		t.Errorf("of a drive that does not answer: %v, %v", plan, err)
 	}
 }

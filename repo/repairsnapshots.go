@@ -59,8 +59,8 @@ func (l *Losses) add(m Losses) {
 
 // RepairSnapshotsPlan is what a repair will make of damaged snapshots.
 type RepairSnapshotsPlan struct {
-	Looked     int // snapshots
-	Unreadable int // files of snapshots that cannot be read, and stay
+	Looked     int        // snapshots
+	Unreadable []chunk.ID // files of snapshots that cannot be read; they are removed with Forget
 	Snapshots  []RepairedSnapshot
 	Forget     bool
 
@@ -70,16 +70,21 @@ type RepairSnapshotsPlan struct {
 }
 
 // Empty tells whether there is nothing to do.
-func (p *RepairSnapshotsPlan) Empty() bool { return len(p.Snapshots) == 0 }
+func (p *RepairSnapshotsPlan) Empty() bool {
+	return len(p.Snapshots) == 0 && (len(p.Unreadable) == 0 || !p.Forget)
+}
 
 // String gives the plan in a few lines.
 func (p *RepairSnapshotsPlan) String() string {
 	var b strings.Builder
-	if p.Unreadable > 0 {
-		fmt.Fprintf(&b, "%d snapshots cannot be read at all: russet recover finds what they held\n", p.Unreadable)
+	if n := len(p.Unreadable); n > 0 {
+		fmt.Fprintf(&b, "%d snapshots cannot be read at all: what they held is found by russet recover, until a prune\n", n)
+		if p.Forget {
+			b.WriteString("their files are removed\n")
+		}
 	}
-	if p.Empty() {
-		fmt.Fprintf(&b, "of %d snapshots none misses anything: there is nothing to do\n", p.Looked)
+	if len(p.Snapshots) == 0 {
+		fmt.Fprintf(&b, "of %d snapshots that can be read none misses anything\n", p.Looked)
 		return b.String()
 	}
 	for _, s := range p.Snapshots {
@@ -134,6 +139,9 @@ func (p *RepairSnapshotsPlan) plan(ctx context.Context, opt RepairSnapshotsOptio
 	if err != nil {
 		return err
 	}
+	if len(opt.Snapshots) > 0 {
+		p.Unreadable = slices.DeleteFunc(p.Unreadable, func(id chunk.ID) bool { return !slices.Contains(opt.Snapshots, id) })
+	}
 	looked := all
 	if len(opt.Snapshots) > 0 {
 		looked = slices.DeleteFunc(slices.Clone(all), func(s *Snapshot) bool { return !slices.Contains(opt.Snapshots, s.id) })
@@ -161,12 +169,13 @@ func (p *RepairSnapshotsPlan) plan(ctx context.Context, opt RepairSnapshotsOptio
 // snapshots loads all that can be.
 func (p *RepairSnapshotsPlan) snapshots(ctx context.Context) ([]*Snapshot, error) {
 	var all []*Snapshot
-	for s, err := range p.r.Snapshots(ctx) {
+	for _, id := range p.ids {
+		s, err := p.r.LoadSnapshot(ctx, id)
 		switch {
 		case err == nil:
 			all = append(all, s)
 		case errors.Is(err, ErrDamaged):
-			p.Unreadable++
+			p.Unreadable = append(p.Unreadable, id)
 		default:
 			return nil, err
 		}
@@ -243,14 +252,17 @@ func (p *RepairSnapshotsPlan) apply(ctx context.Context, res *RepairSnapshotsRes
 	if !p.Forget {
 		return nil
 	}
+	doomed := slices.Clone(p.Unreadable)
 	for _, s := range p.Snapshots {
-		if s.Keep {
-			continue
+		if !s.Keep {
+			doomed = append(doomed, s.ID)
 		}
+	}
+	for _, id := range doomed {
 		if err := confirmLock(ctx); err != nil {
 			return err
 		}
-		if err := p.r.RemoveSnapshot(ctx, s.ID); err != nil {
+		if err := p.r.RemoveSnapshot(ctx, id); err != nil {
 			return err
 		}
 		res.Removed++

@@ -163,6 +163,29 @@ func TestRepairSnapshotsOfLostFolders(t *testing.T) {
 	checkClean(t, be)
 }
 
+// The file of a snapshot that cannot be read stays until it is forgotten, and
+// what it held is found.
+func TestRepairUnreadableSnapshot(t *testing.T) {
+	t.Parallel()
+	be := backend.NewMemory()
+	r := initRepo(t, be, 2)
+	lost := saveFiles(t, r, map[string][]byte{"a": payload(1, 9000)})
+	saveFiles(t, r, map[string][]byte{"b": payload(2, 9000)})
+	spoil(t, be, backend.File{Kind: backend.Snapshot, Name: lost.ID().String()})
+	plan, res, err := repairSnapshots(t.Context(), r, RepairSnapshotsOptions{})
+	if err != nil || !slices.Equal(plan.Unreadable, []chunk.ID{lost.ID()}) || res.Removed != 0 {
+		t.Errorf("got %v, %+v, %v", plan, res, err)
+	}
+	found, err := r.PlanRecover(t.Context(), RecoverOptions{})
+	if err != nil || len(found.Trees) != 1 || found.Trees[0].ID != *lost.Tree {
+		t.Errorf("found %v, %v", found, err)
+	}
+	if _, res, err = repairSnapshots(t.Context(), r, RepairSnapshotsOptions{Forget: true}); err != nil || res.Removed != 1 {
+		t.Errorf("forget: %+v, %v", res, err)
+	}
+	checkClean(t, be)
+}
+
 // Only the snapshots that are named are looked into, and a plan is not carried
 // out on other snapshots than it was made of.
 func TestRepairSnapshotsPlan(t *testing.T) {

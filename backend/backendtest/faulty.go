@@ -11,6 +11,10 @@
 //			break
 //		}
 //	}
+//
+//	trial := backendtest.Trial{Store: store, Run: run, Judge: judge} // all of that, and every state that the power can
+//	trial.Crashes(t)                                                // leave when it goes in the middle of a run
+//	trial.Failures(t)
 package backendtest
 
 import (

@@ -29,15 +29,23 @@ type Trial struct {
 	// locks there.
 	Judge func(ctx context.Context, b backend.Backend, done bool) error
 	// Every tries every point, and not only some of them, evenly spread: about as many crashes as Sample says, and in all
-	// half as many failures. Zero means 40.
+	// half as many failures. Zero means 32.
 	Every  bool
 	Sample int
 }
 
 const (
-	usualSample = 40 // of a judge that takes some 20 ms
+	usualSample = 32 // of a judge that takes some 20 ms; an eighth with -short
 	ways        = 5  // to fail
 )
+
+// some is about how many crashes are tried.
+func (tr Trial) some() int {
+	if n := cmp.Or(tr.Sample, usualSample); !testing.Short() {
+		return n
+	}
+	return usualSample / 8
+}
 
 // among is the step from one of total points to the next of about some that are tried.
 func (tr Trial) among(total, some int) int {
@@ -67,7 +75,7 @@ func (tr Trial) Crashes(t *testing.T) int {
 	if len(all) < 4 {
 		t.Fatalf("got %d ways to crash: does the run write anything?", len(all))
 	}
-	step := tr.among(len(all), cmp.Or(tr.Sample, usualSample))
+	step := tr.among(len(all), tr.some())
 	tried := 0
 	for i, c := range all {
 		if i%step != 0 && i != len(all)-1 {
@@ -140,7 +148,7 @@ func (tr Trial) Failures(t *testing.T) int {
 func (tr Trial) failures(t *testing.T, name string, give func(int, context.CancelFunc) Faults) (tried int) {
 	t.Helper()
 	total := tr.operations(t)
-	step := tr.among(total, cmp.Or(tr.Sample, usualSample)/2/ways)
+	step := tr.among(total, tr.some()/2/ways)
 	for n := 1; ; n += step {
 		store, err := Copy(t.Context(), tr.Store)
 		if err != nil {

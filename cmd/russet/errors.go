@@ -157,7 +157,7 @@ var advices = []advice{
 	{errPinned, 0, "russet unpin takes the pin off; --pinned forgets it all the same"},
 	{errKeepsNone, 0, "nothing was removed; add --keep-last 1, or name the snapshots to remove"},
 	{repo.ErrNotFound, 0, "russet snapshots lists the ids; latest, or latest:UDID for one device, is the newest"},
-	{errProblems, codeDamaged, "what is not named above is whole; russet repair packs saves what can be read of damaged packs, and then russet backup stores again what the computer still has"},
+	{errProblems, codeDamaged, "what is not named above is whole; russet repair packs saves what can be read of damaged packs, then russet backup stores again what the computer still has, and russet prune removes what was damaged"},
 	{repo.ErrDamaged, codeDamaged, "russet check tells what is damaged"},
 	{capture.ErrUnfinished, codeUnfinished, "let the phone finish its backup, or keep it as it is with --incomplete"},
 	{capture.ErrMoving, codeUnfinished, "run the same command again when the phone's backup is done"},

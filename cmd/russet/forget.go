@@ -267,7 +267,7 @@ func (p *program) forget(ctx context.Context, r *repo.Repository, plan *repo.For
 
 func (p *program) showForgetPlan(plan *repo.ForgetPlan) error {
 	if !p.json {
-		return p.showWords(plan)
+		return p.printPlan(plan)
 	}
 	m := forgetPlanMessage{MessageType: "plan", Groups: []forgetGroupMessage{}}
 	m.Keep, m.Forget = plan.Count()
@@ -281,8 +281,8 @@ func (p *program) showForgetPlan(plan *repo.ForgetPlan) error {
 	return p.emit(m)
 }
 
-// showWords prints what is going to be done, for people.
-func (p *program) showWords(plan fmt.Stringer) error {
+// printPlan prints what is going to be done, for people.
+func (p *program) printPlan(plan fmt.Stringer) error {
 	var b strings.Builder
 	for line := range strings.Lines(plan.String()) {
 		b.WriteString(visible(strings.TrimSuffix(line, "\n")) + "\n")

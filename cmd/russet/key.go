@@ -48,6 +48,17 @@ func (p *program) keyVerb() *cli.Command {
 			&cli.BoolFlag{Name: "with-password", Usage: "sheet: make a password of its own for the sheet, and print it there"},
 			&cli.BoolFlag{Name: "html", Usage: "sheet: as a page for a browser to print"},
 		},
+		BashComplete: func(c *cli.Context) {
+			for _, what := range [][2]string{
+				{"list", "who made which key, and when"},
+				{"add", "one more password"},
+				{"remove", "a key no longer opens the repository"},
+				{"passwd", "another password instead of this one"},
+				{"sheet", "a recovery sheet to print"},
+			} {
+				fmt.Fprintf(c.App.Writer, "%s\t%s\n", what[0], what[1])
+			}
+		},
 		Action: p.keyAction,
 	}
 }

@@ -48,6 +48,8 @@ var messages = []struct {
 	{"`repair index`, at its end", repairIndexMessage{MessageType: "summary"}},
 	{"`repair packs`, before it does anything", repairPacksPlanMessage{MessageType: "plan"}},
 	{"`repair packs`, at its end", repairPacksMessage{MessageType: "summary"}},
+	{"`repair files`, before it does anything", healPlanMessage{MessageType: "plan"}},
+	{"`repair files`, at its end", healMessage{MessageType: "summary"}},
 	{"`repair snapshots`, before it does anything", repairSnapshotsPlanMessage{MessageType: "plan"}},
 	{"`recover`, before it does anything", recoverPlanMessage{MessageType: "plan"}},
 	{"`repair snapshots` and `recover`, at the end", savedSnapshotsMessage{MessageType: "summary"}},

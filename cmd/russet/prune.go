@@ -183,7 +183,7 @@ func (p *program) showPlan(plan fmt.Stringer, message any) error {
 	if p.quiet {
 		return nil
 	}
-	return p.showWords(plan)
+	return p.printPlan(plan)
 }
 
 func describePrune(plan *repo.PrunePlan) prunePlanMessage {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -34,6 +35,7 @@ type repairIndexMessage struct {
 const (
 	repairsIndex     = "index"
 	repairsPacks     = "packs"
+	repairsFiles     = "files"
 	repairsSnapshots = "snapshots"
 )
 
@@ -45,8 +47,9 @@ func (p *program) repairVerb() *cli.Command {
 		UsageText: "russet repair index -r /media/drive/repo --plan   # shows what would be done\n" +
 			"russet repair index -r /media/drive/repo\n" +
 			"russet repair packs -r /media/drive/repo          # reads all of it: takes long\n" +
+			"russet repair files ~/Restored -r /media/drive/repo\n" +
 			"russet repair snapshots -r /media/drive/repo --forget",
-		ArgsUsage: "index | packs [PACK...] | snapshots [SNAPSHOT...]",
+		ArgsUsage: "index | packs [PACK...] | files DIR | snapshots [SNAPSHOT...]",
 		Description: "index: makes the index of what lies where anew, where index files are damaged or gone, name\n" +
 			"packs that are gone, or do not name some that are there. Every pack says at its end what it\n" +
 			"holds. Packs that the index describes with their right length are believed, unless\n" +
@@ -57,12 +60,17 @@ func (p *program) repairVerb() *cli.Command {
 			"others stay until a prune. Files that miss something are named; the next russet backup stores\n" +
 			"again what the computer still has, and the snapshots are whole again.\n" +
 			"\n" +
+			"files: reads all files in a folder, such as one that russet restore --as files once wrote, and\n" +
+			"stores again what of them snapshots miss, whatever the files are called. What was restored as a\n" +
+			"backup folder is given to russet backup instead.\n" +
+			"\n" +
 			"snapshots: of each snapshot that misses something, or of the given ones, saves another without\n" +
 			"what is lost, with the tag repaired. A file of which a part is left stands in it under a name\n" +
 			"that ends in .repaired; a folder that cannot be read is empty. With --forget the damaged\n" +
-			"snapshot is removed then; without, it stays, and a later backup may still make it whole.\n" +
+			"snapshot is removed then, and one that cannot be read at all; without, they stay, and a later\n" +
+			"backup may still make a snapshot whole.\n" +
 			"\n" +
-			"The order is index, packs, backup, snapshots. It holds the lock that keeps everybody else out.",
+			"The order is index, packs, backup or files, snapshots. It holds the lock that keeps everybody else out.",
 		Flags: []cli.Flag{
 			planFlag(),
 			&cli.BoolFlag{Name: "read-all-packs", Usage: "index: ask every pack what it holds, not only those that the index does not know"},
@@ -78,6 +86,8 @@ func (p *program) repairVerb() *cli.Command {
 				switch what {
 				case repairsPacks:
 					return p.repairPacks(ctx, r, names, plan)
+				case repairsFiles:
+					return p.repairFiles(ctx, r, names[0], plan)
 				case repairsSnapshots:
 					return p.repairSnapshots(ctx, r, names, c.Bool("forget"), plan)
 				}
@@ -91,9 +101,11 @@ func (p *program) repairVerb() *cli.Command {
 func repairUsage(c *cli.Context, what string, names []string) error {
 	switch {
 	case what == "":
-		return usageError{"what is to be repaired? index, packs or snapshots"}
-	case what != repairsIndex && what != repairsPacks && what != repairsSnapshots:
-		return usageError{fmt.Sprintf("%q is nothing that can be repaired; index, packs and snapshots are", what)}
+		return usageError{"what is to be repaired? index, packs, files or snapshots"}
+	case !slices.Contains([]string{repairsIndex, repairsPacks, repairsFiles, repairsSnapshots}, what):
+		return usageError{fmt.Sprintf("%q is nothing that can be repaired; index, packs, files and snapshots are", what)}
+	case what == repairsFiles && len(names) != 1:
+		return usageError{"repair files wants one folder"}
 	case what == repairsIndex && len(names) > 0:
 		return usageError{fmt.Sprintf("%q is one argument too many", names[0])}
 	case what != repairsIndex && c.Bool("read-all-packs"):

@@ -44,7 +44,7 @@ type repairPacksMessage struct {
 type repairSnapshotsPlanMessage struct {
 	MessageType string                  `json:"message_type" doc:"\"plan\""`
 	Looked      int                     `json:"snapshots" doc:"that were looked into"`
-	Unreadable  int                     `json:"unreadable_snapshots" doc:"files of snapshots that cannot be read; they stay"`
+	Unreadable  int                     `json:"unreadable_snapshots" doc:"files of snapshots that cannot be read; with --forget they are removed"`
 	Damaged     []lostInSnapshotMessage `json:"damaged_snapshots" doc:"what is left of each"`
 }
 
@@ -151,7 +151,7 @@ func (p *program) repairSnapshots(ctx context.Context, r *repo.Repository, names
 		if plan, err = r.PlanRepairSnapshots(ctx, opt); err != nil {
 			return nil, nil, err
 		}
-		m := repairSnapshotsPlanMessage{"plan", plan.Looked, plan.Unreadable, []lostInSnapshotMessage{}}
+		m := repairSnapshotsPlanMessage{"plan", plan.Looked, len(plan.Unreadable), []lostInSnapshotMessage{}}
 		for _, s := range plan.Snapshots {
 			m.Damaged = append(m.Damaged, lostInSnapshotMessage{s.ID.String(), s.Nothing, s.Exists, s.Cut, s.Dropped, s.Emptied})
 		}

@@ -122,7 +122,7 @@ func (p *program) changeTags(c *cli.Context, names []string, change func([]strin
 
 func (p *program) showTagPlan(plan *repo.TagPlan) error {
 	if !p.json {
-		return p.showWords(plan)
+		return p.printPlan(plan)
 	}
 	m := tagPlanMessage{MessageType: "plan", Changes: []tagPlanChanges{}}
 	for _, c := range plan.Changes {
