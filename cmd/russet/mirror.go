@@ -44,7 +44,7 @@ func (p *program) mirrorVerb() *cli.Command {
 		Usage:    "keep a second drive equal to the repository, without its password",
 		UsageText: "russet mirror -r /media/drive/repo --to /media/second/repo --init   # once\n" +
 			"russet mirror -r /media/drive/repo --to /media/second/repo\n" +
-			"russet mirror --to /media/second/repo --promote                      # the original is lost: go on with the mirror",
+			"russet mirror --to /media/second/repo --promote  # the original is lost: go on with the mirror",
 		Description: "The mirror has the same files, key files too, and opens with the same passwords, at every\n" +
 			"instant, also when a run is cut off. Every file is compared with its name while it is copied;\n" +
 			"one that is damaged is not copied, but named. What the source no longer has is set aside in\n" +

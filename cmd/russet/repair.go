@@ -70,7 +70,9 @@ func (p *program) repairVerb() *cli.Command {
 			"snapshot is removed then, and one that cannot be read at all; without, they stay, and a later\n" +
 			"backup may still make a snapshot whole.\n" +
 			"\n" +
-			"The order is index, packs, backup or files, snapshots. It holds the lock that keeps everybody else out.",
+			"The order is index, packs, backup or files, snapshots.\n" +
+			"\n" +
+			"It holds the lock that keeps everybody else out.",
 		Flags: []cli.Flag{
 			planFlag(),
 			&cli.BoolFlag{Name: "read-all-packs", Usage: "index: ask every pack what it holds, not only those that the index does not know"},
