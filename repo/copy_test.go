@@ -304,3 +304,25 @@ func TestCopyIsCancelled(t *testing.T) {
 	}
 	checkTwin(t, to)
 }
+
+// TestCopyNewestFirst copies to a drive that becomes full while older snapshots
+// are copied: the newest is there by then, though it lies in later packs.
+func TestCopyNewestFirst(t *testing.T) {
+	t.Parallel()
+	from, to := backend.NewMemory(), backend.NewMemory()
+	r := initRepo(t, from, 2)
+	saveFiles(t, r, map[string][]byte{"large": payload(1, 3_000_000)})
+	saveFiles(t, r, map[string][]byte{"middle": payload(2, 1_000_000)})
+	newest := saveFiles(t, r, map[string][]byte{"small": payload(3, 1000)})
+	initTwin(t, r, to, 2)
+	full := backendtest.NewFaulty(to, backendtest.Faults{Room: 500_000})
+	_, _, err := copyAll(t.Context(), from, full)
+	if !backend.IsFull(err) {
+		t.Fatalf("got %v, want a full drive", err)
+	}
+	twin := checkTwin(t, to)
+	snaps, err := twin.AllSnapshots(t.Context())
+	if err != nil || len(snaps) != 1 || *snaps[0].Tree != *newest.Tree {
+		t.Fatalf("got %d snapshots, %v; want the newest", len(snaps), err)
+	}
+}

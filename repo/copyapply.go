@@ -14,10 +14,14 @@ import (
 	"russet/index"
 )
 
-// copyBatch is how much is copied, in bytes as stored, before the snapshots that
-// it completes are saved: a snapshot for each small one would leave as many small
-// packs.
-const copyBatch = 256 << 20
+// How much is copied, in bytes as stored, before the snapshots that it completes
+// are saved: an index for each small one would leave as many small packs. The
+// newest goes by itself; then the batches grow, so that a drive that becomes full
+// has about half of what it could have.
+const (
+	copyBatch      = 256 << 20
+	copyBatchLeast = packTarget
+)
 
 // CopyResult is what a copy did.
 type CopyResult struct {
@@ -53,8 +57,9 @@ func (p *CopyPlan) Apply(ctx context.Context, progress *Progress) (res CopyResul
 	}
 	c := &copier{from: p.from, w: w, progress: progress, bad: map[index.Handle]error{}}
 	res.Lost = slices.Clone(p.Lost)
+	copied := int64(0)
 	for rest := p.parts; len(rest) > 0; {
-		n := p.batch(rest)
+		n, size := p.batch(rest, copied)
 		err := c.blobs(ctx, rest[:n])
 		if err == nil {
 			err = w.Checkpoint()
@@ -68,6 +73,7 @@ func (p *CopyPlan) Apply(ctx context.Context, progress *Progress) (res CopyResul
 			}
 		}
 		rest = rest[n:]
+		copied += size
 	}
 	if len(res.Lost) > 0 {
 		return res, fmt.Errorf("copy: %d snapshots are not whole here: %w", len(res.Lost), ErrDamaged)
@@ -75,19 +81,23 @@ func (p *CopyPlan) Apply(ctx context.Context, progress *Progress) (res CopyResul
 	return res, nil
 }
 
-// batch is how many of parts, from the first, are copied together.
-func (p *CopyPlan) batch(parts []copyPart) int {
-	var size int64
-	for i, part := range parts {
+// batch is how many of parts, from the first, are copied together, and how many
+// bytes they have. before is how many were copied before them.
+func (p *CopyPlan) batch(parts []copyPart, before int64) (n int, size int64) {
+	enough := int64(0)
+	if before > 0 {
+		enough = min(copyBatch, max(copyBatchLeast, before))
+	}
+	for n, part := range parts {
+		if n > 0 && size >= enough && len(part.blobs) > 0 {
+			return n, size
+		}
 		for _, h := range part.blobs {
 			loc, _ := p.from.index.Lookup(h)
 			size += int64(loc.Length)
 		}
-		if size >= copyBatch {
-			return i + 1
-		}
 	}
-	return len(parts)
+	return len(parts), size
 }
 
 // copier copies blobs into a Writer.
