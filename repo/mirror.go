@@ -33,6 +33,7 @@ type MirrorRefusal uint8
 const (
 	NoMirror         MirrorRefusal = iota + 1 // there is none: perhaps the drive is not mounted
 	NotEmpty                                  // a new one would lie where something else lies
+	BadMark                                   // its mirror.json cannot be read
 	OtherRepository                           // it is a mirror of another one
 	WrittenElsewhere                          // it has files that no mirror run has put there
 	ManyRemovals                              // the source has lost so much that it may be an accident
@@ -45,6 +46,8 @@ func (r MirrorRefusal) Error() string {
 		return "there is no mirror"
 	case NotEmpty:
 		return "something lies there already"
+	case BadMark:
+		return "its file mirror.json, which tells whose mirror it is, is damaged"
 	case OtherRepository:
 		return "it is the mirror of another repository"
 	case WrittenElsewhere:

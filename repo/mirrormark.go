@@ -34,7 +34,8 @@ type markFile struct {
 
 const markVersion = 1
 
-// loadMark loads the mark of a mirror. The error is NoMirror where there is none.
+// loadMark loads the mark of a mirror. The error is NoMirror where there is none,
+// and BadMark where it cannot be read.
 func loadMark(ctx context.Context, at MirrorPlace) (mirrorMark, error) {
 	data, err := at.LoadMark(ctx)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -49,7 +50,7 @@ func loadMark(ctx context.Context, at MirrorPlace) (mirrorMark, error) {
 func decodeMark(data []byte) (mirrorMark, error) {
 	var f markFile
 	if err := json.Unmarshal(data, &f); err != nil {
-		return mirrorMark{}, fmt.Errorf("decode mirror.json: %w: %w", ErrDamaged, err)
+		return mirrorMark{}, fmt.Errorf("decode mirror.json: %w: %w", BadMark, err)
 	}
 	if f.Version != markVersion {
 		return mirrorMark{}, fmt.Errorf("decode mirror.json: version %d is not known", f.Version)

@@ -92,7 +92,7 @@ func checkOptions(c *cli.Context) (opt repo.CheckOptions, err error) {
 		if c.Bool("read-data") {
 			return opt, usageError{"--read-data and --max-age are both given; which one is meant?"}
 		}
-		if opt.MaxAge, err = parseAge(c.String("max-age")); err != nil {
+		if opt.MaxAge, err = parseAge("--max-age", c.String("max-age")); err != nil {
 			return opt, err
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -60,7 +62,7 @@ func (p *program) mirrorVerb() *cli.Command {
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "to", Usage: "where the mirror lies: a `FOLDER`"},
 			&cli.BoolFlag{Name: "init", Usage: "make a new mirror there"},
-			&cli.DurationFlag{Name: "keep-aside", Value: 30 * 24 * time.Hour, Usage: "how long to keep what the source no longer has, as `DURATION` such as 720h"},
+			&cli.StringFlag{Name: "keep-aside", Usage: "how long to keep what the source no longer has (30d where it is not given): an `AGE` such as 36h, 90d or 8w"},
 			&cli.BoolFlag{Name: "many", Usage: "set aside even more than a fifth of the packs, or every snapshot"},
 			&cli.BoolFlag{Name: "promote", Usage: "make an ordinary repository of the mirror; never use the original again"},
 			planFlag(),
@@ -81,10 +83,12 @@ func (p *program) mirrorAction(c *cli.Context) error {
 		return usageError{"mirror wants to know where: --to"}
 	case c.Bool("promote") && (c.Bool("init") || c.Bool("plan")):
 		return usageError{"--promote stands alone"}
-	case c.Duration("keep-aside") < 24*time.Hour:
-		return usageError{"--keep-aside is at least 24h"}
 	case c.Bool("promote"):
 		return p.promote(c.Context, second)
+	}
+	keep, err := keepAside(c)
+	if err != nil {
+		return err
 	}
 	place, err := p.repository(c)
 	if err != nil {
@@ -95,6 +99,9 @@ func (p *program) mirrorAction(c *cli.Context) error {
 		return fmt.Errorf("open repository %s: %w", place, err)
 	}
 	defer closeBackend(from)
+	if liesWithin(second, place) {
+		return usageError{fmt.Sprintf("a mirror at %s would lie in its own source", second)}
+	}
 	to, err := p.openMirror(c, second, from)
 	if err != nil {
 		return err
@@ -105,14 +112,61 @@ func (p *program) mirrorAction(c *cli.Context) error {
 	}); ok && !c.Bool("plan") {
 		_, _ = be.CleanTemporary(c.Context) // what a killed run left takes up space, and does no other harm
 	}
-	return unlessGone(c.Context, place, p.mirror(c, from, to))
+	return unlessGone(c.Context, place, p.mirror(c, from, to, keep))
+}
+
+// keepAside is how long a mirror keeps what its source no longer has; zero means
+// as long as is usual.
+func keepAside(c *cli.Context) (time.Duration, error) {
+	if !c.IsSet("keep-aside") {
+		return 0, nil
+	}
+	keep, err := parseAge("--keep-aside", c.String("keep-aside"))
+	if err == nil && keep < 24*time.Hour {
+		err = usageError{"--keep-aside is at least 24h"}
+	}
+	return keep, err
+}
+
+// liesWithin tells whether a folder, which need not be there, is another one or
+// lies in it, whatever links lead there.
+func liesWithin(inner, outer string) bool {
+	inner, ok := backend.LocalFolder(inner)
+	outer, also := backend.LocalFolder(outer)
+	if !ok || !also {
+		return false
+	}
+	target, err := os.Stat(outer)
+	if err != nil {
+		return false
+	}
+	at, err := filepath.Abs(inner)
+	if err != nil {
+		return false
+	}
+	for {
+		if real, err := filepath.EvalSymlinks(at); err == nil {
+			at = real
+		}
+		if info, err := os.Stat(at); err == nil && os.SameFile(info, target) {
+			return true
+		}
+		above := filepath.Dir(at)
+		if above == at {
+			return false
+		}
+		at = above
+	}
 }
 
 // openMirror opens the place of a mirror, or makes a new one.
 func (p *program) openMirror(c *cli.Context, place string, from backend.Backend) (repo.MirrorPlace, error) {
+	if c.Bool("init") && c.Bool("plan") {
+		return imagineMirror(c.Context, place, from)
+	}
 	var be backend.Backend
 	var err error
-	fresh := c.Bool("init") && !c.Bool("plan")
+	fresh := c.Bool("init")
 	if fresh {
 		be, err = backend.Create(c.Context, place)
 	} else {
@@ -141,19 +195,34 @@ func (p *program) openMirror(c *cli.Context, place string, from backend.Backend)
 	return to, nil
 }
 
+// imagineMirror is the new mirror that would be made at a place, for its plan:
+// nothing is written there.
+func imagineMirror(ctx context.Context, place string, from backend.Backend) (repo.MirrorPlace, error) {
+	be, err := backend.Open(ctx, place)
+	if err == nil {
+		closeBackend(be)
+		err = repo.NotEmpty
+	}
+	if !errors.Is(err, backend.ErrNoRepository) {
+		return nil, fmt.Errorf("open mirror %s: %w", place, err)
+	}
+	to := backend.NewMemory()
+	return to, repo.InitMirror(ctx, from, to, time.Now())
+}
+
 // mirrorTries is how often a run begins anew since the source was changed.
 const mirrorTries = 20
 
-func (p *program) mirror(c *cli.Context, from backend.Backend, to repo.MirrorPlace) error {
+func (p *program) mirror(c *cli.Context, from backend.Backend, to repo.MirrorPlace, keep time.Duration) error {
 	counted := new(repo.Progress)
 	start := time.Now()
 	var sum repo.MirrorResult
 	for range mirrorTries {
-		plan, err := repo.PlanMirror(c.Context, from, to, repo.MirrorOptions{Now: time.Now(), Keep: c.Duration("keep-aside"), Many: c.Bool("many")})
+		plan, err := repo.PlanMirror(c.Context, from, to, repo.MirrorOptions{Now: time.Now(), Keep: keep, Many: c.Bool("many")})
 		if err != nil {
 			return err
 		}
-		if err := p.showMirrorPlan(plan); err != nil || c.Bool("plan") {
+		if err := p.showMirrorPlan(plan, c.Bool("plan")); err != nil || c.Bool("plan") {
 			return err
 		}
 		show := p.startProgress(func() progress { return progressOf(counted.State()) })
@@ -174,11 +243,11 @@ func (p *program) mirror(c *cli.Context, from backend.Backend, to repo.MirrorPla
 	return fmt.Errorf("mirror: %w", errMoving)
 }
 
-func (p *program) showMirrorPlan(plan *repo.MirrorPlan) error {
+func (p *program) showMirrorPlan(plan *repo.MirrorPlan, planOnly bool) error {
 	switch {
 	case p.json:
 		return p.emit(mirrorPlanMessage{"plan", plan.Copy.Files, plan.Copy.Bytes, plan.Aside.Files, plan.Aside.Bytes, plan.Refuse})
-	case p.quiet:
+	case p.quiet && !planOnly:
 		return nil
 	}
 	_, err := fmt.Fprint(p.stdout, plan)

@@ -73,8 +73,8 @@ func (v *verifiedFile) save() {
 }
 
 // parseAge reads an age as people write it: 30d, 2w, 12h.
-func parseAge(text string) (time.Duration, error) {
-	bad := usageError{"--max-age: " + strconv.Quote(text) + " is no age; 30d is one"}
+func parseAge(flag, text string) (time.Duration, error) {
+	bad := usageError{flag + ": " + strconv.Quote(text) + " is no age; 30d is one"}
 	if text == "" {
 		return 0, bad
 	}
