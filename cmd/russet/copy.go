@@ -120,7 +120,7 @@ func (p *program) copy(ctx context.Context, c *cli.Context, from, to *repo.Repos
 	if err != nil {
 		return err
 	}
-	if err := p.showCopyPlan(plan); err != nil || c.Bool("plan") {
+	if err := p.showCopyPlan(plan, c.Bool("plan")); err != nil || c.Bool("plan") {
 		return errors.Join(err, damaged)
 	}
 	_, _ = to.CleanTemporary(ctx) // what a killed run left takes up space, and does no other harm
@@ -155,7 +155,7 @@ func (p *program) toBeCopied(ctx context.Context, c *cli.Context, from *repo.Rep
 	return snaps, nil
 }
 
-func (p *program) showCopyPlan(plan *repo.CopyPlan) error {
+func (p *program) showCopyPlan(plan *repo.CopyPlan, planOnly bool) error {
 	if p.json {
 		m := copyPlanMessage{"plan", []string{}, plan.Kept, plan.Blobs, plan.Bytes, plan.Found, len(plan.Lost)}
 		for _, s := range plan.Snapshots {
@@ -163,7 +163,7 @@ func (p *program) showCopyPlan(plan *repo.CopyPlan) error {
 		}
 		return p.emit(m)
 	}
-	if p.quiet {
+	if p.quiet && !planOnly {
 		return nil
 	}
 	_, err := fmt.Fprint(p.stdout, plan)

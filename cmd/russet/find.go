@@ -49,7 +49,7 @@ func (p *program) findVerb() *cli.Command {
 			"how many do; with --json each snapshot has lines of its own.",
 		Flags: append([]cli.Flag{
 			&cli.BoolFlag{Name: "ignore-case", Usage: "take capitals and small letters for the same"},
-			&cli.StringSliceFlag{Name: "snapshot", Aliases: []string{"s"}, Usage: "look in the `SNAPSHOT`; may be given several times"},
+			&cli.StringSliceFlag{Name: "snapshot", Aliases: []string{"s"}, Usage: "look in the `SNAPSHOT`"},
 			&cli.StringFlag{Name: "device", Usage: "the phone whose `UDID` begins so, and no other"},
 		}, readFlags()...),
 		Action: func(c *cli.Context) error {

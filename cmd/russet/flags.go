@@ -28,6 +28,15 @@ func readFlags() []cli.Flag {
 	}
 }
 
+// planFlags are those of verbs that change a repository and can show how: a plan
+// alone can be had of one that cannot be written.
+func planFlags() []cli.Flag {
+	return []cli.Flag{
+		planFlag(),
+		&cli.BoolFlag{Name: "no-lock", Usage: "with --plan: take no lock, for a repository that cannot be written"},
+	}
+}
+
 // planFlag is that of verbs that remove something, or write much. Its other names
 // are restic's.
 func planFlag() cli.Flag {

@@ -84,8 +84,7 @@ func (p *program) forgetVerb() *cli.Command {
 		&cli.StringSliceFlag{Name: "keep-tag", Usage: "keep those that have all of the `TAGS`, given as one,two"},
 		&cli.BoolFlag{Name: "keep-ios-updates", Usage: "keep the newest of each version of iOS"},
 		&cli.StringFlag{Name: "device", Usage: "the phone whose `UDID` begins so, and no other"},
-		&cli.BoolFlag{Name: "pinned", Usage: "forget the snapshots that are named even if they are pinned"},
-		planFlag())
+		&cli.BoolFlag{Name: "pinned", Usage: "forget the snapshots that are named even if they are pinned"})
 	return &cli.Command{
 		Name:      "forget",
 		Category:  groupCare,
@@ -102,7 +101,7 @@ func (p *program) forgetVerb() *cli.Command {
 			"Whatever the policy says, pinned snapshots stay, and so do those that are dated in the\n" +
 			"future, which take nobody's place. A policy that would leave no snapshot of a device is\n" +
 			"refused. The space of what was removed is not free before a prune.",
-		Flags: flags,
+		Flags: append(flags, planFlags()...),
 		Action: func(c *cli.Context) error {
 			policy, err := policyOf(c)
 			if err != nil {
@@ -251,6 +250,7 @@ func (p *program) forget(ctx context.Context, r *repo.Repository, plan *repo.For
 	show := p.startProgress(func() progress { return progressOf(counted.State()) })
 	removed, err := plan.Apply(ctx, r, counted)
 	show.stop()
+	retakeReserve(ctx, r)
 	if err != nil {
 		return fmt.Errorf("%s removed: %w", plural(removed, "snapshot"), err)
 	}

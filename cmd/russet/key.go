@@ -75,6 +75,9 @@ func (p *program) keyAction(c *cli.Context) error {
 	case c.NArg() != want:
 		return usageError{fmt.Sprintf("key %s takes %s", what, plural(want-1, "argument"))}
 	}
+	if err := keyUsage(c, what); err != nil {
+		return err
+	}
 	switch what {
 	case "list":
 		return p.withRepository(c, lockNone, p.listKeys)
@@ -90,6 +93,21 @@ func (p *program) keyAction(c *cli.Context) error {
 		return p.printSheet(c)
 	}
 	return usageError{fmt.Sprintf("key does not know %q; it knows list, add, remove ID, passwd and sheet", what)}
+}
+
+// keyUsage finds flags that belong to something else than is done with keys.
+func keyUsage(c *cli.Context, what string) error {
+	for _, name := range []string{"html", "with-password"} {
+		if what != "sheet" && c.Bool(name) {
+			return usageError{fmt.Sprintf("--%s is for key sheet", name)}
+		}
+	}
+	for _, name := range []string{"new-password-file", "new-password-command"} {
+		if what != "add" && what != "passwd" && c.IsSet(name) {
+			return usageError{fmt.Sprintf("--%s is for key add and key passwd", name)}
+		}
+	}
+	return nil
 }
 
 func (p *program) listKeys(ctx context.Context, r *repo.Repository) error {

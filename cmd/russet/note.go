@@ -23,7 +23,7 @@ func (p *program) noteVerb() *cli.Command {
 		Description: "The note is shown by russet snapshots. A snapshot has one at most: a new one takes the\n" +
 			"place of the old. It is kept as the tag note=…, in which %, commas and what cannot be\n" +
 			"printed are written as %25, %2C and so on. The snapshot's id changes.",
-		Flags: []cli.Flag{planFlag()},
+		Flags: planFlags(),
 		Action: func(c *cli.Context) error {
 			if c.NArg() != 2 {
 				return usageError{"note wants a snapshot and a text; quote the text if it holds spaces"}

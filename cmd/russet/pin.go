@@ -16,7 +16,7 @@ func (p *program) pinVerb() *cli.Command {
 		Description: "A pinned snapshot has the tag pinned, and no forget removes it: neither by a policy nor,\n" +
 			"without --pinned, by its name. Stock restic has to be told: --keep-tag pinned. The\n" +
 			"snapshot's id changes.",
-		Flags: []cli.Flag{planFlag()},
+		Flags: planFlags(),
 		Action: func(c *cli.Context) error {
 			return p.changeTags(c, c.Args().Slice(), func(tags []string) []string {
 				return addTags(tags, []string{repo.TagPinned})

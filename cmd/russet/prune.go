@@ -59,7 +59,7 @@ func (p *program) pruneVerb() *cli.Command {
 		UsageText: "russet prune -r /media/drive/repo --plan          # shows what would be done\n" +
 			"russet prune -r /media/drive/repo\n" +
 			"russet prune -r /media/drive/repo --max-unused 0  # frees all that can be freed: takes longer\n" +
-			"russet prune -r /media/drive/repo --max-repack 0  # on a full drive: needs no space",
+			"russet prune -r /media/drive/repo --max-repack 0  # on a full drive: copies nothing",
 		Description: "Content that no snapshot needs any more, after russet forget, still lies in packs, mostly\n" +
 			"beside content that is needed. Packs in which nothing is needed are deleted. Of others the\n" +
 			"needed content is copied into new packs, and they are deleted: those with most rubbish\n" +
@@ -67,15 +67,16 @@ func (p *program) pruneVerb() *cli.Command {
 			"with its hash; nothing is deleted before the new packs and the new index were read back.\n" +
 			"Damage in what is needed ends the prune before anything is deleted. A prune that is cut off\n" +
 			"leaves the repository whole, and the next one goes on from there. On a drive that is nearly\n" +
-			"full as much is copied as there is space for; run again it goes on. What a phone's backup\n" +
+			"full as much is copied as there is space for; run again it goes on. With --max-repack 0 it\n" +
+			"wants no more space than a lock and an index file: for these 32 MiB lie ready in the folder\n" +
+			"spool of the repository, where the drive had them to spare. What a phone's backup\n" +
 			"that was cut off has stored stays, so that it can go on.\n" +
 			"\n" +
 			"It holds the lock that keeps everybody else out.",
-		Flags: []cli.Flag{
-			planFlag(),
+		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "max-unused", Usage: "how much rubbish may stay (5% where it is not given): `X%, SIZE or unlimited`"},
-			&cli.StringFlag{Name: "max-repack", Aliases: []string{"max-repack-size"}, Usage: "copy from packs of at most `SIZE` in all, such as 10G; 0 needs no free space"},
-		},
+			&cli.StringFlag{Name: "max-repack", Aliases: []string{"max-repack-size"}, Usage: "copy from packs of at most `SIZE` in all, such as 10G; 0 copies nothing"},
+		}, planFlags()...),
 		Action: func(c *cli.Context) error {
 			if err := noArguments(c); err != nil {
 				return err
@@ -154,7 +155,7 @@ func (p *program) prune(ctx context.Context, r *repo.Repository, opt repo.PruneO
 		err = situation{err, errCannotPrune}
 	}
 	if err == nil {
-		err = p.showPlan(plan, describePrune(plan))
+		err = p.showPlan(plan, describePrune(plan), planOnly)
 	}
 	if err != nil || planOnly {
 		return err
@@ -175,12 +176,13 @@ func (p *program) prune(ctx context.Context, r *repo.Repository, opt repo.PruneO
 	return p.showPruned(res, time.Since(start))
 }
 
-// showPlan prints a plan: in words, or as its message.
-func (p *program) showPlan(plan fmt.Stringer, message any) error {
+// showPlan prints a plan: in words, or as its message. With --quiet it does so
+// only where the plan is all that is wanted.
+func (p *program) showPlan(plan fmt.Stringer, message any, planOnly bool) error {
 	if p.json {
 		return p.emit(message)
 	}
-	if p.quiet {
+	if p.quiet && !planOnly {
 		return nil
 	}
 	return p.printPlan(plan)

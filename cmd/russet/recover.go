@@ -42,7 +42,7 @@ func (p *program) recoverVerb() *cli.Command {
 			"drive has damaged. What they miss is left out and named, as russet repair snapshots does.\n" +
 			"\n" +
 			"It holds the lock that keeps everybody else out.",
-		Flags: []cli.Flag{planFlag()},
+		Flags: planFlags(),
 		Action: func(c *cli.Context) error {
 			if err := noArguments(c); err != nil {
 				return err

@@ -73,11 +73,10 @@ func (p *program) repairVerb() *cli.Command {
 			"The order is index, packs, backup or files, snapshots.\n" +
 			"\n" +
 			"It holds the lock that keeps everybody else out.",
-		Flags: []cli.Flag{
-			planFlag(),
+		Flags: append([]cli.Flag{
 			&cli.BoolFlag{Name: "read-all-packs", Usage: "index: ask every pack what it holds, not only those that the index does not know"},
 			&cli.BoolFlag{Name: "forget", Usage: "snapshots: remove the damaged ones of which a repaired one is saved"},
-		},
+		}, planFlags()...),
 		Action: func(c *cli.Context) error {
 			what, names := c.Args().First(), c.Args().Tail()
 			if err := repairUsage(c, what, names); err != nil {
@@ -130,7 +129,7 @@ func (p *program) repairIndex(ctx context.Context, r *repo.Repository, opt repo.
 	if err == nil {
 		err = p.showPlan(plan, repairIndexPlanMessage{
 			"plan", plan.Packs.Packs, plan.Added.Packs, plan.Changed.Packs, plan.Gone, plan.Damaged.Packs, plan.Unreadable, plan.Twice,
-		})
+		}, planOnly)
 	}
 	if err != nil || planOnly {
 		return err

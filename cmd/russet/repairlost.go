@@ -84,7 +84,7 @@ func (p *program) showAndApply(ctx context.Context, counted *repo.Progress, plan
 		err = failed
 	}
 	if err == nil {
-		err = p.showPlan(plan, message)
+		err = p.showPlan(plan, message, planOnly)
 	}
 	if err != nil || planOnly || plan.Empty() && !p.json {
 		return err
@@ -117,6 +117,7 @@ func (p *program) repairPacks(ctx context.Context, r *repo.Repository, names []s
 		return plan, m, nil
 	}, func() error {
 		res, err := plan.Apply(ctx)
+		retakeReserve(ctx, r)
 		if err != nil {
 			return err
 		}
@@ -158,6 +159,7 @@ func (p *program) repairSnapshots(ctx context.Context, r *repo.Repository, names
 		return plan, m, nil
 	}, func() error {
 		res, err := plan.Apply(ctx)
+		retakeReserve(ctx, r)
 		if err != nil {
 			return err
 		}

@@ -11,6 +11,7 @@ import (
 	"os/user"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -41,6 +42,9 @@ const (
 // withRepository opens the repository, takes the lock, works, and gives the
 // lock back. The work's context ends when the lock is lost.
 func (p *program) withRepository(c *cli.Context, kind locking, work func(ctx context.Context, r *repo.Repository) error) error {
+	if asked(c, "no-lock") && !withoutLock(c, kind) {
+		return usageError{"--no-lock is for --plan alone: whoever writes holds a lock"}
+	}
 	at, err := p.mainPlace(c)
 	if err != nil {
 		return err
@@ -56,7 +60,7 @@ func (p *program) withPlace(ctx context.Context, c *cli.Context, at place, kind 
 		return err
 	}
 	defer done()
-	if kind == lockNone || (kind == lockRead || kind == lockCheck) && c.Bool("no-lock") {
+	if kind == lockNone || withoutLock(c, kind) && asked(c, "no-lock") {
 		return unlessGone(ctx, at.address, work(ctx, r))
 	}
 	if m, ok := r.Backend().(interface{ IsMirror() bool }); ok && m.IsMirror() && (kind == lockShared || kind == lockExclusive) {
@@ -64,7 +68,7 @@ func (p *program) withPlace(ctx context.Context, c *cli.Context, at place, kind 
 	}
 	lock, err := r.Lock(ctx, kind >= lockExclusive, p.lockOptions(c.Duration("retry-lock")))
 	if err != nil {
-		return unlessGone(ctx, at.address, lockError(err, kind))
+		return unlessGone(ctx, at.address, lockError(err, withoutLock(c, kind)))
 	}
 	err = work(lock.Context(), r)
 	if lost := context.Cause(lock.Context()); err != nil && lost != nil {
@@ -73,9 +77,19 @@ func (p *program) withPlace(ctx context.Context, c *cli.Context, at place, kind 
 	return unlessGone(ctx, at.address, errors.Join(err, lock.Unlock(ctx)))
 }
 
-// lockError says why a lock cannot be had, so that advice can be given.
-func lockError(err error, kind locking) error {
-	reads := kind == lockRead || kind == lockCheck
+// withoutLock tells whether a verb can do without its lock, since it only reads.
+func withoutLock(c *cli.Context, kind locking) bool {
+	return kind == lockRead || kind == lockCheck || asked(c, "plan")
+}
+
+// asked tells whether a flag is given that not every verb has.
+func asked(c *cli.Context, name string) bool {
+	return slices.ContainsFunc(c.Command.Flags, func(f cli.Flag) bool { return slices.Contains(f.Names(), name) }) && c.Bool(name)
+}
+
+// lockError says why a lock cannot be had, so that advice can be given. reads
+// tells that the verb can do without.
+func lockError(err error, reads bool) error {
 	if held, ok := errors.AsType[*repo.LockedError](err); ok && held.Gone(owner(time.Now()).Hostname) {
 		err = situation{err, errDeadHolder}
 	}
@@ -135,6 +149,14 @@ func (p *program) openRepository(ctx context.Context, at place) (r *repo.Reposit
 		return nil, nil, err
 	}
 	return r, func() { closeBackend(be) }, nil
+}
+
+// retakeReserve lays the space ready again that a verb may have used up for its
+// lock, on a drive that was full, where there is space again.
+func retakeReserve(ctx context.Context, r *repo.Repository) {
+	if be, ok := r.Backend().(interface{ RestoreReserve(context.Context) error }); ok {
+		_ = be.RestoreReserve(ctx) // a repository without one is a repository
+	}
 }
 
 // closeBackend ends what a backend holds open. What it saved is durable

@@ -49,12 +49,11 @@ func (p *program) tagVerb() *cli.Command {
 		Description: "Saves the snapshots again with other tags, as restic's tag does: their ids change, nothing\n" +
 			"else. A tag holds no comma. Some tags mean something to Russet: pinned, note=… and those\n" +
 			"that tell what a backup is, such as ios-18.1; pin, unpin and note are there for the first two.",
-		Flags: []cli.Flag{
+		Flags: append([]cli.Flag{
 			&cli.StringSliceFlag{Name: "add", Usage: "put the `TAGS` on, given as one,two"},
 			&cli.StringSliceFlag{Name: "remove", Usage: "take the `TAGS` off"},
 			&cli.StringSliceFlag{Name: "set", Usage: "have the `TAGS` and no others; none where that is empty"},
-			planFlag(),
-		},
+		}, planFlags()...),
 		Action: func(c *cli.Context) error {
 			add, remove, set := tagsOf(c, "add"), tagsOf(c, "remove"), tagsOf(c, "set")
 			switch {

@@ -14,7 +14,7 @@ func (p *program) unpinVerb() *cli.Command {
 		ArgsUsage:   "SNAPSHOT...",
 		UsageText:   "russet unpin 1a2b3c4d",
 		Description: "The next forget treats them as it does others. A snapshot's id changes.",
-		Flags:       []cli.Flag{planFlag()},
+		Flags:       planFlags(),
 		Action: func(c *cli.Context) error {
 			return p.changeTags(c, c.Args().Slice(), func(tags []string) []string {
 				return removeTags(tags, []string{repo.TagPinned})
