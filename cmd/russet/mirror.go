@@ -121,8 +121,9 @@ func keepAside(c *cli.Context) (time.Duration, error) {
 	if !c.IsSet("keep-aside") {
 		return 0, nil
 	}
-	keep, err := parseAge("--keep-aside", c.String("keep-aside"))
-	if err == nil && keep < 24*time.Hour {
+	text := c.String("keep-aside")
+	keep, err := parseAge("--keep-aside", text)
+	if text == "0" || err == nil && keep < 24*time.Hour {
 		err = usageError{"--keep-aside is at least 24h"}
 	}
 	return keep, err
