@@ -61,7 +61,7 @@ func (p *program) mirrorVerb() *cli.Command {
 			&cli.StringFlag{Name: "to", Usage: "where the mirror lies: a `FOLDER`"},
 			&cli.BoolFlag{Name: "init", Usage: "make a new mirror there"},
 			&cli.DurationFlag{Name: "keep-aside", Value: 30 * 24 * time.Hour, Usage: "how long to keep what the source no longer has, as `DURATION` such as 720h"},
-			&cli.BoolFlag{Name: "many", Usage: "set aside even more than a fifth of the packs, or every snapshot"},
+			&cli.BoolFlag{Name: "many", Usage: "set aside even more than a fifth of the packs, or more than half of the snapshots"},
 			&cli.BoolFlag{Name: "promote", Usage: "make an ordinary repository of the mirror; never use the original again"},
 			planFlag(),
 		},
