@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -80,6 +81,7 @@ type mirroring struct {
 	progress *Progress
 
 	large chan struct{} // holds one while a large file is in memory
+	day   time.Time     // under which files are set aside
 
 	mu    sync.Mutex
 	res   MirrorResult
@@ -91,7 +93,8 @@ type mirroring struct {
 func (m *mirroring) run(ctx context.Context) (again bool, err error) {
 	// From now on these files are ours, also when we die.
 	m.mark.setNames(m.source, m.target)
-	m.mark.Updated = m.opt.Now
+	m.day = m.mark.setTime(m.opt.Now)
+	m.mark.Done = false
 	if err := saveMark(ctx, m.to, m.mark); err != nil {
 		return false, err
 	}
@@ -268,11 +271,22 @@ func (m *mirroring) makeRoom(ctx context.Context) bool {
 	defer m.mu.Unlock()
 	if !m.swept {
 		m.swept = true
-		n, err := m.to.DropAside(ctx, m.opt.Now.Add(-m.opt.Keep))
-		m.res.Dropped += n
+		n, err := m.drop(ctx)
 		m.room = n > 0 && err == nil
 	}
 	return m.room
+}
+
+// drop removes what was set aside long ago. Since a clock may have been wrong when
+// it was set aside, or be wrong now, it waits as long again after every jump.
+func (m *mirroring) drop(ctx context.Context) (int, error) {
+	before := m.opt.Now.Add(-m.opt.Keep)
+	if before.Before(m.mark.Since) {
+		return 0, nil
+	}
+	n, err := m.to.DropAside(ctx, before)
+	m.res.Dropped += n
+	return n, err
 }
 
 func (m *mirroring) bad(f backend.File) {
@@ -289,8 +303,7 @@ func (m *mirroring) finish(ctx context.Context) error {
 			return err
 		}
 	}
-	n, err := m.to.DropAside(ctx, m.opt.Now.Add(-m.opt.Keep))
-	m.res.Dropped += n
+	_, err := m.drop(ctx)
 	return err
 }
 
@@ -304,7 +317,7 @@ func (m *mirroring) setAside(ctx context.Context) error {
 			if err := ctx.Err(); err != nil {
 				return context.Cause(ctx)
 			}
-			if err := m.to.SetAside(ctx, f, m.opt.Now); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			if err := m.to.SetAside(ctx, f, m.day); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return err
 			}
 			m.res.Aside.add(size)

@@ -17,6 +17,10 @@ import (
 type mirrorMark struct {
 	Config  chunk.ID  // the hash of the config of its repository, as stored
 	Updated time.Time // when a run wrote it last
+	// Since is when the clock jumped last: from then on it has gone as clocks do.
+	Since time.Time
+	// Done says that the run which wrote it has copied all of Names.
+	Done bool
 	// Names are the files that runs have put there, or were about to.
 	Names map[backend.Kind][]chunk.ID // each list sorted
 }
@@ -26,6 +30,8 @@ type markFile struct {
 	Version   int        `json:"version"`
 	Config    chunk.ID   `json:"config"`
 	Updated   time.Time  `json:"updated"`
+	Since     time.Time  `json:"since,omitzero"`
+	Done      bool       `json:"done,omitempty"`
 	Keys      []chunk.ID `json:"keys"`
 	Snapshots []chunk.ID `json:"snapshots"`
 	Index     []chunk.ID `json:"index"`
@@ -54,7 +60,7 @@ func decodeMark(data []byte) (mirrorMark, error) {
 	if f.Version != markVersion {
 		return mirrorMark{}, fmt.Errorf("decode mirror.json: version %d is not known", f.Version)
 	}
-	m := mirrorMark{Config: f.Config, Updated: f.Updated, Names: map[backend.Kind][]chunk.ID{
+	m := mirrorMark{Config: f.Config, Updated: f.Updated, Since: f.Since, Done: f.Done, Names: map[backend.Kind][]chunk.ID{
 		backend.Key: f.Keys, backend.Snapshot: f.Snapshots, backend.Index: f.Index, backend.Data: f.Data,
 	}}
 	for _, ids := range m.Names {
@@ -65,7 +71,7 @@ func decodeMark(data []byte) (mirrorMark, error) {
 
 func saveMark(ctx context.Context, at MirrorPlace, m mirrorMark) error {
 	data, err := json.Marshal(markFile{
-		markVersion, m.Config, m.Updated.UTC(),
+		markVersion, m.Config, m.Updated.UTC(), m.Since.UTC(), m.Done,
 		m.Names[backend.Key], m.Names[backend.Snapshot], m.Names[backend.Index], m.Names[backend.Data],
 	})
 	if err != nil {
@@ -82,6 +88,29 @@ func (m *mirrorMark) has(f backend.File) bool {
 	}
 	_, ok := slices.BinarySearchFunc(m.Names[f.Kind], id, chunk.ID.Compare)
 	return ok
+}
+
+// A clock that goes back by more than clockBack, or leaps by more than clockLeap,
+// was wrong then or is wrong now.
+const (
+	clockBack = 24 * time.Hour
+	clockLeap = 365 * 24 * time.Hour
+)
+
+// setTime notes the time of a run, and returns that under which it sets files
+// aside: by a clock that was put back they would seem to be old.
+func (m *mirrorMark) setTime(now time.Time) (aside time.Time) {
+	aside = now
+	if m.Updated.After(now) {
+		aside = m.Updated
+	}
+	switch d := now.Sub(m.Updated); {
+	case d < -clockBack || d > clockLeap:
+		m.Updated, m.Since = now, now
+	case d > 0:
+		m.Updated = now
+	}
+	return aside
 }
 
 // setNames makes the mark that of these files.

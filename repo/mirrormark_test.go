@@ -35,3 +35,45 @@ func FuzzMirrorMark(f *testing.F) {
 		}
 	})
 }
+
+// TestMirrorOfWrongClock sets files aside, and comes again, by clocks of which
+// some are wrong: nothing is dropped before the clock has gone as it should for
+// as long as files are kept.
+func TestMirrorOfWrongClock(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	before, after := twoGenerations(t)
+	past, future := -50*365, 20*365 // days
+	for _, c := range []struct {
+		aside []int // the days of the runs after the one that copies: the first sets aside
+		after []int // in these nothing is dropped
+		drops int   // on this day all is
+	}{
+		{[]int{0}, []int{1, 30}, 31},
+		{[]int{past}, []int{0, 1, 30}, 31},
+		{[]int{0, past, past}, []int{1, 2, 30}, 31},
+		{[]int{0}, []int{future, future + 1, 2, 3, 31}, 32},
+		{[]int{0}, []int{2000, 2001, 2029}, 2030},
+		{[]int{10}, []int{9, 10, 40}, 41}, // clocks of two computers
+	} {
+		to := newMirror(t, before)
+		run := func(source backend.Backend, day int) MirrorResult {
+			t.Helper()
+			res, err := mirrorAll(ctx, source, to, MirrorOptions{Now: testTime().AddDate(0, 0, day)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return res
+		}
+		run(before, 0)
+		aside, dropped := 0, 0
+		for _, day := range append(c.aside, c.after...) {
+			res := run(after, day)
+			aside += res.Aside.Files
+			dropped += res.Dropped
+		}
+		if res := run(after, c.drops); aside == 0 || dropped != 0 || res.Dropped != aside {
+			t.Errorf("%v: set aside %d, dropped %d before day %d and %d on it", c, aside, dropped, c.drops, res.Dropped)
+		}
+	}
+}
