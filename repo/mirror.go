@@ -87,10 +87,11 @@ func (c *FileCount) add(size int64) {
 // MirrorPlan is what makes a mirror equal to its source. Nothing has happened
 // yet.
 type MirrorPlan struct {
-	Copy   FileCount // what the mirror lacks, or has in another length
-	Aside  FileCount // what the source no longer has
-	Packs  FileCount // those of Aside that are packs
-	Refuse bool      // Aside is so much that it is left, unless MirrorOptions.Many says otherwise
+	Copy    FileCount // what the mirror lacks, or has in another length
+	Missing FileCount // those of Copy that it had after the last run: somebody has removed them there
+	Aside   FileCount // what the source no longer has
+	Packs   FileCount // those of Aside that are packs
+	Refuse  bool      // Aside is so much that it is left, unless MirrorOptions.Many says otherwise
 
 	from   backend.Backend
 	to     MirrorPlace
@@ -193,6 +194,9 @@ func PlanMirror(ctx context.Context, from backend.Backend, to MirrorPlace, opt M
 	for f, size := range p.source {
 		if there, ok := p.target[f]; !ok || there != size {
 			p.Copy.add(size)
+			if !ok && p.mark.lay(f) {
+				p.Missing.add(size)
+			}
 		}
 	}
 	p.Refuse = !opt.Many && p.many()
@@ -267,6 +271,9 @@ func readConfigFile(ctx context.Context, be backend.Backend) ([]byte, error) {
 func (p *MirrorPlan) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "copy       %6d files, %s\n", p.Copy.Files, sizeText(p.Copy.Bytes))
+	if p.Missing.Files > 0 {
+		fmt.Fprintf(&b, "of these   %6d files, %s, had been there: somebody has removed them\n", p.Missing.Files, sizeText(p.Missing.Bytes))
+	}
 	switch {
 	case p.Refuse:
 		fmt.Fprintf(&b, "leave      %6d files, %s, that the source no longer has: they are too many\n", p.Aside.Files, sizeText(p.Aside.Bytes))

@@ -94,7 +94,7 @@ func (m *mirroring) run(ctx context.Context) (again bool, err error) {
 	// From now on these files are ours, also when we die.
 	m.mark.setNames(m.source, m.target)
 	m.day = m.mark.setTime(m.opt.Now)
-	m.mark.Done = false
+	m.mark.Done, m.mark.Aside = false, nil
 	if err := saveMark(ctx, m.to, m.mark); err != nil {
 		return false, err
 	}
@@ -295,16 +295,19 @@ func (m *mirroring) bad(f backend.File) {
 	m.res.Bad = append(m.res.Bad, f)
 }
 
-// finish sets aside what the source no longer has, if it is sure of that. The
-// mark keeps those names until the next run: after a power cut they may be back.
+// finish sets aside what the source no longer has, if it is sure of that, and
+// notes that the mirror is done: what is missing next time was removed by others.
 func (m *mirroring) finish(ctx context.Context) error {
 	if !m.res.Growing && !m.Refuse && len(m.res.Bad) == 0 {
 		if err := m.setAside(ctx); err != nil {
 			return err
 		}
 	}
-	_, err := m.drop(ctx)
-	return err
+	if _, err := m.drop(ctx); err != nil {
+		return err
+	}
+	m.mark.Done = len(m.res.Bad) == 0
+	return saveMark(ctx, m.to, m.mark)
 }
 
 // setAside takes files out of the mirror: first what needs others, then those.
@@ -321,6 +324,9 @@ func (m *mirroring) setAside(ctx context.Context) error {
 				return err
 			}
 			m.res.Aside.add(size)
+			if id, err := chunk.ParseID(f.Name); err == nil {
+				m.mark.Aside = append(m.mark.Aside, id)
+			}
 		}
 	}
 	return nil

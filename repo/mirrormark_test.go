@@ -1,6 +1,7 @@
 package repo
 
 import (
+	"strings"
 	"testing"
 
 	"russet/backend"
@@ -76,4 +77,46 @@ func TestMirrorOfWrongClock(t *testing.T) {
 			t.Errorf("%v: set aside %d, dropped %d before day %d and %d on it", c, aside, dropped, c.drops, res.Dropped)
 		}
 	}
+}
+
+// TestMirrorMissesFiles counts what others have removed from a mirror, but neither
+// what a run that was cut off never brought there, nor what was set aside.
+func TestMirrorMissesFiles(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	opt := MirrorOptions{Now: testTime()}
+	before, after := twoGenerations(t)
+	to := newMirror(t, before)
+	if _, err := mirrorAll(ctx, before, &faultyPlace{Memory: to, at: 5, die: true}, opt); err == nil {
+		t.Fatal("not cut off")
+	}
+	missing := func(what string, source backend.Backend, want int) {
+		t.Helper()
+		plan, err := PlanMirror(ctx, source, to, opt)
+		if err != nil || plan.Missing.Files != want {
+			t.Fatalf("%s: got %+v, %v, want %d missing", what, plan, err, want)
+		}
+		if told := strings.Contains(plan.String(), "somebody has removed"); told != (want > 0) {
+			t.Errorf("%s: got %s", what, plan)
+		}
+		if _, err := plan.Apply(ctx, nil); err != nil {
+			t.Fatal(err)
+		}
+		mirrored(t, source, to)
+	}
+	missing("cut off", before, 0)
+	missing("whole", before, 0)
+	all, err := listFiles(ctx, to, backend.Snapshot)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for f := range all {
+		if err := to.Remove(ctx, f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	missing("snapshots removed", before, len(all))
+	missing("again", before, 0)
+	missing("set aside", after, 0)
+	missing("back at the source", before, 0)
 }

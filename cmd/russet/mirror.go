@@ -19,6 +19,7 @@ type mirrorPlanMessage struct {
 	MessageType string `json:"message_type" doc:"\"plan\"; again where the source was changed meanwhile"`
 	CopyFiles   int    `json:"copy_files" doc:"that the mirror lacks"`
 	CopyBytes   int64  `json:"copy_bytes" doc:"of those"`
+	Missing     int    `json:"missing_files,omitempty" doc:"of those, that had been there: somebody has removed them from the mirror"`
 	AsideFiles  int    `json:"aside_files" doc:"that the source no longer has"`
 	AsideBytes  int64  `json:"aside_bytes" doc:"of those"`
 	Refuse      bool   `json:"refuse,omitempty" doc:"they are too many to be set aside without --many"`
@@ -52,7 +53,8 @@ func (p *program) mirrorVerb() *cli.Command {
 			"\n" +
 			"It writes to nothing but a mirror of this very repository: where the second drive is not\n" +
 			"connected, or something else lies there, it stops. It stops, too, where anybody else has\n" +
-			"written to the mirror. Russet only reads a mirror; to go on with it in the place of an\n" +
+			"written to the mirror; what somebody has removed there is copied again, and counted as\n" +
+			"missing. Russet only reads a mirror; to go on with it in the place of an\n" +
 			"original that is lost, use --promote.\n" +
 			"\n" +
 			"A mirror repeats what happens to the original, mistakes too; russet copy makes an independent\n" +
@@ -177,7 +179,7 @@ func (p *program) mirror(c *cli.Context, from backend.Backend, to repo.MirrorPla
 func (p *program) showMirrorPlan(plan *repo.MirrorPlan) error {
 	switch {
 	case p.json:
-		return p.emit(mirrorPlanMessage{"plan", plan.Copy.Files, plan.Copy.Bytes, plan.Aside.Files, plan.Aside.Bytes, plan.Refuse})
+		return p.emit(mirrorPlanMessage{"plan", plan.Copy.Files, plan.Copy.Bytes, plan.Missing.Files, plan.Aside.Files, plan.Aside.Bytes, plan.Refuse})
 	case p.quiet:
 		return nil
 	}
