@@ -345,6 +345,10 @@ func TestMirrorLeavesBadFiles(t *testing.T) {
 		if !errors.Is(err, ErrDamaged) || !slices.Equal(res.Bad, []backend.File{bad}) || res.Aside.Files != 0 {
 			t.Errorf("%v: got %+v, %v", kind, res, err)
 		}
+		if want := kind == backend.Data || kind == backend.Index; res.Held != want {
+			t.Errorf("%v: held %v", kind, res.Held)
+		}
+		usable(t, to)
 		if _, err := backendtest.Read(ctx, to, bad); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%v: a bad file was copied: %v", kind, err)
 		}

@@ -2,6 +2,8 @@ package repo
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -30,6 +32,9 @@ type MirrorResult struct {
 	// Bad are files whose bytes do not match their names in the source. They were
 	// not copied, and nothing was set aside.
 	Bad []backend.File
+	// Held says that snapshots, and perhaps the index, were left as they are in the
+	// mirror, since new ones may need a pack or an index file that is bad.
+	Held bool
 }
 
 // mirrorWorkers is how many packs are on their way at once, each in memory: the
@@ -37,11 +42,15 @@ type MirrorResult struct {
 const mirrorWorkers = 2
 
 const (
-	// maxMirrored bounds a file: a pack's offsets have 32 bits.
-	maxMirrored = math.MaxUint32
+	// maxMirrored bounds a file: a pack's offsets have 32 bits, and it is in memory
+	// for a while.
+	maxMirrored = min(math.MaxUint32, math.MaxInt)
 	// largeFile is above any pack of restic's: of those that are larger one is in
 	// memory at a time.
-	largeFile = 256 << 20
+	largeFile = 144 << 20
+	// provenFile is above most packs: one that is larger is hashed in pieces before
+	// so much memory is taken for it, since its size may be all there is of it.
+	provenFile = 32 << 20
 )
 
 // Apply does what the plan says. At every instant the mirror can be opened, and
@@ -53,7 +62,7 @@ const (
 //
 // Besides of progress it tells of nothing; the error wraps ErrDamaged when files
 // of the source are bad, and is ManyRemovals when it would set aside too much.
-// In both cases the rest is done.
+// In both cases the rest is done, but for what may need files that are bad.
 func (p *MirrorPlan) Apply(ctx context.Context, progress *Progress) (MirrorResult, error) {
 	m := &mirroring{MirrorPlan: p, progress: progress, large: make(chan struct{}, 1)}
 	if progress != nil {
@@ -115,6 +124,9 @@ func (m *mirroring) run(ctx context.Context) (again bool, err error) {
 				return true, err
 			}
 		}
+		if m.held(step.kind) {
+			continue
+		}
 		err := m.copyKind(ctx, step.kind)
 		if errors.Is(err, errVanished) {
 			return true, nil
@@ -137,6 +149,23 @@ func (m *mirroring) run(ctx context.Context) (again bool, err error) {
 	}
 	m.res.Growing = len(now) != len(m.source)
 	return false, m.finish(ctx)
+}
+
+// held tells whether files of a kind are left, since what they need may be among
+// the files that are bad: the mirror stays whole, as it was.
+func (m *mirroring) held(kind backend.Kind) bool {
+	needs := map[backend.Kind]backend.Kind{backend.Index: backend.Data, backend.Snapshot: backend.Index}
+	for {
+		below, ok := needs[kind]
+		if !ok {
+			return false
+		}
+		if slices.ContainsFunc(m.res.Bad, func(f backend.File) bool { return f.Kind == below }) {
+			m.res.Held = true
+			return true
+		}
+		kind = below
+	}
 }
 
 // errVanished: what was listed is no longer there.
@@ -230,25 +259,24 @@ func (m *mirroring) copyFile(ctx context.Context, f backend.File, buf []byte) ([
 // copyBytes copies a file whose bytes are those that its name says.
 func (m *mirroring) copyBytes(ctx context.Context, f backend.File, buf []byte) ([]byte, error) {
 	size := m.source[f]
-	buf = resize(buf, int(size))
-	good := false
-	for range 2 { // a transient fault of the path here is not damage there
-		n, err := m.from.Load(ctx, f, 0, buf)
-		if errors.Is(err, fs.ErrNotExist) {
-			return buf, errVanished
-		}
-		if err != nil {
-			return buf, err
-		}
-		if good = n == len(buf) && chunk.Sum(buf).String() == f.Name; good {
-			break
-		}
+	good, err := true, error(nil)
+	if size > provenFile {
+		good, err = m.matches(ctx, f, resize(buf, readAtOnce))
 	}
-	if !good {
+	if good && err == nil {
+		buf = resize(buf, int(size))
+		good, err = m.matches(ctx, f, buf)
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return buf, errVanished
+	case err != nil:
+		return buf, err
+	case !good:
 		m.bad(f)
 		return buf, nil
 	}
-	err := m.to.Save(ctx, f, buf)
+	err = m.to.Save(ctx, f, buf)
 	if backend.IsFull(err) && m.makeRoom(ctx) {
 		err = m.to.Save(ctx, f, buf)
 	}
@@ -262,6 +290,31 @@ func (m *mirroring) copyBytes(ctx context.Context, f backend.File, buf []byte) (
 		m.progress.Add(1, size)
 	}
 	return buf, nil
+}
+
+// matches reads a file by pieces of the size of buf, and tells whether its bytes
+// are those that its name says. It reads one that is not so again: a transient
+// fault of the path here is not damage there.
+func (m *mirroring) matches(ctx context.Context, f backend.File, buf []byte) (bool, error) {
+	for range 2 {
+		hash := sha256.New()
+		left := m.source[f]
+		for {
+			piece := buf[:min(int64(len(buf)), left)]
+			n, err := m.from.Load(ctx, f, m.source[f]-left, piece)
+			if err != nil {
+				return false, err
+			}
+			hash.Write(piece[:n])
+			if left -= int64(n); left == 0 || n < len(piece) {
+				break
+			}
+		}
+		if left == 0 && hex.EncodeToString(hash.Sum(nil)) == f.Name {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // makeRoom removes what was set aside long ago now, and not at the end, when the

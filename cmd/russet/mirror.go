@@ -35,6 +35,7 @@ type mirrorMessage struct {
 	Dropped       int      `json:"dropped_files" doc:"that were set aside long ago and are removed now"`
 	Growing       bool     `json:"growing,omitempty" doc:"somebody writes to the source; nothing was set aside"`
 	Bad           []string `json:"bad_files,omitempty" doc:"of the source, whose bytes do not match their names; not copied"`
+	Held          bool     `json:"held,omitempty" doc:"no new snapshots were copied, since they may need bad files"`
 	TotalDuration float64  `json:"total_duration" doc:"seconds"`
 }
 
@@ -48,8 +49,9 @@ func (p *program) mirrorVerb() *cli.Command {
 			"russet mirror --to /media/second/repo --promote  # the original is lost: go on with the mirror",
 		Description: "The mirror has the same files, key files too, and opens with the same passwords, at every\n" +
 			"instant, also when a run is cut off. Every file is compared with its name while it is copied;\n" +
-			"one that is damaged is not copied, but named. What the source no longer has is set aside in\n" +
-			"the mirror's folder quarantine, and removed after 30 days.\n" +
+			"one that is damaged is not copied, but named; new snapshots, which may need it, wait until the\n" +
+			"original is mended. What the source no longer has is set aside in the mirror's folder\n" +
+			"quarantine, and removed after 30 days: old key files too, when the password was changed.\n" +
 			"\n" +
 			"It writes to nothing but a mirror of this very repository: where the second drive is not\n" +
 			"connected, or something else lies there, it stops. It stops, too, where anybody else has\n" +
@@ -190,7 +192,7 @@ func (p *program) showMirrorPlan(plan *repo.MirrorPlan) error {
 func (p *program) showMirror(res repo.MirrorResult, took time.Duration) error {
 	if p.json {
 		m := mirrorMessage{
-			"summary", res.Copied.Files, res.Copied.Bytes, res.Aside.Files, res.Aside.Bytes, res.Dropped, res.Growing, nil, took.Seconds(),
+			"summary", res.Copied.Files, res.Copied.Bytes, res.Aside.Files, res.Aside.Bytes, res.Dropped, res.Growing, nil, res.Held, took.Seconds(),
 		}
 		for _, f := range res.Bad {
 			m.Bad = append(m.Bad, f.String())
@@ -200,6 +202,9 @@ func (p *program) showMirror(res repo.MirrorResult, took time.Duration) error {
 	var b strings.Builder
 	for _, f := range res.Bad {
 		fmt.Fprintf(&b, "not copied, as it is damaged: %s\n", f)
+	}
+	if res.Held {
+		b.WriteString("new snapshots may need that: they were not copied, and the mirror is as whole as it was\n")
 	}
 	if !p.quiet {
 		fmt.Fprintf(&b, "copied %s, %s in %s\n", plural(res.Copied.Files, "file"), size(res.Copied.Bytes), duration(took))
