@@ -4,10 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"strings"
 	"testing"
-	"time"
 
 	"russet/backend"
 	"russet/backend/backendtest"
@@ -98,110 +95,4 @@ func TestCrashPassword(t *testing.T) {
 	}
 	tr.Crashes(t)
 	tr.Failures(t)
-}
-
-// anyMirror makes a mirror's place of any backend: its mark is a file that is
-// recorded with all others, and what is set aside is removed.
-type anyMirror struct{ backend.Backend }
-
-func markName() backend.File {
-	return backend.File{Kind: backend.Lock, Name: strings.Repeat("0", 64)} // locks are no part of a mirror
-}
-
-func (p anyMirror) LoadMark(ctx context.Context) ([]byte, error) {
-	return backendtest.Read(ctx, p.Backend, markName())
-}
-
-func (p anyMirror) SaveMark(ctx context.Context, data []byte) error {
-	return p.Save(ctx, markName(), data)
-}
-
-func (p anyMirror) SetAside(ctx context.Context, f backend.File, _ time.Time) error {
-	return p.Remove(ctx, f)
-}
-
-func (p anyMirror) DropAside(context.Context, time.Time) (int, error) { return 0, nil }
-
-// TestCrashMirror cuts a first run and a later one off: the mirror opens and is
-// whole at every moment, and the next run makes it equal to the source, whatever
-// that has become since.
-func TestCrashMirror(t *testing.T) {
-	t.Parallel()
-	before, after := twoGenerations(t)
-	full := backend.NewMemory()
-	mirror := func(source backend.Backend) func(ctx context.Context, be backend.Backend) error {
-		return func(ctx context.Context, be backend.Backend) error {
-			place := anyMirror{be}
-			err := InitMirror(ctx, before, place, testTime())
-			if err == nil {
-				_, err = mirrorAll(ctx, source, place, MirrorOptions{Now: testTime()})
-			}
-			return err
-		}
-	}
-	if err := mirror(before)(t.Context(), full); err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range []struct {
-		name   string
-		store  *backend.Memory
-		source *backend.Memory
-	}{{"first", backend.NewMemory(), before}, {"later", full, after}} {
-		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			tr := backendtest.Trial{Store: c.store, Run: mirror(c.source), Every: *everyPoint, Sample: 20, Judge: func(ctx context.Context, be backend.Backend, done bool) error {
-				if err := opensWhole(ctx, be); err != nil {
-					return err
-				}
-				if err := mirror(after)(ctx, be); err != nil {
-					return fmt.Errorf("the next run: %w", err)
-				}
-				return equalFiles(ctx, after, be)
-			}}
-			tr.Crashes(t)
-			tr.Failures(t)
-		})
-	}
-}
-
-// opensWhole is usable for a place whose mark is a lock.
-func opensWhole(ctx context.Context, be backend.Backend) error {
-	plain, err := backendtest.Copy(ctx, be)
-	if err != nil {
-		return err
-	}
-	if err := plain.Remove(ctx, markName()); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	r, err := Open(ctx, plain, testPassword)
-	if errors.Is(err, backend.ErrNoRepository) {
-		return nil // cut off before the first file
-	}
-	if err != nil {
-		return err
-	}
-	_, err = r.Check(ctx, CheckOptions{Read: AllPacks()})
-	return err
-}
-
-// equalFiles compares what is mirrored.
-func equalFiles(ctx context.Context, from, to backend.Backend) error {
-	want, err := listFiles(ctx, from, append(mirrorKinds(), backend.Config)...)
-	if err != nil {
-		return err
-	}
-	got, err := listFiles(ctx, to, append(mirrorKinds(), backend.Config)...)
-	if err != nil {
-		return err
-	}
-	for f, size := range want {
-		if got[f] != size {
-			return fmt.Errorf("%v has %d bytes, want %d", f, got[f], size)
-		}
-		delete(got, f)
-	}
-	if len(got) > 0 {
-		return fmt.Errorf("%d files are left", len(got))
-	}
-	return nil
 }

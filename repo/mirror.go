@@ -37,6 +37,7 @@ const (
 	OtherRepository                           // it is a mirror of another one
 	WrittenElsewhere                          // it has files that no mirror run has put there
 	ManyRemovals                              // the source has lost so much that it may be an accident
+	BrokenSource                              // the source lacks what nothing of it can be read without
 )
 
 // Error says it in words.
@@ -54,6 +55,8 @@ func (r MirrorRefusal) Error() string {
 		return "it was written to by another program than mirror"
 	case ManyRemovals:
 		return "the source no longer has much of what the mirror has"
+	case BrokenSource:
+		return "the source has lost all its key files, or its whole index"
 	}
 	return fmt.Sprintf("refusal %d", uint8(r))
 }
@@ -64,8 +67,8 @@ type MirrorOptions struct {
 	// Keep is how long what the source no longer has is kept aside; zero means
 	// the constant mirrorKeep.
 	Keep time.Duration
-	// Many admits that more than a fifth of the packs are set aside, or snapshots
-	// though the source has none.
+	// Many admits that more than a fifth of the packs are set aside, or more than
+	// half of the snapshots.
 	Many bool
 }
 
@@ -87,10 +90,11 @@ func (c *FileCount) add(size int64) {
 // MirrorPlan is what makes a mirror equal to its source. Nothing has happened
 // yet.
 type MirrorPlan struct {
-	Copy   FileCount // what the mirror lacks, or has in another length
-	Aside  FileCount // what the source no longer has
-	Packs  FileCount // those of Aside that are packs
-	Refuse bool      // Aside is so much that it is left, unless MirrorOptions.Many says otherwise
+	Copy    FileCount // what the mirror lacks, or has in another length
+	Missing FileCount // those of Copy that it had after the last run: somebody has removed them there
+	Aside   FileCount // what the source no longer has
+	Packs   FileCount // those of Aside that are packs
+	Refuse  bool      // Aside is so much that it is left, unless MirrorOptions.Many says otherwise
 
 	from   backend.Backend
 	to     MirrorPlace
@@ -109,6 +113,16 @@ type fileList map[backend.File]int64
 // listed after it, and they their packs. Locks are not.
 func mirrorKinds() []backend.Kind {
 	return []backend.Kind{backend.Key, backend.Snapshot, backend.Index, backend.Data}
+}
+
+// count is how many files of a kind there are.
+func (l fileList) count(kind backend.Kind) (n int) {
+	for f := range l {
+		if f.Kind == kind {
+			n++
+		}
+	}
+	return n
 }
 
 func listFiles(ctx context.Context, be backend.Backend, kinds ...backend.Kind) (fileList, error) {
@@ -164,12 +178,7 @@ func PlanMirror(ctx context.Context, from backend.Backend, to MirrorPlace, opt M
 		return nil, fmt.Errorf("plan mirror: %w", err)
 	}
 	foreign := 0
-	var packs FileCount
-	snapshots := 0 // that the source no longer has
 	for f, size := range p.target {
-		if f.Kind == backend.Data {
-			packs.add(size)
-		}
 		if _, ok := p.source[f]; ok {
 			continue
 		}
@@ -178,26 +187,38 @@ func PlanMirror(ctx context.Context, from backend.Backend, to MirrorPlace, opt M
 			continue
 		}
 		p.Aside.add(size)
-		switch f.Kind {
-		case backend.Data:
+		if f.Kind == backend.Data {
 			p.Packs.add(size)
-		case backend.Snapshot:
-			snapshots++
 		}
 	}
 	if foreign > 0 {
 		return nil, fmt.Errorf("plan mirror: %w: %d files are neither in the source nor from an earlier run", WrittenElsewhere, foreign)
 	}
-	empty := true
 	for f, size := range p.source {
-		empty = empty && f.Kind != backend.Snapshot
 		if there, ok := p.target[f]; !ok || there != size {
 			p.Copy.add(size)
+			if !ok && p.mark.lay(f) {
+				p.Missing.add(size)
+			}
 		}
 	}
-	const least = 4 // packs: of a tiny repository a prune leaves little
-	p.Refuse = !opt.Many && (p.Packs.Files > least && 5*p.Packs.Files > packs.Files || empty && snapshots > 0)
+	p.Refuse = !opt.Many && p.many()
 	return p, nil
+}
+
+// many tells whether so much would be set aside that it may be an accident.
+// Snapshots are counted and not compared by name: a tag gives each a new one.
+func (p *MirrorPlan) many() bool {
+	const least = 4 // packs: of a tiny repository a prune leaves little
+	return p.Packs.Files > least && 5*p.Packs.Files > p.target.count(backend.Data) ||
+		2*p.source.count(backend.Snapshot) < p.target.count(backend.Snapshot)
+}
+
+// broken tells whether the source lacks what makes it a repository. A new one has
+// no index yet, and a mirror of that has none to lose.
+func (p *MirrorPlan) broken() bool {
+	return p.source.count(backend.Key) == 0 || p.source.count(backend.Index) == 0 && p.target.count(backend.Index) > 0 &&
+		p.source.count(backend.Data)+p.source.count(backend.Snapshot) > 0
 }
 
 // read fills in what the plan is made from.
@@ -221,11 +242,15 @@ func (p *MirrorPlan) read(ctx context.Context) (err error) {
 	default:
 		p.config = nil
 	}
-	if p.source, err = listFiles(ctx, p.from, mirrorKinds()...); err != nil {
+	if p.target, err = listFiles(ctx, p.to, mirrorKinds()...); err != nil {
 		return err
 	}
-	p.target, err = listFiles(ctx, p.to, mirrorKinds()...)
-	return err
+	for range 2 { // a file that was replaced while it was listed may be in no list
+		if p.source, err = listFiles(ctx, p.from, mirrorKinds()...); err != nil || !p.broken() {
+			return err
+		}
+	}
+	return BrokenSource
 }
 
 // readConfigFile reads the one file whose name does not tell whether it was read
@@ -249,6 +274,9 @@ func readConfigFile(ctx context.Context, be backend.Backend) ([]byte, error) {
 func (p *MirrorPlan) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "copy       %6d files, %s\n", p.Copy.Files, sizeText(p.Copy.Bytes))
+	if p.Missing.Files > 0 {
+		fmt.Fprintf(&b, "of these   %6d files, %s, had been there: somebody has removed them\n", p.Missing.Files, sizeText(p.Missing.Bytes))
+	}
 	switch {
 	case p.Refuse:
 		fmt.Fprintf(&b, "leave      %6d files, %s, that the source no longer has: they are too many\n", p.Aside.Files, sizeText(p.Aside.Bytes))

@@ -345,6 +345,10 @@ func TestMirrorLeavesBadFiles(t *testing.T) {
 		if !errors.Is(err, ErrDamaged) || !slices.Equal(res.Bad, []backend.File{bad}) || res.Aside.Files != 0 {
 			t.Errorf("%v: got %+v, %v", kind, res, err)
 		}
+		if want := kind == backend.Data || kind == backend.Index; res.Held != want {
+			t.Errorf("%v: held %v", kind, res.Held)
+		}
+		usable(t, to)
 		if _, err := backendtest.Read(ctx, to, bad); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%v: a bad file was copied: %v", kind, err)
 		}
@@ -382,4 +386,54 @@ func TestMirrorMendsShortFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	mirrored(t, before, to)
+}
+
+// TestMirrorOfBrokenSource wants nothing changed where the source has lost all
+// its keys or its index, whatever is admitted, and only some snapshots less than
+// half to be set aside at once.
+func TestMirrorOfBrokenSource(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	source := backend.NewMemory()
+	r := initRepo(t, source, 2)
+	for n := range 3 {
+		saveFiles(t, r, map[string][]byte{"a": payload(uint64(n), 1000)})
+	}
+	for _, c := range []struct {
+		kind       backend.Kind
+		left       int
+		want, many error
+	}{
+		{backend.Key, 0, BrokenSource, BrokenSource},
+		{backend.Index, 0, BrokenSource, BrokenSource},
+		{backend.Snapshot, 1, ManyRemovals, nil},
+		{backend.Snapshot, 2, nil, nil},
+	} {
+		from, err := backendtest.Copy(ctx, source)
+		if err != nil {
+			t.Fatal(err)
+		}
+		to := newMirror(t, from)
+		if _, err := mirrorAll(ctx, from, to, MirrorOptions{Now: testTime()}); err != nil {
+			t.Fatal(err)
+		}
+		all, err := listFiles(ctx, from, c.kind)
+		if err != nil {
+			t.Fatal(err)
+		}
+		left := len(all)
+		for f := range all {
+			if left > c.left && from.Remove(ctx, f) == nil {
+				left--
+			}
+		}
+		for _, many := range []bool{false, true} {
+			want := map[bool]error{false: c.want, true: c.many}[many]
+			res, err := mirrorAll(ctx, from, to, MirrorOptions{Now: testTime(), Many: many})
+			if !errors.Is(err, want) || want != nil && res.Aside.Files > 0 {
+				t.Errorf("%d of %v are left, many %v: got %+v, %v, want %v", c.left, c.kind, many, res, err, want)
+			}
+			usable(t, to)
+		}
+	}
 }

@@ -2,6 +2,8 @@ package repo
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -29,6 +32,9 @@ type MirrorResult struct {
 	// Bad are files whose bytes do not match their names in the source. They were
 	// not copied, and nothing was set aside.
 	Bad []backend.File
+	// Held says that snapshots, and perhaps the index, were left as they are in the
+	// mirror, since new ones may need a pack or an index file that is bad.
+	Held bool
 }
 
 // mirrorWorkers is how many packs are on their way at once, each in memory: the
@@ -36,11 +42,15 @@ type MirrorResult struct {
 const mirrorWorkers = 2
 
 const (
-	// maxMirrored bounds a file: a pack's offsets have 32 bits.
-	maxMirrored = math.MaxUint32
+	// maxMirrored bounds a file: a pack's offsets have 32 bits, and it is in memory
+	// for a while.
+	maxMirrored = min(math.MaxUint32, math.MaxInt)
 	// largeFile is above any pack of restic's: of those that are larger one is in
 	// memory at a time.
-	largeFile = 256 << 20
+	largeFile = 144 << 20
+	// provenFile is above most packs: one that is larger is hashed in pieces before
+	// so much memory is taken for it, since its size may be all there is of it.
+	provenFile = 32 << 20
 )
 
 // Apply does what the plan says. At every instant the mirror can be opened, and
@@ -52,7 +62,7 @@ const (
 //
 // Besides of progress it tells of nothing; the error wraps ErrDamaged when files
 // of the source are bad, and is ManyRemovals when it would set aside too much.
-// In both cases the rest is done.
+// In both cases the rest is done, but for what may need files that are bad.
 func (p *MirrorPlan) Apply(ctx context.Context, progress *Progress) (MirrorResult, error) {
 	m := &mirroring{MirrorPlan: p, progress: progress, large: make(chan struct{}, 1)}
 	if progress != nil {
@@ -80,6 +90,7 @@ type mirroring struct {
 	progress *Progress
 
 	large chan struct{} // holds one while a large file is in memory
+	day   time.Time     // under which files are set aside
 
 	mu    sync.Mutex
 	res   MirrorResult
@@ -91,7 +102,8 @@ type mirroring struct {
 func (m *mirroring) run(ctx context.Context) (again bool, err error) {
 	// From now on these files are ours, also when we die.
 	m.mark.setNames(m.source, m.target)
-	m.mark.Updated = m.opt.Now
+	m.day = m.mark.setTime(m.opt.Now)
+	m.mark.Done, m.mark.Aside = false, nil
 	if err := saveMark(ctx, m.to, m.mark); err != nil {
 		return false, err
 	}
@@ -111,6 +123,9 @@ func (m *mirroring) run(ctx context.Context) (again bool, err error) {
 			if err != nil || !m.source.equal(now, step.listed...) {
 				return true, err
 			}
+		}
+		if m.held(step.kind) {
+			continue
 		}
 		err := m.copyKind(ctx, step.kind)
 		if errors.Is(err, errVanished) {
@@ -134,6 +149,23 @@ func (m *mirroring) run(ctx context.Context) (again bool, err error) {
 	}
 	m.res.Growing = len(now) != len(m.source)
 	return false, m.finish(ctx)
+}
+
+// held tells whether files of a kind are left, since what they need may be among
+// the files that are bad: the mirror stays whole, as it was.
+func (m *mirroring) held(kind backend.Kind) bool {
+	needs := map[backend.Kind]backend.Kind{backend.Index: backend.Data, backend.Snapshot: backend.Index}
+	for {
+		below, ok := needs[kind]
+		if !ok {
+			return false
+		}
+		if slices.ContainsFunc(m.res.Bad, func(f backend.File) bool { return f.Kind == below }) {
+			m.res.Held = true
+			return true
+		}
+		kind = below
+	}
 }
 
 // errVanished: what was listed is no longer there.
@@ -227,25 +259,24 @@ func (m *mirroring) copyFile(ctx context.Context, f backend.File, buf []byte) ([
 // copyBytes copies a file whose bytes are those that its name says.
 func (m *mirroring) copyBytes(ctx context.Context, f backend.File, buf []byte) ([]byte, error) {
 	size := m.source[f]
-	buf = resize(buf, int(size))
-	good := false
-	for range 2 { // a transient fault of the path here is not damage there
-		n, err := m.from.Load(ctx, f, 0, buf)
-		if errors.Is(err, fs.ErrNotExist) {
-			return buf, errVanished
-		}
-		if err != nil {
-			return buf, err
-		}
-		if good = n == len(buf) && chunk.Sum(buf).String() == f.Name; good {
-			break
-		}
+	good, err := true, error(nil)
+	if size > provenFile {
+		good, err = m.matches(ctx, f, resize(buf, readAtOnce))
 	}
-	if !good {
+	if good && err == nil {
+		buf = resize(buf, int(size))
+		good, err = m.matches(ctx, f, buf)
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return buf, errVanished
+	case err != nil:
+		return buf, err
+	case !good:
 		m.bad(f)
 		return buf, nil
 	}
-	err := m.to.Save(ctx, f, buf)
+	err = m.to.Save(ctx, f, buf)
 	if backend.IsFull(err) && m.makeRoom(ctx) {
 		err = m.to.Save(ctx, f, buf)
 	}
@@ -261,6 +292,31 @@ func (m *mirroring) copyBytes(ctx context.Context, f backend.File, buf []byte) (
 	return buf, nil
 }
 
+// matches reads a file by pieces of the size of buf, and tells whether its bytes
+// are those that its name says. It reads one that is not so again: a transient
+// fault of the path here is not damage there.
+func (m *mirroring) matches(ctx context.Context, f backend.File, buf []byte) (bool, error) {
+	for range 2 {
+		hash := sha256.New()
+		left := m.source[f]
+		for {
+			piece := buf[:min(int64(len(buf)), left)]
+			n, err := m.from.Load(ctx, f, m.source[f]-left, piece)
+			if err != nil {
+				return false, err
+			}
+			hash.Write(piece[:n])
+			if left -= int64(n); left == 0 || n < len(piece) {
+				break
+			}
+		}
+		if left == 0 && hex.EncodeToString(hash.Sum(nil)) == f.Name {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
 // makeRoom removes what was set aside long ago now, and not at the end, when the
 // drive is full. It reports whether that was anything.
 func (m *mirroring) makeRoom(ctx context.Context) bool {
@@ -268,11 +324,22 @@ func (m *mirroring) makeRoom(ctx context.Context) bool {
 	defer m.mu.Unlock()
 	if !m.swept {
 		m.swept = true
-		n, err := m.to.DropAside(ctx, m.opt.Now.Add(-m.opt.Keep))
-		m.res.Dropped += n
+		n, err := m.drop(ctx)
 		m.room = n > 0 && err == nil
 	}
 	return m.room
+}
+
+// drop removes what was set aside long ago. Since a clock may have been wrong when
+// it was set aside, or be wrong now, it waits as long again after every jump.
+func (m *mirroring) drop(ctx context.Context) (int, error) {
+	before := m.opt.Now.Add(-m.opt.Keep)
+	if before.Before(m.mark.Since) {
+		return 0, nil
+	}
+	n, err := m.to.DropAside(ctx, before)
+	m.res.Dropped += n
+	return n, err
 }
 
 func (m *mirroring) bad(f backend.File) {
@@ -281,17 +348,19 @@ func (m *mirroring) bad(f backend.File) {
 	m.res.Bad = append(m.res.Bad, f)
 }
 
-// finish sets aside what the source no longer has, if it is sure of that. The
-// mark keeps those names until the next run: after a power cut they may be back.
+// finish sets aside what the source no longer has, if it is sure of that, and
+// notes that the mirror is done: what is missing next time was removed by others.
 func (m *mirroring) finish(ctx context.Context) error {
 	if !m.res.Growing && !m.Refuse && len(m.res.Bad) == 0 {
 		if err := m.setAside(ctx); err != nil {
 			return err
 		}
 	}
-	n, err := m.to.DropAside(ctx, m.opt.Now.Add(-m.opt.Keep))
-	m.res.Dropped += n
-	return err
+	if _, err := m.drop(ctx); err != nil {
+		return err
+	}
+	m.mark.Done = len(m.res.Bad) == 0
+	return saveMark(ctx, m.to, m.mark)
 }
 
 // setAside takes files out of the mirror: first what needs others, then those.
@@ -304,10 +373,13 @@ func (m *mirroring) setAside(ctx context.Context) error {
 			if err := ctx.Err(); err != nil {
 				return context.Cause(ctx)
 			}
-			if err := m.to.SetAside(ctx, f, m.opt.Now); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			if err := m.to.SetAside(ctx, f, m.day); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return err
 			}
 			m.res.Aside.add(size)
+			if id, err := chunk.ParseID(f.Name); err == nil {
+				m.mark.Aside = append(m.mark.Aside, id)
+			}
 		}
 	}
 	return nil

@@ -17,6 +17,13 @@ import (
 type mirrorMark struct {
 	Config  chunk.ID  // the hash of the config of its repository, as stored
 	Updated time.Time // when a run wrote it last
+	// Since is when the clock jumped last: from then on it has gone as clocks do.
+	Since time.Time
+	// Done says that the run which wrote it has come to its end: all of Names lay
+	// there then, but those in Aside, which it has set aside. They are names of runs
+	// all the same: after a power cut they may be back.
+	Done  bool
+	Aside []chunk.ID
 	// Names are the files that runs have put there, or were about to.
 	Names map[backend.Kind][]chunk.ID // each list sorted
 }
@@ -26,6 +33,9 @@ type markFile struct {
 	Version   int        `json:"version"`
 	Config    chunk.ID   `json:"config"`
 	Updated   time.Time  `json:"updated"`
+	Since     time.Time  `json:"since,omitzero"`
+	Done      bool       `json:"done,omitempty"`
+	Aside     []chunk.ID `json:"aside,omitempty"`
 	Keys      []chunk.ID `json:"keys"`
 	Snapshots []chunk.ID `json:"snapshots"`
 	Index     []chunk.ID `json:"index"`
@@ -55,7 +65,7 @@ func decodeMark(data []byte) (mirrorMark, error) {
 	if f.Version != markVersion {
 		return mirrorMark{}, fmt.Errorf("decode mirror.json: version %d is not known", f.Version)
 	}
-	m := mirrorMark{Config: f.Config, Updated: f.Updated, Names: map[backend.Kind][]chunk.ID{
+	m := mirrorMark{Config: f.Config, Updated: f.Updated, Since: f.Since, Done: f.Done, Aside: f.Aside, Names: map[backend.Kind][]chunk.ID{
 		backend.Key: f.Keys, backend.Snapshot: f.Snapshots, backend.Index: f.Index, backend.Data: f.Data,
 	}}
 	for _, ids := range m.Names {
@@ -66,7 +76,7 @@ func decodeMark(data []byte) (mirrorMark, error) {
 
 func saveMark(ctx context.Context, at MirrorPlace, m mirrorMark) error {
 	data, err := json.Marshal(markFile{
-		markVersion, m.Config, m.Updated.UTC(),
+		markVersion, m.Config, m.Updated.UTC(), m.Since.UTC(), m.Done, m.Aside,
 		m.Names[backend.Key], m.Names[backend.Snapshot], m.Names[backend.Index], m.Names[backend.Data],
 	})
 	if err != nil {
@@ -83,6 +93,35 @@ func (m *mirrorMark) has(f backend.File) bool {
 	}
 	_, ok := slices.BinarySearchFunc(m.Names[f.Kind], id, chunk.ID.Compare)
 	return ok
+}
+
+// lay tells whether the file lay there after a run that came to its end.
+func (m *mirrorMark) lay(f backend.File) bool {
+	id, err := chunk.ParseID(f.Name)
+	return err == nil && m.Done && m.has(f) && !slices.Contains(m.Aside, id)
+}
+
+// A clock that goes back by more than clockBack, or leaps by more than clockLeap,
+// was wrong then or is wrong now.
+const (
+	clockBack = 24 * time.Hour
+	clockLeap = 365 * 24 * time.Hour
+)
+
+// setTime notes the time of a run, and returns that under which it sets files
+// aside: by a clock that was put back they would seem to be old.
+func (m *mirrorMark) setTime(now time.Time) (aside time.Time) {
+	aside = now
+	if m.Updated.After(now) {
+		aside = m.Updated
+	}
+	switch d := now.Sub(m.Updated); {
+	case d < -clockBack || d > clockLeap:
+		m.Updated, m.Since = now, now
+	case d > 0:
+		m.Updated = now
+	}
+	return aside
 }
 
 // setNames makes the mark that of these files.

@@ -36,7 +36,8 @@ func (p *program) keyVerb() *cli.Command {
 			"A new key is read back and opened before it counts, and before passwd removes the old one.\n" +
 			"The key that opened the repository cannot be removed. Whoever has a copy of a removed key\n" +
 			"file and knows its password can still read the repository: only a copy of it with keys of\n" +
-			"its own (russet copy) keeps him out of what comes later.\n" +
+			"its own (russet copy) keeps him out of what comes later. A mirror keeps removed key files\n" +
+			"aside, in its folder quarantine, for 30 days after the next run.\n" +
 			"\n" +
 			"sheet prints what somebody needs who finds the drive and not you: where the repository is,\n" +
 			"and how stock restic opens it. With --with-password it makes one more password, of letters\n" +

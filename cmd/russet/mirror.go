@@ -21,6 +21,7 @@ type mirrorPlanMessage struct {
 	MessageType string `json:"message_type" doc:"\"plan\"; again where the source was changed meanwhile"`
 	CopyFiles   int    `json:"copy_files" doc:"that the mirror lacks"`
 	CopyBytes   int64  `json:"copy_bytes" doc:"of those"`
+	Missing     int    `json:"missing_files,omitempty" doc:"of those, that had been there: somebody has removed them from the mirror"`
 	AsideFiles  int    `json:"aside_files" doc:"that the source no longer has"`
 	AsideBytes  int64  `json:"aside_bytes" doc:"of those"`
 	Refuse      bool   `json:"refuse,omitempty" doc:"they are too many to be set aside without --many"`
@@ -36,6 +37,7 @@ type mirrorMessage struct {
 	Dropped       int      `json:"dropped_files" doc:"that were set aside long ago and are removed now"`
 	Growing       bool     `json:"growing,omitempty" doc:"somebody writes to the source; nothing was set aside"`
 	Bad           []string `json:"bad_files,omitempty" doc:"of the source, whose bytes do not match their names; not copied"`
+	Held          bool     `json:"held,omitempty" doc:"no new snapshots were copied, since they may need bad files"`
 	TotalDuration float64  `json:"total_duration" doc:"seconds"`
 }
 
@@ -49,12 +51,14 @@ func (p *program) mirrorVerb() *cli.Command {
 			"russet mirror --to /media/second/repo --promote  # the original is lost: go on with the mirror",
 		Description: "The mirror has the same files, key files too, and opens with the same passwords, at every\n" +
 			"instant, also when a run is cut off. Every file is compared with its name while it is copied;\n" +
-			"one that is damaged is not copied, but named. What the source no longer has is set aside in\n" +
-			"the mirror's folder quarantine, and removed after 30 days.\n" +
+			"one that is damaged is not copied, but named; new snapshots, which may need it, wait until the\n" +
+			"original is mended. What the source no longer has is set aside in the mirror's folder\n" +
+			"quarantine, and removed after 30 days: old key files too, when the password was changed.\n" +
 			"\n" +
 			"It writes to nothing but a mirror of this very repository: where the second drive is not\n" +
 			"connected, or something else lies there, it stops. It stops, too, where anybody else has\n" +
-			"written to the mirror. Russet only reads a mirror; to go on with it in the place of an\n" +
+			"written to the mirror; what somebody has removed there is copied again, and counted as\n" +
+			"missing. Russet only reads a mirror; to go on with it in the place of an\n" +
 			"original that is lost, use --promote.\n" +
 			"\n" +
 			"A mirror repeats what happens to the original, mistakes too; russet copy makes an independent\n" +
@@ -63,7 +67,7 @@ func (p *program) mirrorVerb() *cli.Command {
 			&cli.StringFlag{Name: "to", Usage: "where the mirror lies: a `FOLDER`"},
 			&cli.BoolFlag{Name: "init", Usage: "make a new mirror there"},
 			&cli.StringFlag{Name: "keep-aside", Usage: "how long to keep what the source no longer has (30d where it is not given): an `AGE` such as 36h, 90d or 8w"},
-			&cli.BoolFlag{Name: "many", Usage: "set aside even more than a fifth of the packs, or every snapshot"},
+			&cli.BoolFlag{Name: "many", Usage: "set aside even more than a fifth of the packs, or more than half of the snapshots"},
 			&cli.BoolFlag{Name: "promote", Usage: "make an ordinary repository of the mirror; never use the original again"},
 			planFlag(),
 		},
@@ -247,7 +251,7 @@ func (p *program) mirror(c *cli.Context, from backend.Backend, to repo.MirrorPla
 func (p *program) showMirrorPlan(plan *repo.MirrorPlan, planOnly bool) error {
 	switch {
 	case p.json:
-		return p.emit(mirrorPlanMessage{"plan", plan.Copy.Files, plan.Copy.Bytes, plan.Aside.Files, plan.Aside.Bytes, plan.Refuse})
+		return p.emit(mirrorPlanMessage{"plan", plan.Copy.Files, plan.Copy.Bytes, plan.Missing.Files, plan.Aside.Files, plan.Aside.Bytes, plan.Refuse})
 	case p.quiet && !planOnly:
 		return nil
 	}
@@ -258,7 +262,7 @@ func (p *program) showMirrorPlan(plan *repo.MirrorPlan, planOnly bool) error {
 func (p *program) showMirror(res repo.MirrorResult, took time.Duration) error {
 	if p.json {
 		m := mirrorMessage{
-			"summary", res.Copied.Files, res.Copied.Bytes, res.Aside.Files, res.Aside.Bytes, res.Dropped, res.Growing, nil, took.Seconds(),
+			"summary", res.Copied.Files, res.Copied.Bytes, res.Aside.Files, res.Aside.Bytes, res.Dropped, res.Growing, nil, res.Held, took.Seconds(),
 		}
 		for _, f := range res.Bad {
 			m.Bad = append(m.Bad, f.String())
@@ -268,6 +272,9 @@ func (p *program) showMirror(res repo.MirrorResult, took time.Duration) error {
 	var b strings.Builder
 	for _, f := range res.Bad {
 		fmt.Fprintf(&b, "not copied, as it is damaged: %s\n", f)
+	}
+	if res.Held {
+		b.WriteString("new snapshots may need that: they were not copied, and the mirror is as whole as it was\n")
 	}
 	if !p.quiet {
 		fmt.Fprintf(&b, "copied %s, %s in %s\n", plural(res.Copied.Files, "file"), size(res.Copied.Bytes), duration(took))
