@@ -276,9 +276,10 @@ func (w *copyWalk) want(h index.Handle) {
 }
 
 // findStored looks in packs that no index of the other repository names for what
-// the plan would copy: a copy that was killed has left them. They are whole, as
-// a backend never shows half a file, and their headers are sealed with that
-// repository's key; so an index of them is all that is missing.
+// the plan would copy: a copy that was killed has left them. Their headers are
+// sealed with that repository's key, so an index of them is all that is missing,
+// where they are whole: each is read to its end first, as a repair leaves damaged
+// ones in no index as well.
 func (p *CopyPlan) findStored(ctx context.Context) error {
 	wanted := map[index.Handle]bool{}
 	for _, part := range p.parts {
@@ -298,12 +299,16 @@ func (p *CopyPlan) findStored(ctx context.Context) error {
 		if err != nil || p.to.index.HasPack(id) {
 			continue
 		}
-		blobs, start, err := reader.readHeader(ctx, packFile{id: id, size: info.Size})
+		f := packFile{id: id, size: info.Size}
+		blobs, start, err := reader.readHeader(ctx, f)
+		useful := err == nil && slices.ContainsFunc(blobs, func(b index.Blob) bool { return wanted[b.Handle] })
+		if useful {
+			err = reader.contents(ctx, f, blobs, start)
+		}
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		// One that is damaged, or gone since, is left to a check.
-		if err != nil || end(blobs) != start || !slices.ContainsFunc(blobs, func(b index.Blob) bool { return wanted[b.Handle] }) {
+		if err != nil || !useful { // one that is damaged, or gone since, is left to a check
 			continue
 		}
 		p.adopt = append(p.adopt, index.Pack{ID: id, Blobs: slices.Clone(blobs)})
