@@ -190,10 +190,8 @@ func (p *RepairPacksPlan) examine(ctx context.Context, c *checker, damaged map[c
 				return ctx.Err()
 			}
 			for _, err := range bad {
-				if !errors.Is(err, ErrDamaged) { // a bad sector, or a drive that is away?
-					if _, away := loadAll(ctx, p.r.be, backend.File{Kind: backend.Config}, maxConfig); away != nil {
-						return fmt.Errorf("read pack %.8s: %w", id.String(), err)
-					}
+				if !errors.Is(err, ErrDamaged) && !p.r.answers(ctx) {
+					return fmt.Errorf("read pack %.8s: %w", id.String(), err)
 				}
 			}
 			c.done(1, 0)
