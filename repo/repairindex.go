@@ -76,8 +76,9 @@ func (p *RepairIndexPlan) String() string {
 // PlanRepairIndex compares the index with the packs that are there, and reads
 // those that it does not describe to their ends: a repair of packs leaves damaged
 // ones in no index, and they must not come back. Of others whose length is not
-// that of the index it reads the headers. It changes nothing. Memory is 120 bytes
-// for each copy of a blob.
+// that of the index it reads the headers. It changes nothing. Where nothing would
+// be left in an index that names packs it is an error: they are on a drive which
+// is away. Memory is 120 bytes for each copy of a blob.
 //
 // Hold an exclusive lock from before the plan to after Apply.
 func (r *Repository) PlanRepairIndex(ctx context.Context, opt RepairIndexOptions) (*RepairIndexPlan, error) {
@@ -160,7 +161,16 @@ func (p *indexPlanner) run(ctx context.Context) (err error) {
 			p.index.Add(pack)
 		}
 	}
-	return p.settle(ctx)
+	if err := p.settle(ctx); err != nil {
+		return err
+	}
+	if p.Gone == 0 || len(p.damaged) > 0 {
+		return nil
+	}
+	for range p.index.Packs() {
+		return nil
+	}
+	return packsAway(p.old)
 }
 
 // readPacks reads all packs but the trusted ones, with a worker a core.

@@ -202,6 +202,8 @@ func TestRepairIndexOutOfDate(t *testing.T) {
 	t.Parallel()
 	be := backend.NewMemory()
 	r := initRepo(t, be, 2)
+	versions(t, r, 1, 5000)
+	had := len(fileSizes(t, be, backend.Index))
 	saveIndex(t, r, madeUpPack(1, 3))
 	plan, err := r.PlanRepairIndex(t.Context(), RepairIndexOptions{})
 	if err != nil {
@@ -211,7 +213,7 @@ func TestRepairIndexOutOfDate(t *testing.T) {
 	if _, err := plan.Apply(t.Context()); err == nil || !strings.Contains(err.Error(), "has changed") {
 		t.Errorf("got %v", err)
 	}
-	if n := len(fileSizes(t, be, backend.Index)); n != 2 {
+	if n := len(fileSizes(t, be, backend.Index)); n != had+2 {
 		t.Errorf("%d index files are left", n)
 	}
 }
@@ -296,4 +298,53 @@ func TestRepairIndexBadSector(t *testing.T) {
 	if plan, err := on(r, faulty).PlanRepairIndex(t.Context(), RepairIndexOptions{}); !errors.Is(err, syscall.EIO) {
 		t.Errorf("of a drive that does not answer: %v, %v", plan, err)
 	}
+}
+
+// While the folder of packs is away no repair takes that for damage: it refuses,
+// and once the folder is back nothing is missing.
+func TestRepairsWhilePacksAreAway(t *testing.T) {
+	t.Parallel()
+	be := backend.NewMemory()
+	r := initRepo(t, be, 2)
+	snaps, files := versions(t, r, 2, 5000)
+	away := map[backend.File][]byte{}
+	for name := range fileSizes(t, be, backend.Data) {
+		f := backend.File{Kind: backend.Data, Name: name}
+		data, err := backendtest.Read(t.Context(), be, f)
+		if err == nil {
+			err = be.Remove(t.Context(), f)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		away[f] = data
+	}
+	for name, plan := range map[string]func() error{
+		"index": func() error {
+			_, err := r.PlanRepairIndex(t.Context(), RepairIndexOptions{})
+			return err
+		},
+		"index, all read": func() error {
+			_, err := r.PlanRepairIndex(t.Context(), RepairIndexOptions{ReadAllPacks: true})
+			return err
+		},
+		"packs": func() error {
+			_, err := r.PlanRepairPacks(t.Context(), RepairPacksOptions{})
+			return err
+		},
+		"snapshots": func() error {
+			_, err := r.PlanRepairSnapshots(t.Context(), RepairSnapshotsOptions{Forget: true})
+			return err
+		},
+	} {
+		if err := plan(); err == nil || !strings.Contains(err.Error(), "that is no damage") || errors.Is(err, ErrDamaged) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for f, data := range away {
+		if err := be.Save(t.Context(), f, data); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantWhole(t, be, snaps, files)
 }

@@ -73,7 +73,8 @@ func (p *program) repairVerb() *cli.Command {
 			"snapshot is removed then, and one that cannot be read at all; without, they stay, and a later\n" +
 			"backup may still make a snapshot whole.\n" +
 			"\n" +
-			"The order is index, packs, backup or files, snapshots.\n" +
+			"The order is index, packs, backup or files, snapshots. Where none of the packs is there, the\n" +
+			"first two and the last refuse: their folder, or a drive that belongs there, is away.\n" +
 			"\n" +
 			"It holds the lock that keeps everybody else out.",
 		Flags: []cli.Flag{
