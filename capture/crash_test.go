@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"testing/synctest"
 
@@ -68,23 +69,47 @@ func (want versions) held(ctx context.Context, t *testing.T, be backend.Backend)
 	if err := r.LoadIndex(ctx); err != nil {
 		return err
 	}
-	left := len(want)
+	var states []map[string]string
 	for _, s := range all {
 		got, err := writtenState(ctx, t, r, s)
 		if err != nil {
 			return err
 		}
-		for _, v := range want {
-			if maps.Equal(got, v) {
-				left--
-				break
-			}
-		}
+		states = append(states, got)
 	}
-	if left > 0 {
+	if left := want.notIn(states); left > 0 {
 		return fmt.Errorf("%d of %d versions are in none of %d snapshots", left, len(want), len(all))
 	}
 	return nil
+}
+
+// notIn is how many of the versions are none of the states.
+func (want versions) notIn(states []map[string]string) int {
+	left := 0
+	for _, v := range want {
+		if !slices.ContainsFunc(states, func(got map[string]string) bool { return maps.Equal(got, v) }) {
+			left++
+		}
+	}
+	return left
+}
+
+// Two snapshots of one version are not two versions.
+func TestVersionsNotIn(t *testing.T) {
+	t.Parallel()
+	one, other := map[string]string{"f": "1"}, map[string]string{"f": "2"}
+	for _, c := range []struct {
+		states []map[string]string
+		want   int
+	}{
+		{nil, 2},
+		{[]map[string]string{one, one}, 1},
+		{[]map[string]string{other, one, other}, 0},
+	} {
+		if got := (versions{one, other}).notIn(c.states); got != c.want {
+			t.Errorf("%v: got %d, want %d", c.states, got, c.want)
+		}
+	}
 }
 
 // writtenState is a snapshot as it is written out.

@@ -139,6 +139,16 @@ func (p *packReader) check(ctx context.Context, f packFile) error {
 	if err := p.compare(f, blobs, header); err != nil {
 		return err
 	}
+	return p.contents(ctx, f, blobs, header)
+}
+
+// contents reads all of a pack of which readHeader has read blobs, and where the
+// header begins, last: it compares the blobs with their names, and the whole
+// with its own. It returns the first thing that is wrong.
+func (p *packReader) contents(ctx context.Context, f packFile, blobs []index.Blob, header int64) error {
+	if end(blobs) != header {
+		return blobsEnd(blobs, header)
+	}
 	p.hash.Reset()
 	start := f.size - int64(len(p.tail)) // where p.tail lies in the pack
 	for len(blobs) > 0 {
@@ -241,7 +251,7 @@ func (p *packReader) readHeader(ctx context.Context, f packFile) ([]index.Blob, 
 // the size that the index gives the pack: an entry more would make it longer.
 func (p *packReader) compare(f packFile, blobs []index.Blob, start int64) error {
 	if end(blobs) != start {
-		return fmt.Errorf("%w: its blobs end at byte %d, and its header begins at %d", ErrDamaged, end(blobs), start)
+		return blobsEnd(blobs, start)
 	}
 	for _, b := range blobs {
 		want := index.Location{Pack: f.id, Blob: b}
@@ -253,6 +263,10 @@ func (p *packReader) compare(f packFile, blobs []index.Blob, start int64) error 
 		}
 	}
 	return nil
+}
+
+func blobsEnd(blobs []index.Blob, header int64) error {
+	return fmt.Errorf("%w: its blobs end at byte %d, and its header begins at %d", ErrDamaged, end(blobs), header)
 }
 
 var errHeader = fmt.Errorf("%w: its header and the index differ", ErrDamaged)

@@ -22,10 +22,12 @@ type CopyPlan struct {
 	Kept      int
 	// Blobs and Bytes are what the other lacks, as it is stored here. Found is
 	// how many blobs of earlier runs that were cut off lie there in packs that no
-	// index names yet.
-	Blobs int
-	Bytes int64
-	Found int
+	// index names yet, and Missing how many of Blobs are of snapshots that were
+	// copied before: they have been lost there since.
+	Blobs   int
+	Bytes   int64
+	Found   int
+	Missing int
 	// Lost says which snapshots cannot be copied whole, and therefore are not.
 	Lost []error
 
@@ -61,8 +63,7 @@ func PlanCopy(ctx context.Context, from, to *Repository, snapshots []*Snapshot) 
 			return nil, fmt.Errorf("plan copy: %w", err)
 		}
 	}
-	lost, err := to.DropLost(ctx)
-	if err != nil {
+	if _, err := to.DropLost(ctx); err != nil {
 		return nil, fmt.Errorf("plan copy: %w", err)
 	}
 	p := &CopyPlan{from: from, to: to}
@@ -77,9 +78,6 @@ func PlanCopy(ctx context.Context, from, to *Repository, snapshots []*Snapshot) 
 	}
 	SortSnapshots(p.Snapshots)
 	slices.Reverse(p.Snapshots)
-	if lost == 0 {
-		kept = nil // they are whole
-	}
 	if err := p.survey(ctx, kept); err != nil {
 		return nil, fmt.Errorf("plan copy: %w", err)
 	}
@@ -98,9 +96,12 @@ func (s *Snapshot) isCopy(other *Snapshot) bool {
 // String tells what would be done, in a few lines.
 func (p *CopyPlan) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "copy %6d snapshots: %d blobs of them are not there yet, %s\n", len(p.Snapshots), p.Blobs, sizeText(p.Bytes))
+	fmt.Fprintf(&b, "copy %6d snapshots: %d blobs are not there yet, %s\n", len(p.Snapshots), p.Blobs, sizeText(p.Bytes))
 	if p.Kept > 0 {
 		fmt.Fprintf(&b, "keep %6d snapshots: they were copied before\n", p.Kept)
+	}
+	if p.Missing > 0 {
+		fmt.Fprintf(&b, "heal these: %d blobs of them have been lost there, and are copied again\n", p.Missing)
 	}
 	if p.Found > 0 {
 		fmt.Fprintf(&b, "use  %6d blobs that a copy that was cut off has brought there\n", p.Found)
@@ -114,7 +115,8 @@ func (p *CopyPlan) String() string {
 // survey fills the plan: it walks the trees of the snapshots in turn, each tree
 // once, also those that the other repository has: of what lies below them it may
 // lack something, after a copy that was cut off. For those of kept, which were
-// copied, only what has been lost there since is copied.
+// copied, only what has been lost there since is copied: by damage, or as a
+// repair took a pack out of the index.
 func (p *CopyPlan) survey(ctx context.Context, kept []*Snapshot) error {
 	w := &copyWalk{
 		p: p, levels: newTreeLevels(p.from),
@@ -126,6 +128,9 @@ func (p *CopyPlan) survey(ctx context.Context, kept []*Snapshot) error {
 			return err
 		}
 		p.parts = append(p.parts, copyPart{s, blobs})
+	}
+	if w.lacksNothing() {
+		kept = nil
 	}
 	for _, s := range kept {
 		blobs, err := w.snapshot(ctx, s)
@@ -140,14 +145,28 @@ func (p *CopyPlan) survey(ctx context.Context, kept []*Snapshot) error {
 	if err := p.findStored(ctx); err != nil {
 		return err
 	}
-	for _, part := range p.parts {
-		p.Blobs += len(part.blobs)
+	for i, part := range p.parts {
+		if p.Blobs += len(part.blobs); i >= len(p.parts)-len(kept) {
+			p.Missing += len(part.blobs)
+		}
 		for _, h := range part.blobs {
 			loc, _ := p.from.index.Lookup(h)
 			p.Bytes += int64(loc.Length)
 		}
 	}
 	return nil
+}
+
+// lacksNothing tells whether the other repository has, but for what is to be
+// copied, all that this one has: then whatever was copied is whole there, and
+// need not be walked.
+func (w *copyWalk) lacksNothing() bool {
+	for loc := range w.p.from.index.Blobs() {
+		if _, ok := w.wanted[loc.Handle]; !ok && !w.p.to.index.Has(loc.Handle) {
+			return false
+		}
+	}
+	return true
 }
 
 // dropLost takes out of the plan the snapshots that need what is bad.
@@ -276,9 +295,10 @@ func (w *copyWalk) want(h index.Handle) {
 }
 
 // findStored looks in packs that no index of the other repository names for what
-// the plan would copy: a copy that was killed has left them. They are whole, as
-// a backend never shows half a file, and their headers are sealed with that
-// repository's key; so an index of them is all that is missing.
+// the plan would copy: a copy that was killed has left them. Their headers are
+// sealed with that repository's key, so an index of them is all that is missing,
+// where they are whole: each is read to its end first, as a repair leaves damaged
+// ones in no index as well.
 func (p *CopyPlan) findStored(ctx context.Context) error {
 	wanted := map[index.Handle]bool{}
 	for _, part := range p.parts {
@@ -298,12 +318,16 @@ func (p *CopyPlan) findStored(ctx context.Context) error {
 		if err != nil || p.to.index.HasPack(id) {
 			continue
 		}
-		blobs, start, err := reader.readHeader(ctx, packFile{id: id, size: info.Size})
+		f := packFile{id: id, size: info.Size}
+		blobs, start, err := reader.readHeader(ctx, f)
+		useful := err == nil && slices.ContainsFunc(blobs, func(b index.Blob) bool { return wanted[b.Handle] })
+		if useful {
+			err = reader.contents(ctx, f, blobs, start)
+		}
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		// One that is damaged, or gone since, is left to a check.
-		if err != nil || end(blobs) != start || !slices.ContainsFunc(blobs, func(b index.Blob) bool { return wanted[b.Handle] }) {
+		if err != nil || !useful { // one that is damaged, or gone since, is left to a check
 			continue
 		}
 		p.adopt = append(p.adopt, index.Pack{ID: id, Blobs: slices.Clone(blobs)})

@@ -249,37 +249,74 @@ func TestCopyAroundDamage(t *testing.T) {
 	}
 }
 
-// TestCopyHeals copies again what the other repository has lost.
+// TestCopyHeals copies again what the other repository has lost: packs that its
+// index still names, and such as a repair has taken out of it.
 func TestCopyHeals(t *testing.T) {
 	t.Parallel()
-	from, to := backend.NewMemory(), backend.NewMemory()
-	r := initRepo(t, from, 2)
-	snap := saveFiles(t, r, map[string][]byte{"a": payload(1, 10_000)})
-	initTwin(t, r, to, 2)
-	if _, _, err := copyAll(t.Context(), from, to); err != nil {
-		t.Fatal(err)
-	}
-	packs, err := listFiles(t.Context(), to, backend.Data)
-	if err != nil || len(packs) != 2 {
-		t.Fatal(len(packs), err)
-	}
-	for f := range packs {
-		if err := to.Remove(t.Context(), f); err != nil {
-			t.Fatal(err)
+	remove := func(t *testing.T, be *backend.Memory, twin *Repository, kinds ...index.BlobType) {
+		for _, typ := range kinds {
+			for _, id := range packsOf(t, twin, typ) {
+				if err := be.Remove(t.Context(), packName(id)); err != nil {
+					t.Fatal(err)
+				}
+			}
 		}
 	}
-	plan, res, err := copyAll(t.Context(), from, to)
-	if err != nil || plan.Kept != 1 || res.Snapshots != 0 || res.DataBlobs != 1 || res.TreeBlobs != 2 {
-		t.Fatalf("got %v, %+v, %v", plan, res, err)
+	for name, c := range map[string]struct {
+		lose  func(t *testing.T, be *backend.Memory, twin *Repository)
+		blobs int
+		clean bool // the index names nothing that is gone
+	}{
+		"packs are gone": {func(t *testing.T, be *backend.Memory, twin *Repository) {
+			remove(t, be, twin, index.Data, index.Tree)
+		}, 3, false},
+		"index made anew": {func(t *testing.T, be *backend.Memory, twin *Repository) {
+			remove(t, be, twin, index.Data)
+			plan, err := twin.PlanRepairIndex(t.Context(), RepairIndexOptions{})
+			if err == nil {
+				_, err = plan.Apply(t.Context())
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}, 1, true},
+		"packs repaired": {func(t *testing.T, be *backend.Memory, twin *Repository) {
+			spoilPack(t, be, packsOf(t, twin, index.Data)[0], 20)
+			if plan, _, err := repairPacks(t.Context(), twin); err != nil || plan.Leave != 1 {
+				t.Fatal(plan, err)
+			}
+		}, 1, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			from, to := backend.NewMemory(), backend.NewMemory()
+			r := initRepo(t, from, 2)
+			snap := saveFiles(t, r, map[string][]byte{"a": payload(1, 10_000)})
+			initTwin(t, r, to, 2)
+			if _, _, err := copyAll(t.Context(), from, to); err != nil {
+				t.Fatal(err)
+			}
+			c.lose(t, to, checkTwin(t, to))
+			plan, res, err := copyAll(t.Context(), from, to)
+			if err != nil || plan.Kept != 1 || plan.Missing != c.blobs || res.Snapshots != 0 || res.DataBlobs+res.TreeBlobs != c.blobs {
+				t.Fatalf("got %v, %+v, %v", plan, res, err)
+			}
+			twin, err := Open(t.Context(), to, twinPassword)
+			if err == nil && c.clean {
+				twin = checkTwin(t, to)
+			}
+			if err == nil {
+				err = twin.LoadIndex(t.Context())
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			sameContent(t, r, twin, snap)
+			if plan, _, err := copyAll(t.Context(), from, to); err != nil || plan.Blobs+plan.Found > 0 {
+				t.Errorf("again: %v, %v", plan, err)
+			}
+		})
 	}
-	twin, err := Open(t.Context(), to, twinPassword)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := twin.LoadIndex(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	sameContent(t, r, twin, snap)
 }
 
 // TestCopyIsCancelled ends within a copy, and leaves the twin whole.

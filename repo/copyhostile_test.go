@@ -116,3 +116,35 @@ func TestIsCopy(t *testing.T) {
 		}
 	}
 }
+
+// TestCopyDamagedOrphan leaves a pack there that a repair has taken out of the
+// index, as something of it is lost: nothing of it is made use of.
+func TestCopyDamagedOrphan(t *testing.T) {
+	t.Parallel()
+	from, to := backend.NewMemory(), backend.NewMemory()
+	r := initRepo(t, from, 2)
+	snap := saveFiles(t, r, map[string][]byte{"a": payload(1, 5000), "b": payload(2, 5000), "c": payload(3, 5000)})
+	initTwin(t, r, to, 2)
+	if _, _, err := copyAll(t.Context(), from, to); err != nil {
+		t.Fatal(err)
+	}
+	twin := checkTwin(t, to)
+	id := packsOf(t, twin, index.Data)[0]
+	spoilPack(t, to, id, blobsIn(twin, id)[0].Offset+20)
+	repair, _, err := repairPacks(t.Context(), twin)
+	if err != nil || repair.Leave != 1 {
+		t.Fatalf("repair packs: %v, %v", repair, err)
+	}
+	forget, err := twin.PlanRepairSnapshots(t.Context(), RepairSnapshotsOptions{Forget: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := forget.Apply(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	plan, res, err := copyAll(t.Context(), from, to)
+	if err != nil || plan.Found != 0 || res.Snapshots != 1 || res.DataBlobs == 0 {
+		t.Errorf("got %v, %+v, %v", plan, res, err)
+	}
+	sameContent(t, r, checkTwin(t, to), snap)
+}

@@ -1,27 +1,31 @@
 package repo
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 
 	"russet/backend"
 	"russet/backend/backendtest"
+	"russet/chunk"
 	"russet/crypto"
+	"russet/index"
 )
 
-// TestCrashCopy cuts a copy off: the twin opens and is whole, and the copy can be
-// gone on with. It runs without locks, whose crashes are tried elsewhere.
+// TestCrashCopy cuts a copy off, the first one and a later one into a repository
+// that has older copies, a version of its own, and a hole: it opens, what it
+// holds are whole copies, and the copy can be gone on with. It runs without locks,
+// whose crashes are tried elsewhere.
 func TestCrashCopy(t *testing.T) {
 	t.Parallel()
-	source, versions := backend.NewMemory(), []map[string][]byte{many(1, 4), many(3, 6), many(30, 3)}
+	source := backend.NewMemory()
 	r, err := Init(t.Context(), source, testPassword, InitOptions{Cost: crypto.Cost{N: 2, R: 1, P: 1}})
 	if err != nil {
 		t.Fatal(err)
-	}
-	for _, files := range versions {
-		saveFiles(t, r, files)
 	}
 	empty := backend.NewMemory()
 	if _, err := Init(t.Context(), empty, twinPassword, InitOptions{Cost: crypto.Cost{N: 2, R: 1, P: 1}}); err != nil {
@@ -31,31 +35,121 @@ func TestCrashCopy(t *testing.T) {
 		_, _, err := copyAll(ctx, source, be)
 		return err
 	}
-	judge := func(ctx context.Context, be backend.Backend, done bool) error {
-		if err := holdsTwins(ctx, be, len(versions), done); err != nil {
-			return err
-		}
-		if err := run(ctx, be); err != nil {
-			return fmt.Errorf("the next run: %w", err)
-		}
-		return holdsTwins(ctx, be, len(versions), true)
+	want := twins{}
+	oldest := want.save(t, r, many(1, 4))
+	later := olderTwin(t, source, empty)
+	want.save(t, r, many(3, 6))
+	want.save(t, r, many(30, 3))
+	for name, c := range map[string]struct {
+		store *backend.Memory
+		hole  chunk.ID
+	}{"first": {store: empty}, "later": {later, oldest}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			judge := func(ctx context.Context, be backend.Backend, done bool) error {
+				if err := want.held(ctx, be, c.hole, done); err != nil {
+					return err
+				}
+				if err := run(ctx, be); err != nil {
+					return fmt.Errorf("the next run: %w", err)
+				}
+				return want.held(ctx, be, chunk.ID{}, true)
+			}
+			tr := backendtest.Trial{Store: c.store, Run: run, Judge: judge, Every: *everyPoint, Sample: 20}
+			tr.Crashes(t)
+			tr.Failures(t)
+		})
 	}
-	tr := backendtest.Trial{Store: empty, Run: run, Judge: judge, Every: *everyPoint, Sample: 20}
-	tr.Crashes(t)
-	tr.Failures(t)
 }
 
-// holdsTwins wants a clean check, and, with done, so many snapshots.
-func holdsTwins(ctx context.Context, be backend.Backend, want int, done bool) error {
+// olderTwin is a copy of a repository that holds a version of its own, too, and
+// of which a repair has taken content out of the index.
+func olderTwin(t *testing.T, source, empty *backend.Memory) *backend.Memory {
+	t.Helper()
+	be, err := backendtest.Copy(t.Context(), empty)
+	if err != nil {
+		t.Fatal(err)
+	}
+	twin, err := Open(t.Context(), be, twinPassword)
+	if err != nil {
+		t.Fatal(err)
+	}
+	saveFiles(t, twin, map[string][]byte{"own": payload(77, 3000)})
+	own := packsOf(t, twin, index.Data)
+	if _, _, err := copyAll(t.Context(), source, be); err != nil {
+		t.Fatal(err)
+	}
+	twin = checkTwin(t, be)
+	bad := slices.DeleteFunc(packsOf(t, twin, index.Data), func(id chunk.ID) bool { return slices.Contains(own, id) })[0]
+	spoilPack(t, be, bad, blobsIn(twin, bad)[0].Offset+20)
+	if plan, _, err := repairPacks(t.Context(), twin); err != nil || plan.Leave != 1 {
+		t.Fatal(plan, err)
+	}
+	return be
+}
+
+// twins are the versions of a repository, by their snapshots, of which another
+// one is to have copies.
+type twins map[chunk.ID]twinVersion
+
+type twinVersion struct {
+	snapshot *Snapshot
+	files    map[string][]byte
+}
+
+func (want twins) save(t *testing.T, r *Repository, files map[string][]byte) chunk.ID {
+	t.Helper()
+	s := saveFiles(t, r, files)
+	want[s.id] = twinVersion{s, files}
+	return s.id
+}
+
+// held wants each copy that is there to be one of a version, with its content, and
+// no version to be there twice. Where no version has a hole it wants a clean check,
+// too, and with done that, and a copy of every version.
+func (want twins) held(ctx context.Context, be backend.Backend, hole chunk.ID, done bool) error {
 	twin, err := Open(ctx, be, twinPassword)
 	if err != nil {
 		return err
 	}
-	res, err := twin.Check(ctx, CheckOptions{Read: AllPacks()})
-	if err == nil && (res.Snapshots > want || done && res.Snapshots < want) {
-		err = fmt.Errorf("%d snapshots, want %d", res.Snapshots, want)
+	if hole.IsZero() || done {
+		hole = chunk.ID{}
+		if _, err := twin.Check(ctx, CheckOptions{Read: AllPacks()}); err != nil {
+			return err
+		}
 	}
-	return err
+	all, err := twin.AllSnapshots(ctx)
+	if err != nil {
+		return err
+	}
+	if err := twin.LoadIndex(ctx); err != nil {
+		return err
+	}
+	seen := map[chunk.ID]bool{}
+	for _, s := range all {
+		if s.Original == nil {
+			continue // its own
+		}
+		v, known := want[*s.Original]
+		if !known || seen[*s.Original] || *s.Tree != *v.snapshot.Tree || !s.Time.Equal(v.snapshot.Time) || !slices.Equal(s.Paths, v.snapshot.Paths) {
+			return fmt.Errorf("snapshot %v is no copy of a version, or a second one", s.id)
+		}
+		seen[*s.Original] = true
+		if *s.Original == hole {
+			continue
+		}
+		d, err := twin.Find(ctx, *s.Tree, "d")
+		if err != nil {
+			return err
+		}
+		if same, err := sameFiles(ctx, twin, *d.Subtree, v.files); err != nil || !same {
+			return fmt.Errorf("the copy of %v holds other files: %w", s.id, cmp.Or(err, ErrDamaged))
+		}
+	}
+	if done && len(seen) < len(want) {
+		return fmt.Errorf("%d of %d versions are copied", len(seen), len(want))
+	}
+	return nil
 }
 
 // TestCrashPassword cuts a change of the password off: one of the two opens the

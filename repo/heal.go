@@ -50,6 +50,33 @@ func (r *Repository) DropLost(ctx context.Context) (lost int, err error) {
 	return lost, nil
 }
 
+// packsThere returns an error where not one of the packs that the loaded index
+// names is there: no drive loses all of them by damage and answers still. Their
+// folder, or what is mounted there, is away.
+func (r *Repository) packsThere(ctx context.Context) error {
+	for info, err := range r.be.List(ctx, backend.Data) {
+		if err != nil {
+			return fmt.Errorf("list packs: %w", err)
+		}
+		if id, err := chunk.ParseID(info.Name); err == nil && r.index.HasPack(id) {
+			return nil
+		}
+	}
+	return packsAway(r.index)
+}
+
+// packsAway is the error of packsThere, nil where the index names no pack.
+func packsAway(x *index.Index) error {
+	n := 0
+	for range x.Packs() {
+		n++
+	}
+	if n == 0 {
+		return nil
+	}
+	return fmt.Errorf("none of the %d packs that the index names is there: their folder is away, or a drive that belongs there; that is no damage", n)
+}
+
 // CleanTemporary removes what programs that were killed amid a write left
 // behind, restic too, once it is older than a day, and returns how many files
 // that were. Where nothing is left behind, as in memory, it is none. It needs no

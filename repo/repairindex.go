@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 
@@ -29,7 +30,9 @@ type RepairIndexPlan struct {
 	Added      PackCount // of these, packs that no index file describes now
 	Changed    PackCount // of these, packs that are described wrongly, or in two ways
 	Gone       int       // packs that the index describes and that are not there: they are left out
+	Hurt       int       // of the added ones, packs that are damaged, and hold what can be read nowhere else
 	Damaged    PackCount // packs without a header that can be read: what the index says of them, if anything, stays
+	Useless    PackCount // damaged packs that no index file describes, and that hold nothing of this kind: they stay so
 	Unreadable int       // index files that cannot be read: they are removed
 	Twice      int       // packs that several index files describe
 
@@ -56,10 +59,14 @@ func (p *RepairIndexPlan) String() string {
 		fmt.Fprintf(&b, "remove  %6d index files: they cannot be read\n", p.Unreadable)
 	}
 	line("add", p.Added.Packs, sizeText(p.Added.Bytes), "no index names them")
+	if p.Hurt > 0 {
+		fmt.Fprintf(&b, "of these %d are damaged, and hold what no other pack does: packs are to be repaired next\n", p.Hurt)
+	}
 	line("mend", p.Changed.Packs, sizeText(p.Changed.Bytes), "the index describes them wrongly")
 	line("forget", p.Gone, "", "they are gone")
 	line("merge", p.Twice, "", "several index files describe them")
 	line("leave", p.Damaged.Packs, sizeText(p.Damaged.Bytes), "what they hold does not say what it is")
+	line("leave", p.Useless.Packs, sizeText(p.Useless.Bytes), "they are damaged, and all that can be read of them lies elsewhere")
 	if p.Empty() {
 		b.WriteString("there is nothing to do\n")
 	}
@@ -67,8 +74,11 @@ func (p *RepairIndexPlan) String() string {
 }
 
 // PlanRepairIndex compares the index with the packs that are there, and reads
-// the headers of those that it does not describe. It changes nothing. Memory is
-// 120 bytes for each copy of a blob.
+// those that it does not describe to their ends: a repair of packs leaves damaged
+// ones in no index, and they must not come back. Of others whose length is not
+// that of the index it reads the headers. It changes nothing. Where nothing would
+// be left in an index that names packs it is an error: they are on a drive which
+// is away. Memory is 120 bytes for each copy of a blob.
 //
 // Hold an exclusive lock from before the plan to after Apply.
 func (r *Repository) PlanRepairIndex(ctx context.Context, opt RepairIndexOptions) (*RepairIndexPlan, error) {
@@ -91,6 +101,13 @@ type indexPlanner struct {
 
 	mu      sync.Mutex // guards what follows and the counts of the plan
 	damaged map[chunk.ID]bool
+	doubted []doubtedPack
+}
+
+// doubtedPack is a damaged pack that no index file describes.
+type doubtedPack struct {
+	index.Pack
+	size int64
 }
 
 func (p *indexPlanner) run(ctx context.Context) (err error) {
@@ -134,7 +151,7 @@ func (p *indexPlanner) run(ctx context.Context) (err error) {
 		}
 	}
 	p.Twice = max(described-len(p.conflicts), 0)
-	if err := p.readHeaders(ctx, sizes, trusted); err != nil {
+	if err := p.readPacks(ctx, sizes, trusted); err != nil {
 		return err
 	}
 	// A damaged pack, as one that was cut short, keeps its description: without
@@ -144,14 +161,28 @@ func (p *indexPlanner) run(ctx context.Context) (err error) {
 			p.index.Add(pack)
 		}
 	}
-	return nil
+	if err := p.settle(ctx); err != nil {
+		return err
+	}
+	if p.Gone == 0 || len(p.damaged) > 0 {
+		return nil
+	}
+	for range p.index.Packs() {
+		return nil
+	}
+	return packsAway(p.old)
 }
 
-// readHeaders reads the headers of all packs but the trusted ones, with a worker
-// a core.
-func (p *indexPlanner) readHeaders(ctx context.Context, sizes map[chunk.ID]int64, trusted map[chunk.ID]bool) error {
+// readPacks reads all packs but the trusted ones, with a worker a core.
+func (p *indexPlanner) readPacks(ctx context.Context, sizes map[chunk.ID]int64, trusted map[chunk.ID]bool) error {
 	p.damaged = map[chunk.ID]bool{}
-	p.phase("reading packs", len(sizes)-len(trusted), 0)
+	var bytes int64
+	for id, size := range sizes {
+		if !p.old.HasPack(id) {
+			bytes += size
+		}
+	}
+	p.phase("reading packs", len(sizes)-len(trusted), bytes)
 	queue := make(chan packFile)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
@@ -170,9 +201,9 @@ func (p *indexPlanner) readHeaders(ctx context.Context, sizes map[chunk.ID]int64
 	})
 	for range runtime.GOMAXPROCS(0) {
 		group.Go(func() error {
-			reader := newPackReader(&checker{r: p.r})
+			reader := newPackReader(&checker{r: p.r, opt: CheckOptions{Progress: p.opt.Progress}})
 			for f := range queue {
-				if err := p.readHeader(ctx, reader, f); err != nil {
+				if err := p.readPack(ctx, reader, f); err != nil {
 					return err
 				}
 			}
@@ -182,45 +213,92 @@ func (p *indexPlanner) readHeaders(ctx context.Context, sizes map[chunk.ID]int64
 	return group.Wait()
 }
 
-// readHeader takes what the header of a pack lists. The error is not one of the
-// pack.
-func (p *indexPlanner) readHeader(ctx context.Context, reader *packReader, f packFile) error {
+// readPack takes what the header of a pack lists, after all of the pack was read
+// where nobody has described it. The error is not one of the pack.
+func (p *indexPlanner) readPack(ctx context.Context, reader *packReader, f packFile) error {
+	known := p.old.HasPack(f.id)
 	var blobs []index.Blob
-	var err error
-	for range 2 { // a transient fault of the path here is not damage there
+	var header, contents error // what is wrong with them
+	for range 2 {              // a transient fault of the path here is not damage there
 		var start int64
-		if blobs, start, err = reader.readHeader(ctx, f); err == nil && end(blobs) == start {
-			break
+		if blobs, start, header = reader.readHeader(ctx, f); header == nil && end(blobs) != start {
+			header = blobsEnd(blobs, start)
 		}
-		if err == nil {
-			err = fmt.Errorf("%w: its header is not of this pack", ErrDamaged)
+		if header == nil && !known {
+			contents = reader.contents(ctx, f, blobs, start)
+		}
+		if header == nil && contents == nil {
+			break
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 	}
-	if err != nil && !errors.Is(err, ErrDamaged) {
-		return fmt.Errorf("read pack %.8s: %w", f.id.String(), err)
+	if header != nil && !errors.Is(header, ErrDamaged) {
+		return fmt.Errorf("read pack %.8s: %w", f.id.String(), header)
+	}
+	if header == nil && contents != nil && !errors.Is(contents, ErrDamaged) && !p.r.answers(ctx) {
+		return fmt.Errorf("read pack %.8s: %w", f.id.String(), contents)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.progress != nil {
 		p.progress.Add(1, 0)
 	}
-	if err != nil {
+	pack := index.Pack{ID: f.id, Blobs: blobs}
+	switch {
+	case header != nil:
 		p.damaged[f.id] = true
 		p.Damaged.add(f.size)
 		return nil
-	}
-	pack := index.Pack{ID: f.id, Blobs: blobs}
-	p.Packs.add(f.size)
-	switch {
-	case !p.old.HasPack(f.id):
+	case contents != nil:
+		p.doubted = append(p.doubted, doubtedPack{pack, f.size})
+		return nil
+	case !known:
 		p.Added.add(f.size)
 	case !p.old.Describes(pack) || p.conflicts[f.id]:
 		p.Changed.add(f.size)
 	}
+	p.Packs.add(f.size)
 	p.index.Add(pack)
+	return nil
+}
+
+// answers tells whether the place gives anything at all: then what cannot be read
+// is a bad sector, and otherwise a drive that is away.
+func (r *Repository) answers(ctx context.Context) bool {
+	_, err := loadAll(ctx, r.be, backend.File{Kind: backend.Config}, maxConfig)
+	return err == nil
+}
+
+// settle decides about damaged packs that nobody describes. One that holds what
+// can be read nowhere else is taken, so that a repair of packs can save that. One
+// of which such a repair has saved what there was is not.
+func (p *indexPlanner) settle(ctx context.Context) error {
+	slices.SortFunc(p.doubted, func(a, b doubtedPack) int { return a.ID.Compare(b.ID) })
+	others := *p.r
+	others.index = p.index
+	reader := newPackReader(&checker{r: p.r})
+	for _, d := range p.doubted {
+		needed := slices.ContainsFunc(d.Blobs, func(b index.Blob) bool {
+			if reader.blob(ctx, d.ID, d.size, b) != nil {
+				return false
+			}
+			_, err := others.Load(ctx, b.Handle, nil)
+			return err != nil
+		})
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if !needed {
+			p.Useless.add(d.size)
+			continue
+		}
+		p.Hurt++
+		p.Added.add(d.size)
+		p.Packs.add(d.size)
+		p.index.Add(d.Pack)
+	}
 	return nil
 }
 

@@ -2,7 +2,9 @@ package repo
 
 import (
 	"context"
+	"errors"
 	"strings"
+	"syscall"
 	"testing"
 
 	"russet/backend"
@@ -200,6 +202,8 @@ func TestRepairIndexOutOfDate(t *testing.T) {
 	t.Parallel()
 	be := backend.NewMemory()
 	r := initRepo(t, be, 2)
+	versions(t, r, 1, 5000)
+	had := len(fileSizes(t, be, backend.Index))
 	saveIndex(t, r, madeUpPack(1, 3))
 	plan, err := r.PlanRepairIndex(t.Context(), RepairIndexOptions{})
 	if err != nil {
@@ -209,7 +213,138 @@ func TestRepairIndexOutOfDate(t *testing.T) {
 	if _, err := plan.Apply(t.Context()); err == nil || !strings.Contains(err.Error(), "has changed") {
 		t.Errorf("got %v", err)
 	}
-	if n := len(fileSizes(t, be, backend.Index)); n != 2 {
+	if n := len(fileSizes(t, be, backend.Index)); n != had+2 {
 		t.Errorf("%d index files are left", n)
 	}
+}
+
+// A pack that a repair of packs has left, as something of it is lost, does not
+// come back: neither while the index stands, nor when it was lost since.
+func TestRepairIndexAfterPacks(t *testing.T) {
+	t.Parallel()
+	for name, lose := range map[string]bool{"index there": false, "index lost": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			be := backend.NewMemory()
+			files := map[string][]byte{"a": payload(1, 5000), "b": payload(2, 5000), "c": payload(3, 5000)}
+			saveFiles(t, initRepo(t, be, 2), files)
+			r := opened(t, be)
+			id := packsOf(t, r, index.Data)[0]
+			spoilPack(t, be, id, blobsIn(r, id)[0].Offset+20)
+			if plan, _, err := repairPacks(t.Context(), r); err != nil || plan.Leave != 1 {
+				t.Fatal(plan, err)
+			}
+			saveFiles(t, opened(t, be), files) // heals
+			if lose {
+				removeIndex(t, be, 100)
+			}
+			plan := repaired(t, be, RepairIndexOptions{})
+			if plan.Useless.Packs != 1 || plan.Hurt != 0 || plan.Empty() == lose {
+				t.Errorf("got %+v", plan)
+			}
+			checkClean(t, be)
+		})
+	}
+}
+
+// With the index lost and a pack damaged, what is whole of the pack can be saved.
+func TestRepairIndexNamesDamage(t *testing.T) {
+	t.Parallel()
+	be := backend.NewMemory()
+	files := map[string][]byte{"a": payload(1, 5000), "b": payload(2, 5000), "c": payload(3, 5000)}
+	saveFiles(t, initRepo(t, be, 2), files)
+	r := opened(t, be)
+	id := packsOf(t, r, index.Data)[0]
+	blobs := blobsIn(r, id)
+	if len(blobs) < 2 {
+		t.Skip("not here: the blobs went into the other packs")
+	}
+	spoilPack(t, be, id, blobs[0].Offset+20)
+	removeIndex(t, be, 100)
+	if plan := repaired(t, be, RepairIndexOptions{}); plan.Hurt != 1 || plan.Useless.Packs+plan.Damaged.Packs != 0 {
+		t.Errorf("got %+v", plan)
+	}
+	repair, _, err := repairPacks(t.Context(), opened(t, be))
+	if err != nil || len(repair.Packs) != 1 || repair.Packs[0].Save != len(blobs)-1 {
+		t.Errorf("got %v, %v", repair, err)
+	}
+	if again := repaired(t, be, RepairIndexOptions{}); again.Useless.Packs != 1 {
+		t.Errorf("after the repair: %+v", again)
+	}
+}
+
+// A sector that cannot be read is damage of a pack; a drive that is away ends the
+// plan.
+func TestRepairIndexBadSector(t *testing.T) {
+	t.Parallel()
+	be := backend.NewMemory()
+	saveFiles(t, initRepo(t, be, 2), map[string][]byte{"video": payload(1, 3<<20)})
+	r := opened(t, be)
+	id := packsOf(t, r, index.Data)[0]
+	removeIndex(t, be, 100)
+	away := false
+	faulty := backendtest.NewFaulty(be, backendtest.Faults{Before: func(_ context.Context, op backendtest.Op) error {
+		sector := op.File == packName(id) && op.Offset == 0
+		if op.Verb == backendtest.Load && (sector || away && op.File.Kind == backend.Config) {
+			return syscall.EIO
+		}
+		return nil
+	}})
+	plan, err := on(r, faulty).PlanRepairIndex(t.Context(), RepairIndexOptions{})
+	if err != nil || plan.Hurt+plan.Useless.Packs != 1 {
+		t.Errorf("got %+v, %v", plan, err)
+	}
+	away = true
+	if plan, err := on(r, faulty).PlanRepairIndex(t.Context(), RepairIndexOptions{}); !errors.Is(err, syscall.EIO) {
+		t.Errorf("of a drive that does not answer: %v, %v", plan, err)
+	}
+}
+
+// While the folder of packs is away no repair takes that for damage: it refuses,
+// and once the folder is back nothing is missing.
+func TestRepairsWhilePacksAreAway(t *testing.T) {
+	t.Parallel()
+	be := backend.NewMemory()
+	r := initRepo(t, be, 2)
+	snaps, files := versions(t, r, 2, 5000)
+	away := map[backend.File][]byte{}
+	for name := range fileSizes(t, be, backend.Data) {
+		f := backend.File{Kind: backend.Data, Name: name}
+		data, err := backendtest.Read(t.Context(), be, f)
+		if err == nil {
+			err = be.Remove(t.Context(), f)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		away[f] = data
+	}
+	for name, plan := range map[string]func() error{
+		"index": func() error {
+			_, err := r.PlanRepairIndex(t.Context(), RepairIndexOptions{})
+			return err
+		},
+		"index, all read": func() error {
+			_, err := r.PlanRepairIndex(t.Context(), RepairIndexOptions{ReadAllPacks: true})
+			return err
+		},
+		"packs": func() error {
+			_, err := r.PlanRepairPacks(t.Context(), RepairPacksOptions{})
+			return err
+		},
+		"snapshots": func() error {
+			_, err := r.PlanRepairSnapshots(t.Context(), RepairSnapshotsOptions{Forget: true})
+			return err
+		},
+	} {
+		if err := plan(); err == nil || !strings.Contains(err.Error(), "that is no damage") || errors.Is(err, ErrDamaged) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for f, data := range away {
+		if err := be.Save(t.Context(), f, data); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantWhole(t, be, snaps, files)
 }

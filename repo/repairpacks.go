@@ -89,7 +89,8 @@ func (p *RepairPacksPlan) String() string {
 
 // PlanRepairPacks reads packs, and finds out what of the damaged ones can be
 // saved. What looks damaged is read a second time before it is believed. It
-// changes nothing. The index is read anew, and must be readable.
+// changes nothing. The index is read anew, and must be readable. Where all packs
+// are gone it is an error: that is a drive which is away.
 //
 // Hold an exclusive lock from before the plan to after Apply.
 func (r *Repository) PlanRepairPacks(ctx context.Context, opt RepairPacksOptions) (*RepairPacksPlan, error) {
@@ -128,6 +129,9 @@ func (p *RepairPacksPlan) plan(ctx context.Context, opt RepairPacksOptions) (err
 	}
 	if c.res.Errors > 0 {
 		return fmt.Errorf("an index file must be repaired before packs can be: %w", cmp.Or(c.first, ErrDamaged))
+	}
+	if err := copied.packsThere(ctx); err != nil {
+		return err
 	}
 	if err := c.packs(ctx); err != nil {
 		return err
@@ -190,10 +194,8 @@ func (p *RepairPacksPlan) examine(ctx context.Context, c *checker, damaged map[c
 				return ctx.Err()
 			}
 			for _, err := range bad {
-				if !errors.Is(err, ErrDamaged) { // a bad sector, or a drive that is away?
-					if _, away := loadAll(ctx, p.r.be, backend.File{Kind: backend.Config}, maxConfig); away != nil {
-						return fmt.Errorf("read pack %.8s: %w", id.String(), err)
-					}
+				if !errors.Is(err, ErrDamaged) && !p.r.answers(ctx) {
+					return fmt.Errorf("read pack %.8s: %w", id.String(), err)
 				}
 			}
 			c.done(1, 0)

@@ -114,6 +114,7 @@ func (p *RepairSnapshotsPlan) String() string {
 // PlanRepairSnapshots finds out which snapshots refer to content or folders that
 // are in no pack, and what is left of them. It changes nothing but the loaded
 // index. That what is there can be read is for a repair of packs to see to first.
+// Where all packs are gone it is an error: that is a drive which is away.
 //
 // Hold an exclusive lock from before the plan to after Apply.
 func (r *Repository) PlanRepairSnapshots(ctx context.Context, opt RepairSnapshotsOptions) (*RepairSnapshotsPlan, error) {
@@ -129,6 +130,9 @@ func (p *RepairSnapshotsPlan) plan(ctx context.Context, opt RepairSnapshotsOptio
 		return err
 	}
 	if err := p.r.LoadIndex(ctx); err != nil {
+		return err
+	}
+	if err := p.r.packsThere(ctx); err != nil {
 		return err
 	}
 	if _, err := p.r.DropLost(ctx); err != nil {

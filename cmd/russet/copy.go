@@ -47,7 +47,7 @@ func (p *program) copyVerb() *cli.Command {
 			"one does not touch the other, and each is pruned by itself. Only what it lacks is copied, and\n" +
 			"every piece is checked on the way. A copy that is cut off may be run again, and goes on where\n" +
 			"it was. Without SNAPSHOT all snapshots are copied, newest first; those that were copied\n" +
-			"before, by restic too, are left out.\n" +
+			"before, by restic too, are left out, but for what has been lost there since.\n" +
 			"\n" +
 			"Make the second repository with --copy-chunker-params: files are then cut at the same places,\n" +
 			"and later backups into either of them share content with the copies.",

@@ -19,6 +19,8 @@ type repairIndexPlanMessage struct {
 	ChangedPacks    int    `json:"changed_packs" doc:"of these, packs that are described wrongly"`
 	GonePacks       int    `json:"gone_packs" doc:"packs that the index describes and that are not there"`
 	DamagedPacks    int    `json:"damaged_packs" doc:"packs that do not say what they hold; they are left as they are"`
+	HurtPacks       int    `json:"added_damaged_packs" doc:"of the added ones, damaged packs that hold what no other does"`
+	UselessPacks    int    `json:"left_packs" doc:"damaged packs that no index file describes, and that hold nothing of the kind"`
 	UnreadableFiles int    `json:"unreadable_files" doc:"index files that cannot be read, and are removed"`
 	TwicePacks      int    `json:"twice_described_packs" doc:"packs that several index files describe"`
 }
@@ -53,7 +55,8 @@ func (p *program) repairVerb() *cli.Command {
 		Description: "index: makes the index of what lies where anew, where index files are damaged or gone, name\n" +
 			"packs that are gone, or do not name some that are there. Every pack says at its end what it\n" +
 			"holds. Packs that the index describes with their right length are believed, unless\n" +
-			"--read-all-packs is given. No pack is changed or removed.\n" +
+			"--read-all-packs is given; those that it does not name are read whole, and one that is damaged\n" +
+			"is named only if it holds what no other does. No pack is changed or removed.\n" +
 			"\n" +
 			"packs: reads the given packs, or all, saves what can be read of damaged ones into new packs,\n" +
 			"and takes the damaged ones out of the index. They are removed when nothing of them is lost;\n" +
@@ -70,7 +73,8 @@ func (p *program) repairVerb() *cli.Command {
 			"snapshot is removed then, and one that cannot be read at all; without, they stay, and a later\n" +
 			"backup may still make a snapshot whole.\n" +
 			"\n" +
-			"The order is index, packs, backup or files, snapshots.\n" +
+			"The order is index, packs, backup or files, snapshots. Where none of the packs is there, the\n" +
+			"first two and the last refuse: their folder, or a drive that belongs there, is away.\n" +
 			"\n" +
 			"It holds the lock that keeps everybody else out.",
 		Flags: append([]cli.Flag{
@@ -128,7 +132,8 @@ func (p *program) repairIndex(ctx context.Context, r *repo.Repository, opt repo.
 	show.stop()
 	if err == nil {
 		err = p.showPlan(plan, repairIndexPlanMessage{
-			"plan", plan.Packs.Packs, plan.Added.Packs, plan.Changed.Packs, plan.Gone, plan.Damaged.Packs, plan.Unreadable, plan.Twice,
+			"plan", plan.Packs.Packs, plan.Added.Packs, plan.Changed.Packs, plan.Gone, plan.Damaged.Packs,
+			plan.Hurt, plan.Useless.Packs, plan.Unreadable, plan.Twice,
 		}, planOnly)
 	}
 	if err != nil || planOnly {
