@@ -129,6 +129,23 @@ func (l *Local) readFolder(folder string) ([]fs.DirEntry, error) {
 	return entries, durable.WithoutPath(err)
 }
 
+// Lacks reports whether the folder of a kind is missing, which List takes for an empty one.
+func (l *Local) Lacks(ctx context.Context, k Kind) (bool, error) {
+	if err := ctx.Err(); err != nil {
+		return false, err
+	}
+	_, err := l.root.Stat(k.String())
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, err = l.root.Stat(Config.String()); err == nil {
+			return true, nil
+		}
+	}
+	if err != nil {
+		return false, fmt.Errorf("look for %s: %w", k, durable.WithoutPath(err))
+	}
+	return false, nil
+}
+
 // temporaryAge is how old an unfinished file must be before it counts as left behind: no write of one file takes a
 // day, and the clocks of two computers differ by less.
 const temporaryAge = 24 * time.Hour

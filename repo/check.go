@@ -118,6 +118,9 @@ func (c *checker) run(ctx context.Context) error {
 	if err := c.packs(ctx); err != nil {
 		return err
 	}
+	if err := c.lostSnapshots(ctx, ids); err != nil {
+		return err
+	}
 	snaps, err := c.snapshots(ctx, ids)
 	if err != nil {
 		return err

@@ -2,6 +2,7 @@ package repo
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 
@@ -20,7 +21,11 @@ func (c *checker) locate(ctx context.Context, snaps []*Snapshot) error {
 	for _, s := range snaps {
 		roots = addVariant(roots, *s.Tree, []chunk.ID{s.id})
 	}
-	return l.folder(ctx, "/", roots, 0)
+	err := l.folder(ctx, "/", roots, 0)
+	if errors.Is(err, errManyVisits) {
+		return nil // the damage is reported; there is no end of what it costs
+	}
+	return err
 }
 
 // maxAffected bounds how many files and folders a check names: a hostile
@@ -32,6 +37,12 @@ const maxAffected = 100_000
 type locator struct {
 	c     *checker
 	dirty map[chunk.ID]bool // what holds was found out about trees
+	// Bounds where maxAffected is not reached: visits is that of every walk, and
+	// idle counts folders since the affected ones became more. Each folder that is
+	// entered holds damage, so an honest tree has some no more than its depth away.
+	visits   visits
+	idle     int
+	affected int
 }
 
 // variant is a tree at some path, and the snapshots that have it there.
@@ -71,6 +82,8 @@ func (l *locator) holds(ctx context.Context, tree chunk.ID, depth int) (bool, er
 			}
 			dirty = dirty || below
 		}
+	} else if ctx.Err() != nil {
+		return false, ctx.Err()
 	}
 	l.dirty[tree] = dirty
 	return dirty, nil
@@ -97,6 +110,12 @@ func (l *locator) folder(ctx context.Context, path string, variants []variant, d
 	if checkDepth(path, depth) != nil || l.c.affected() > maxAffected {
 		return nil
 	}
+	if n := l.c.affected(); n != l.affected {
+		l.affected, l.idle = n, 0
+	}
+	if l.idle++; l.idle > 2*maxTreeDepth {
+		return errManyVisits
+	}
 	files, folders := map[string]lostFile{}, map[string][]variant{}
 	for _, v := range variants {
 		dirty, err := l.holds(ctx, v.tree, depth)
@@ -110,8 +129,14 @@ func (l *locator) folder(ctx context.Context, path string, variants []variant, d
 			l.c.report(Problem{Kind: LostFolder, Path: path, Snapshots: v.snapshots, Err: err})
 		}
 		t, err := l.c.r.LoadTree(ctx, v.tree)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		if err != nil {
 			continue
+		}
+		if err := l.visits.add(v.tree, len(t.Nodes)); err != nil {
+			return err
 		}
 		for _, n := range t.Nodes {
 			if err := l.missing(n); err != nil {

@@ -28,6 +28,40 @@ func (c *checker) snapshots(ctx context.Context, ids []chunk.ID) ([]*Snapshot, e
 	return snaps, err
 }
 
+// lostSnapshots reports that the place has no folder for snapshots, though there
+// is what they led to. An empty folder may be meant.
+func (c *checker) lostSnapshots(ctx context.Context, ids []chunk.ID) error {
+	be, ok := c.r.be.(interface {
+		Lacks(ctx context.Context, k backend.Kind) (bool, error)
+	})
+	if !ok || len(ids) > 0 {
+		return nil
+	}
+	trees := countTrees(c.r.index)
+	if trees == 0 {
+		return nil
+	}
+	gone, err := be.Lacks(ctx, backend.Snapshot)
+	if err != nil {
+		return err
+	}
+	if gone {
+		c.report(Problem{Kind: SnapshotsMissing, Err: fmt.Errorf("%w: their folder is gone, and the index names %d folders that they led to", ErrDamaged, trees)})
+	}
+	return nil
+}
+
+// countTrees counts the copies of trees that an index names.
+func countTrees(x *index.Index) int {
+	n := 0
+	for loc := range x.Blobs() {
+		if loc.Type == index.Tree {
+			n++
+		}
+	}
+	return n
+}
+
 // trees checks every tree that a snapshot leads to, once, level by level.
 func (c *checker) trees(ctx context.Context, snaps []*Snapshot) error {
 	seen := map[chunk.ID]struct{}{}

@@ -53,8 +53,25 @@ func (g GroupPlan) Forgets() int {
 	return n
 }
 
+// leftWithout returns the newest snapshot that is not kept, if none of those is
+// that are dated up to now. One dated in the future does not stand for them:
+// anybody who may only add could bring it.
+func (g GroupPlan) leftWithout(now time.Time) *Snapshot {
+	var newest *Snapshot
+	for _, d := range g.Decisions {
+		switch {
+		case d.Snapshot.Time.After(now):
+		case d.Keep:
+			return nil
+		case newest == nil:
+			newest = d.Snapshot
+		}
+	}
+	return newest
+}
+
 // PlanForget decides by a policy. A policy that asks for nothing is refused, and
-// so is one that would leave no snapshot of a group.
+// so is one that would leave of a group no snapshot but those dated in the future.
 func PlanForget(snaps []*Snapshot, opt ForgetOptions) (*ForgetPlan, error) {
 	if opt.Policy.IsZero() {
 		return nil, errors.New("plan to forget: the policy keeps nothing")
@@ -74,9 +91,8 @@ func PlanForget(snaps []*Snapshot, opt ForgetOptions) (*ForgetPlan, error) {
 			decide = decideState
 		}
 		plan := GroupPlan{g, decide(of, opt.Now)}
-		if plan.Forgets() == len(of) {
-			return nil, fmt.Errorf("plan to forget: the policy keeps none of the snapshots of a group, of which %.8s is the newest",
-				plan.Decisions[0].Snapshot.ID())
+		if newest := plan.leftWithout(opt.Now); newest != nil {
+			return nil, fmt.Errorf("plan to forget: the policy keeps none of the snapshots of a group, of which %.8s is the newest", newest.ID())
 		}
 		p.Groups = append(p.Groups, plan)
 	}

@@ -113,6 +113,15 @@ func TestForgetRefuses(t *testing.T) {
 	if p, err := PlanForget(snaps, ForgetOptions{Now: now, Policy: Policy{Tags: [][]string{{"none"}}}}); err == nil {
 		t.Errorf("a policy that keeps nothing was planned:\n%s", p)
 	}
+	for _, future := range []string{"2106-03-01", "2106-03-01 pinned"} {
+		beside := append(dated(t, future), snaps...)
+		if p, err := PlanForget(beside, ForgetOptions{Now: now, Policy: Policy{Tags: [][]string{{"none"}}}}); err == nil {
+			t.Errorf("a policy that keeps nothing but the future was planned:\n%s", p)
+		}
+		if _, err := PlanForget(dated(t, future), ForgetOptions{Now: now, Policy: Policy{Last: 1}}); err != nil {
+			t.Errorf("the future alone, of which nothing is forgotten: %v", err)
+		}
+	}
 	if p, err := PlanForget(nil, ForgetOptions{Now: now, Policy: Policy{Last: 1}}); err != nil || p.String() != "keep 0, forget 0\n" {
 		t.Errorf("nothing: got %v, %v", p, err)
 	}

@@ -41,8 +41,23 @@ func take(t *testing.T, r *Repository, exclusive bool) *Lock {
 	return l
 }
 
-// locks loads the lock files that are there.
+// locks loads the lock files that are there, all at one moment.
 func locks(t *testing.T, r *Repository, be backend.Backend) map[chunk.ID]lockFile {
+	t.Helper()
+	for range 100 {
+		found, err := tryLocks(t, r, be)
+		if err == nil {
+			return found
+		}
+		if !errors.Is(err, fs.ErrNotExist) { // else it was replaced since it was listed
+			t.Fatal(err)
+		}
+	}
+	t.Fatal("locks are replaced all the time")
+	return nil
+}
+
+func tryLocks(t *testing.T, r *Repository, be backend.Backend) (map[chunk.ID]lockFile, error) {
 	t.Helper()
 	found := map[chunk.ID]lockFile{}
 	for info, err := range be.List(t.Context(), backend.Lock) {
@@ -54,10 +69,10 @@ func locks(t *testing.T, r *Repository, be backend.Backend) map[chunk.ID]lockFil
 			t.Fatal(err)
 		}
 		if found[id], err = on(r, be).loadLock(t.Context(), id); err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 	}
-	return found
+	return found, nil
 }
 
 // A lock is replaced every five minutes by a new file, which is there before

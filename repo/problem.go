@@ -24,6 +24,7 @@ const (
 	BadLock                             // a lock file is damaged: it blocks everybody
 	BadIndex                            // an index file cannot be read
 	BadSnapshot                         // a snapshot cannot be read
+	SnapshotsMissing                    // the folder of the snapshots is gone, and there is what they led to
 	IndexConflict                       // a pack that index files describe in different ways
 	PackMissing                         // an index names a pack that is not there
 	PackSize                            // a pack is not as long as the index says
@@ -39,7 +40,8 @@ var problemNames = [...]string{
 	NoteUnreferenced: "unreferenced pack", NoteDuplicate: "pack indexed twice", NoteMixed: "mixed pack",
 	NoteTransient: "transient read error", BadConfig: "damaged config", BadKey: "damaged key",
 	BadLock: "damaged lock", BadIndex: "damaged index", BadSnapshot: "damaged snapshot",
-	IndexConflict: "conflicting index", PackMissing: "missing pack", PackSize: "pack of wrong size",
+	SnapshotsMissing: "missing snapshots",
+	IndexConflict:    "conflicting index", PackMissing: "missing pack", PackSize: "pack of wrong size",
 	PackDamaged: "damaged pack", BlobDamaged: "damaged blob", BlobMissing: "missing blob",
 	BadTree: "damaged tree", LostFile: "affected file", LostFolder: "affected folder",
 }

@@ -30,8 +30,11 @@ type PruneOptions struct {
 	// Keep yields blobs that are needed though no snapshot leads to them, as of a
 	// run that is not complete. Those that the repository does not have are
 	// ignored. It may be nil.
-	Keep     iter.Seq2[index.Handle, error]
-	Progress *Progress
+	Keep iter.Seq2[index.Handle, error]
+	// NoSnapshots: where there are no snapshots, that is meant, and all that they
+	// led to may go.
+	NoSnapshots bool
+	Progress    *Progress
 }
 
 // PackCount is a number of packs and the bytes of their files.

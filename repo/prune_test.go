@@ -312,6 +312,46 @@ func TestPlanPruneRefuses(t *testing.T) {
 	}
 }
 
+// Without any snapshot nothing is deleted but when that is meant.
+func TestPlanPruneNoSnapshots(t *testing.T) {
+	t.Parallel()
+	be := backend.NewMemory()
+	r := initRepo(t, be, 2)
+	snaps, _ := versions(t, r, 1, 5000)
+	if err := r.RemoveSnapshot(t.Context(), snaps[0].id); err != nil {
+		t.Fatal(err)
+	}
+	lost, ok := errors.AsType[*NoSnapshotsError](planError(t, be, PruneOptions{}))
+	if !ok || lost.Trees == 0 {
+		t.Errorf("with an index: got %+v", lost)
+	}
+	if err := planError(t, be, PruneOptions{NoSnapshots: true}); err != nil {
+		t.Errorf("as it is meant: %v", err)
+	}
+	for name := range fileSizes(t, be, backend.Index) {
+		if err := be.Remove(t.Context(), backend.File{Kind: backend.Index, Name: name}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if lost, ok := errors.AsType[*NoSnapshotsError](planError(t, be, PruneOptions{})); !ok || lost.Trees != 0 {
+		t.Errorf("without an index: got %+v", lost)
+	}
+	if err := planError(t, backend.NewMemory(), PruneOptions{}); err != nil {
+		t.Errorf("a new repository: %v", err)
+	}
+}
+
+// planError plans a prune of what lies there; a new place becomes a repository.
+func planError(t *testing.T, be *backend.Memory, opt PruneOptions) error {
+	t.Helper()
+	r, err := Open(t.Context(), be, testPassword)
+	if err != nil {
+		r = initRepo(t, be, 2)
+	}
+	_, err = r.PlanPrune(t.Context(), opt)
+	return err
+}
+
 func removePack(t *testing.T, be backend.Backend, r *Repository, h index.Handle) {
 	t.Helper()
 	loc, ok := r.index.Lookup(h)

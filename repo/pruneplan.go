@@ -19,7 +19,8 @@ import (
 // PlanPrune finds out what nothing needs, and decides what becomes of it. It
 // changes nothing. All snapshots, all their trees, and all index files must be
 // readable, and every pack that is needed must be there, with the length that the
-// index gives it; else the error wraps ErrDamaged. Of a blob that several packs hold one
+// index gives it; else the error wraps ErrDamaged. Where there is no snapshot, but
+// was one, it is a *NoSnapshotsError. Of a blob that several packs hold one
 // copy is read, and only one that opens is relied upon.
 //
 // Hold an exclusive lock from before the plan to after Apply.
@@ -64,6 +65,9 @@ func (p *planner) run(ctx context.Context) error {
 		return err
 	}
 	if err := p.listPacks(ctx); err != nil {
+		return err
+	}
+	if err := p.confirmEmpty(); err != nil {
 		return err
 	}
 	if err := p.markUsed(ctx, roots); err != nil {
@@ -169,6 +173,31 @@ func (p *planner) listPacks(ctx context.Context) error {
 		}
 	}
 	p.usable = func(pack int) bool { return p.pack[pack].state == packHere }
+	return nil
+}
+
+// NoSnapshotsError says that a prune would delete all content, since there is no
+// snapshot that needs any: somebody has forgotten them all, or they were lost.
+type NoSnapshotsError struct {
+	Trees int // folders that the index names; 0 where there are packs and no index
+}
+
+// Error says it in words.
+func (e *NoSnapshotsError) Error() string {
+	if e.Trees == 0 {
+		return "there are packs, and neither snapshots nor an index"
+	}
+	return fmt.Sprintf("there is no snapshot, and the index names %d folders that snapshots led to", e.Trees)
+}
+
+// confirmEmpty refuses what may be the loss of all snapshots.
+func (p *planner) confirmEmpty() error {
+	if len(p.snapshots) > 0 || p.opt.NoSnapshots {
+		return nil
+	}
+	if trees := countTrees(p.index); trees > 0 || p.IndexFiles == 0 && len(p.unreferenced) > 0 {
+		return &NoSnapshotsError{trees}
+	}
 	return nil
 }
 

@@ -15,90 +15,6 @@ import (
 	"russet/internal/jsontext"
 )
 
-// field is a key of a node, in the order in which they are written.
-type field int
-
-const (
-	fieldName field = iota
-	fieldType
-	fieldMode
-	fieldModTime
-	fieldAccessTime
-	fieldChangeTime
-	fieldUID
-	fieldGID
-	fieldUser
-	fieldGroup
-	fieldInode
-	fieldDeviceID
-	fieldSize
-	fieldLinks
-	fieldLinkTarget
-	fieldLinkTargetRaw
-	fieldXattrs
-	fieldGeneric
-	fieldDevice
-	fieldContent
-	fieldSubtree
-	fieldError
-	fieldUnknown
-	fieldXattr // the first extended attribute, then the second and so on
-)
-
-func fieldOf(key []byte) field {
-	switch string(key) {
-	case "name":
-		return fieldName
-	case "type":
-		return fieldType
-	case "mode":
-		return fieldMode
-	case "mtime":
-		return fieldModTime
-	case "atime":
-		return fieldAccessTime
-	case "ctime":
-		return fieldChangeTime
-	case "uid":
-		return fieldUID
-	case "gid":
-		return fieldGID
-	case "user":
-		return fieldUser
-	case "group":
-		return fieldGroup
-	case "inode":
-		return fieldInode
-	case "device_id":
-		return fieldDeviceID
-	case "size":
-		return fieldSize
-	case "links":
-		return fieldLinks
-	case "linktarget":
-		return fieldLinkTarget
-	case "linktarget_raw":
-		return fieldLinkTargetRaw
-	case "extended_attributes":
-		return fieldXattrs
-	case "generic_attributes":
-		return fieldGeneric
-	case "device":
-		return fieldDevice
-	case "content":
-		return fieldContent
-	case "subtree":
-		return fieldSubtree
-	case "error":
-		return fieldError
-	}
-	return fieldUnknown
-}
-
-// everyNode holds the bits of the keys that restic always writes.
-const everyNode = 1<<fieldName | 1<<fieldType | 1<<fieldModTime | 1<<fieldAccessTime | 1<<fieldChangeTime |
-	1<<fieldUID | 1<<fieldGID | 1<<fieldContent
-
 // DecodeTree decodes a tree. It takes what restic takes, whatever the order of
 // nodes and keys, and says by Lossy when Append would not give data again;
 // Validate and CheckName say what is wrong with the nodes. The error is not nil
@@ -110,8 +26,9 @@ func DecodeTree(data []byte) (*Tree, error) {
 	t := &Tree{Nodes: make([]*Node, 0, len(data)/usualNode+1)}
 	listed := false
 	for d.s.Object(); d.s.More(); {
-		known := string(d.s.Key()) == "nodes" && !listed
-		d.lossy = d.lossy || !known || !d.s.Plain()
+		key := d.s.Key()
+		known := isKey(key, "nodes") && !listed
+		d.lossy = d.lossy || !known || string(key) != "nodes" || !d.s.Plain()
 		if !known {
 			d.s.Skip()
 			continue
@@ -181,8 +98,9 @@ func (d *treeDecoder) node() *Node {
 	var seen uint32
 	last := fieldName - 1
 	for d.s.Object(); d.s.More(); {
-		f := fieldOf(d.s.Key())
-		d.lossy = d.lossy || f == fieldUnknown || f <= last || !d.s.Plain()
+		key := d.s.Key()
+		f := fieldOf(key)
+		d.lossy = d.lossy || f == fieldUnknown || f <= last || !d.s.Plain() || string(key) != fieldNames[f]
 		last = f
 		seen |= 1 << f
 		switch {

@@ -22,7 +22,7 @@ func (t *treeScanner) scan(data []byte) ([]index.Handle, error) {
 	s := &t.s
 	s.Reset(data)
 	for s.Object(); s.More(); {
-		if string(s.Key()) != "nodes" {
+		if !isKey(s.Key(), "nodes") {
 			s.Skip()
 			continue
 		}
@@ -43,10 +43,12 @@ func (t *treeScanner) node() {
 	var subtree chunk.ID
 	dir, nested := false, false
 	for s.Object(); s.More(); {
-		switch string(s.Key()) {
-		case "type":
-			dir = dir || !s.Null() && string(s.Text()) == "dir"
-		case "content":
+		switch fieldOf(s.Key()) {
+		case fieldType:
+			if !s.Null() && string(s.Text()) == TypeDir { // of several the last counts for restic, and each here
+				dir = true
+			}
+		case fieldContent:
 			if s.Null() {
 				continue
 			}
@@ -55,7 +57,7 @@ func (t *treeScanner) node() {
 				s.Hex(h.ID[:])
 				t.found = append(t.found, h)
 			}
-		case "subtree":
+		case fieldSubtree:
 			if !s.Null() {
 				s.Hex(subtree[:])
 				nested = true

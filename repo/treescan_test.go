@@ -1,6 +1,7 @@
 package repo
 
 import (
+	"encoding/json"
 	"slices"
 	"testing"
 
@@ -42,10 +43,50 @@ func TestScanTree(t *testing.T) {
 	}
 }
 
+// Keys are taken as encoding/json takes them, and so restic: whatever their case.
+func TestScanTreeCase(t *testing.T) {
+	t.Parallel()
+	content, below := chunk.Sum([]byte("content")).String(), chunk.Sum([]byte("below")).String()
+	for _, text := range []string{
+		`{"Nodes":[{"name":"a","type":"file","Content":["` + content + `"]},{"name":"b","TYPE":"dir","SubTree":"` + below + `"}]}`,
+		`{"node\u017f":[{"name":"a","type":"file","conTent":["` + content + `"]},{"name":"b","type":"dir","type":"dir","\u017fubtree":"` + below + `"}]}`,
+	} {
+		var want []index.Handle
+		var restic struct {
+			Nodes []struct {
+				Type    string     `json:"type"`
+				Content []chunk.ID `json:"content"`
+				Subtree *chunk.ID  `json:"subtree"`
+			} `json:"nodes"`
+		}
+		if err := json.Unmarshal([]byte(text), &restic); err != nil {
+			t.Fatal(err)
+		}
+		for _, n := range restic.Nodes {
+			for _, id := range n.Content {
+				want = append(want, index.Handle{ID: id, Type: index.Data})
+			}
+			if n.Type == "dir" && n.Subtree != nil {
+				want = append(want, index.Handle{ID: *n.Subtree, Type: index.Tree})
+			}
+		}
+		var s treeScanner
+		got, err := s.scan([]byte(text))
+		if err != nil || len(want) != 2 || !slices.Equal(got, want) {
+			t.Errorf("%s: got %v, %v, want %v", text, got, err, want)
+		}
+		tree, err := DecodeTree([]byte(text))
+		if err != nil || !tree.Lossy || !slices.Equal(referred(tree), want) {
+			t.Errorf("%s: decoded %+v, %v, want %v", text, tree, err, want)
+		}
+	}
+}
+
 // FuzzScanTree scans any bytes: whatever DecodeTree finds is found.
 func FuzzScanTree(f *testing.F) {
 	f.Add([]byte(treeOne))
 	f.Add(AppendTree(nil, manyNodes()))
+	f.Add([]byte(`{"Nodes":[{"Type":"dir","type":"dir","SUBTREE":"` + chunk.ID{1}.String() + `","Content":["` + chunk.ID{2}.String() + `"]}]}`))
 	f.Add([]byte(`{"nodes":[null,{"type":"dir","subtree":null,"content":null}],"nodes":null}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var s treeScanner

@@ -155,6 +155,11 @@ func (r *Recorder) Lay(ctx context.Context, c Crash, folder string) (err error) 
 		r.mu.Unlock()
 		files[place(torn.File)+temporary] = torn.data[:c.part]
 	}
+	for k := backend.Key; k <= backend.Data; k++ { // made before anything else, and to last
+		if err := root.Mkdir(k.String(), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+			return fmt.Errorf("lay a folder: %w", err)
+		}
+	}
 	for name, data := range files {
 		if err := ctx.Err(); err != nil {
 			return err

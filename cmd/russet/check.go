@@ -129,9 +129,10 @@ func (p *program) check(ctx context.Context, r *repo.Repository, opt repo.CheckO
 	}
 	show := p.startProgress(func() progress { return progressOf(counted.State()) })
 	var failed error // to print a problem
-	badIndex := false
+	badIndex, lostFolder := false, false
 	opt.Report = func(problem repo.Problem) {
 		badIndex = badIndex || problem.Kind == repo.BadIndex
+		lostFolder = lostFolder || problem.Kind == repo.SnapshotsMissing
 		failed = errors.Join(failed, p.showProblem(problem))
 	}
 	res, err := r.Check(ctx, opt)
@@ -147,8 +148,11 @@ func (p *program) check(ctx context.Context, r *repo.Repository, opt repo.CheckO
 	}
 	if res.Errors > 0 && errors.Is(err, repo.ErrDamaged) { // else it could not be read
 		err = fmt.Errorf("check repository: %s found: %w", plural(res.Errors, "problem"), errProblems)
-		if badIndex {
+		switch {
+		case badIndex:
 			err = situation{err, errBadIndex}
+		case lostFolder:
+			err = situation{err, errLostFolder}
 		}
 	}
 	return errors.Join(err, failed)

@@ -96,6 +96,8 @@ var (
 	errBadFolder   = errors.New("what the backup folder needs is damaged")
 	errCannotPrune = errors.New("what a prune needs is damaged")
 	errPruneFull   = errors.New("there is no space for copies of packs")
+	errNoSnapshots = errors.New("there are no snapshots")
+	errLostFolder  = errors.New("the folder of the snapshots is gone")
 	errKeepsNone   = errors.New("a policy would leave nothing of a device")
 	errHalfFiles   = errors.New("files were restored in part")
 	errSecond      = errors.New("the second repository wants a password")
@@ -159,6 +161,8 @@ var advices = []advice{
 	{errPinned, 0, "russet unpin takes the pin off; --pinned forgets it all the same"},
 	{errKeepsNone, 0, "nothing was removed; add --keep-last 1, or name the snapshots to remove"},
 	{repo.ErrNotFound, 0, "russet snapshots lists the ids; latest, or latest:UDID for one device, is the newest"},
+	{errNoSnapshots, 0, "nothing was deleted; russet recover finds what lost snapshots held; when all were forgotten on purpose, run it again with --no-snapshots"},
+	{errLostFolder, codeDamaged, "russet recover finds what the lost snapshots held, as long as nothing prunes"},
 	{errProblems, codeDamaged, "what is not named above is whole; russet repair packs saves what can be read of damaged packs, then russet backup stores again what the computer still has, and russet prune removes what was damaged"},
 	{repo.ErrDamaged, codeDamaged, "russet check tells what is damaged"},
 	{capture.ErrUnfinished, codeUnfinished, "let the phone finish its backup, or keep it as it is with --incomplete"},

@@ -99,8 +99,8 @@ func (p *program) forgetVerb() *cli.Command {
 			"one are not counted, as in restic. N may be unlimited.\n" +
 			"\n" +
 			"Whatever the policy says, pinned snapshots stay, and so do those that are dated in the\n" +
-			"future, which take nobody's place. A policy that would leave no snapshot of a device is\n" +
-			"refused. The space of what was removed is not free before a prune.",
+			"future, which take nobody's place. A policy that would leave of a device no snapshot, or none\n" +
+			"but those of the future, is refused. The space of what was removed is not free before a prune.",
 		Flags: append(flags, planFlags()...),
 		Action: func(c *cli.Context) error {
 			policy, err := policyOf(c)
@@ -112,6 +112,8 @@ func (p *program) forgetVerb() *cli.Command {
 				return usageError{"forget wants to be told what to keep, such as --keep-daily 14, or the snapshots to remove"}
 			case c.NArg() > 0 && (!policy.IsZero() || c.IsSet("device")):
 				return usageError{"snapshots are named, and a policy is given, too; which one is meant?"}
+			case c.IsSet("device") && c.String("device") == "":
+				return usageError{"--device is empty: give the beginning of a UDID, or leave it out for all devices"}
 			case c.NArg() == 0 && c.Bool("pinned"):
 				return usageError{"--pinned is for snapshots that are named: a policy keeps all that are pinned"}
 			}

@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -30,7 +31,7 @@ type hunt struct {
 	dir    string // the phone's backup folder
 	repo   string
 	random *rand.Rand
-	kept   map[string]map[string]string // the folder as it was, by the ids of completed snapshots
+	kept   map[string]map[string]string // the folder as it was, by the first trees of completed snapshots
 	took   map[string]time.Duration     // how long a verb runs
 	kills  map[string]int
 	missed int // how often the program had ended before it was killed
@@ -93,11 +94,87 @@ func (h *hunt) backup(after time.Duration) {
 	if summary.ID == "" {
 		h.t.Fatalf("no snapshot in %s", out)
 	}
-	h.kept[summary.ID] = folderState(h.t, h.dir)
+	tree := ""
+	for _, s := range h.snapshots() {
+		if s.ID == summary.ID {
+			tree = s.Tree
+		}
+	}
+	if tree == "" {
+		h.t.Fatalf("snapshot %s is not there", summary.ID)
+	}
+	h.kept[tree] = folderState(h.t, h.dir)
 	if err := h.phone.Next(h.t.Context()); err != nil {
 		h.t.Fatal(err)
 	}
 	h.write()
+}
+
+// snapshots lists what is there.
+func (h *hunt) snapshots() (list []snapshotMessage) {
+	h.t.Helper()
+	out, _ := h.russet(0, "snapshots", "--json")
+	for line := range strings.Lines(out) {
+		var s snapshotMessage
+		if err := json.Unmarshal([]byte(line), &s); err != nil {
+			h.t.Fatal(err)
+		}
+		if s.MessageType == "snapshot" {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+// named gives the ids of the snapshots that have a tree: one that is tagged
+// becomes another, and amid that there are two.
+func (h *hunt) named(tree string) (ids []string) {
+	h.t.Helper()
+	for _, s := range h.snapshots() {
+		if s.Tree == tree {
+			ids = append(ids, s.ID)
+		}
+	}
+	if len(ids) == 0 {
+		h.t.Fatalf("no snapshot has the tree %s, which was kept", tree)
+	}
+	return ids
+}
+
+// some is one of the kept trees.
+func (h *hunt) some() string {
+	trees := slices.Sorted(maps.Keys(h.kept))
+	return trees[h.random.IntN(len(trees))]
+}
+
+// forget gives up one of the kept snapshots. Nobody knows whether a run that is
+// killed has removed it.
+func (h *hunt) forget() (ids []string) {
+	h.t.Helper()
+	for len(h.kept) < 2 {
+		h.backup(0)
+	}
+	tree := h.some()
+	defer delete(h.kept, tree)
+	return h.named(tree)
+}
+
+// spareKey is the id of a key that did not open the repository.
+func (h *hunt) spareKey() string {
+	h.t.Helper()
+	h.russet(0, "key", "-q", "add")
+	out, _ := h.russet(0, "key", "--json", "list")
+	for line := range strings.Lines(out) {
+		var k keyMessage
+		if err := json.Unmarshal([]byte(line), &k); err != nil {
+			h.t.Fatal(err)
+		}
+		if k.MessageType == "key" && !k.Current {
+			return k.ID
+		}
+	}
+	h.t.Fatalf("there is one key in %s", out)
+	return ""
 }
 
 func (h *hunt) write() {
@@ -108,13 +185,14 @@ func (h *hunt) write() {
 }
 
 // restored wants a snapshot to be written out as its folder was.
-func (h *hunt) restored(id string) {
+func (h *hunt) restored(tree string) {
 	h.t.Helper()
+	id := h.named(tree)[0]
 	target := h.t.TempDir()
 	h.russet(0, "restore", "-q", id, "--target", target)
 	got := folderState(h.t, filepath.Join(target, filepath.Base(h.dir)))
-	if !maps.Equal(got, h.kept[id]) {
-		h.t.Fatalf("snapshot %s comes back otherwise than it was kept: %d and %d names", id, len(got), len(h.kept[id]))
+	if !maps.Equal(got, h.kept[tree]) {
+		h.t.Fatalf("snapshot %s comes back otherwise than it was kept: %d and %d names", id, len(got), len(h.kept[tree]))
 	}
 	if err := os.RemoveAll(target); err != nil {
 		h.t.Fatal(err)
@@ -134,6 +212,10 @@ var victims = [][]string{
 	{"copy"},
 	{"mirror", "--many"},
 	{"key", "passwd"},
+	{"key", "add"},
+	{"key", "remove"},
+	{"tag", "--set"},
+	{"forget"},
 }
 
 // other is the place of a second repository: what copy or mirror writes to.
@@ -162,6 +244,14 @@ func (h *hunt) moment(verb []string) time.Duration {
 func (h *hunt) run(after time.Duration, verb []string) {
 	h.t.Helper()
 	args := append([]string{verb[0], "-q"}, verb[1:]...)
+	switch strings.Join(verb, " ") {
+	case "key remove":
+		args = append(args, h.spareKey())
+	case "tag --set":
+		args = append(append(args, fmt.Sprint("seen-", h.random.IntN(1000))), h.named(h.some())...)
+	case "forget":
+		args = append(args, h.forget()...)
+	}
 	if verb[0] == "restore" {
 		target := h.t.TempDir()
 		defer os.RemoveAll(target)
@@ -260,8 +350,8 @@ func TestKills(t *testing.T) {
 		}
 	}
 	h.backup(0)
-	for id := range h.kept {
-		h.restored(id)
+	for tree := range h.kept {
+		h.restored(tree)
 	}
 	h.run(0, []string{"copy"})
 	h.run(0, []string{"mirror", "--many"})

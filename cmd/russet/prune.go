@@ -72,9 +72,13 @@ func (p *program) pruneVerb() *cli.Command {
 			"spool of the repository, where the drive had them to spare. What a phone's backup\n" +
 			"that was cut off has stored stays, so that it can go on.\n" +
 			"\n" +
+			"Where there are no snapshots at all, they may have been lost: nothing is deleted then, unless\n" +
+			"--no-snapshots says that all were forgotten on purpose.\n" +
+			"\n" +
 			"It holds the lock that keeps everybody else out.",
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "max-unused", Usage: "how much rubbish may stay (5% where it is not given): `X%, SIZE or unlimited`"},
+			&cli.BoolFlag{Name: "no-snapshots", Usage: "there are no snapshots any more, and that is meant: delete all content"},
 			&cli.StringFlag{Name: "max-repack", Aliases: []string{"max-repack-size"}, Usage: "copy from packs of at most `SIZE` in all, such as 10G; 0 copies nothing"},
 		}, planFlags()...),
 		Action: func(c *cli.Context) error {
@@ -122,6 +126,7 @@ func existingSpool(place string) (*os.Root, error) {
 }
 
 func pruneOptions(c *cli.Context) (opt repo.PruneOptions, err error) {
+	opt.NoSnapshots = c.Bool("no-snapshots")
 	if text := c.String("max-unused"); text != "" {
 		if opt.MaxUnused, err = repo.ParseLimit(text); err != nil {
 			return opt, usageError{"--max-unused: " + err.Error()}
@@ -153,6 +158,9 @@ func (p *program) prune(ctx context.Context, r *repo.Repository, opt repo.PruneO
 	show.stop()
 	if errors.Is(err, repo.ErrDamaged) {
 		err = situation{err, errCannotPrune}
+	}
+	if _, ok := errors.AsType[*repo.NoSnapshotsError](err); ok {
+		err = situation{err, errNoSnapshots}
 	}
 	if err == nil {
 		err = p.showPlan(plan, describePrune(plan), planOnly)

@@ -1,0 +1,6 @@
+//go:build unix && !linux
+
+package repo
+
+// processEnded is not known here.
+func processEnded(int) bool { return false }
