@@ -26,6 +26,7 @@ const (
 	BadSnapshot                         // a snapshot cannot be read
 	IndexConflict                       // a pack that index files describe in different ways
 	PackMissing                         // an index names a pack that is not there
+	PackUnnamed                         // a pack that no index names holds content that is missing
 	PackSize                            // a pack is not as long as the index says
 	PackDamaged                         // a pack's bytes, header or order are not what they must be
 	BlobDamaged                         // one copy of a blob cannot be read from its pack
@@ -39,7 +40,7 @@ var problemNames = [...]string{
 	NoteUnreferenced: "unreferenced pack", NoteDuplicate: "pack indexed twice", NoteMixed: "mixed pack",
 	NoteTransient: "transient read error", BadConfig: "damaged config", BadKey: "damaged key",
 	BadLock: "damaged lock", BadIndex: "damaged index", BadSnapshot: "damaged snapshot",
-	IndexConflict: "conflicting index", PackMissing: "missing pack", PackSize: "pack of wrong size",
+	IndexConflict: "conflicting index", PackMissing: "missing pack", PackUnnamed: "pack in no index", PackSize: "pack of wrong size",
 	PackDamaged: "damaged pack", BlobDamaged: "damaged blob", BlobMissing: "missing blob",
 	BadTree: "damaged tree", LostFile: "affected file", LostFolder: "affected folder",
 }

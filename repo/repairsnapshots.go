@@ -114,6 +114,8 @@ func (p *RepairSnapshotsPlan) String() string {
 // PlanRepairSnapshots finds out which snapshots refer to content or folders that
 // are in no pack, and what is left of them. It changes nothing but the loaded
 // index. That what is there can be read is for a repair of packs to see to first.
+// Where a pack that no index names holds what is missing, the error wraps
+// ErrDamaged: then the index is to be repaired, and nothing is lost.
 //
 // Hold an exclusive lock from before the plan to after Apply.
 func (r *Repository) PlanRepairSnapshots(ctx context.Context, opt RepairSnapshotsOptions) (*RepairSnapshotsPlan, error) {
@@ -129,6 +131,10 @@ func (p *RepairSnapshotsPlan) plan(ctx context.Context, opt RepairSnapshotsOptio
 		return err
 	}
 	if err := p.r.LoadIndex(ctx); err != nil {
+		return err
+	}
+	unnamed, err := p.r.unnamedPacks(ctx)
+	if err != nil {
 		return err
 	}
 	if _, err := p.r.DropLost(ctx); err != nil {
@@ -162,6 +168,9 @@ func (p *RepairSnapshotsPlan) plan(ctx context.Context, opt RepairSnapshotsOptio
 			ID: s.id, Time: s.Time, Hostname: s.Hostname, Losses: tree.losses, Nothing: tree.gone, Keep: tree.lossy,
 			Exists: !tree.gone && hasRepaired(all, s, tree.id), tree: tree.id, old: s,
 		})
+	}
+	if err := c.refuseUnnamed(ctx, unnamed); err != nil {
+		return err
 	}
 	return c.locate(ctx, looked)
 }

@@ -61,7 +61,7 @@ func (p *program) recover(ctx context.Context, r *repo.Repository, planOnly bool
 	return p.showAndApply(ctx, opt.Progress, planOnly, func(report func(repo.Problem)) (_ planned, _ any, err error) {
 		opt.Report = report
 		if plan, err = r.PlanRecover(ctx, opt); err != nil {
-			return nil, nil, err
+			return nil, nil, indexFirst(err)
 		}
 		m := recoverPlanMessage{"plan", plan.Looked, plan.Damaged, []recoveredMessage{}}
 		for _, t := range plan.Trees {

@@ -70,7 +70,8 @@ func (p *program) repairVerb() *cli.Command {
 			"snapshot is removed then, and one that cannot be read at all; without, they stay, and a later\n" +
 			"backup may still make a snapshot whole.\n" +
 			"\n" +
-			"The order is index, packs, backup or files, snapshots.\n" +
+			"The order is index, packs, backup or files, snapshots. While a pack that no index names\n" +
+			"holds what is missing, snapshots are not repaired.\n" +
 			"\n" +
 			"It holds the lock that keeps everybody else out.",
 		Flags: []cli.Flag{

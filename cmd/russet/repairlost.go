@@ -149,7 +149,7 @@ func (p *program) repairSnapshots(ctx context.Context, r *repo.Repository, names
 	return p.showAndApply(ctx, opt.Progress, planOnly, func(report func(repo.Problem)) (_ planned, _ any, err error) {
 		opt.Report = report
 		if plan, err = r.PlanRepairSnapshots(ctx, opt); err != nil {
-			return nil, nil, err
+			return nil, nil, indexFirst(err)
 		}
 		m := repairSnapshotsPlanMessage{"plan", plan.Looked, len(plan.Unreadable), []lostInSnapshotMessage{}}
 		for _, s := range plan.Snapshots {
@@ -163,6 +163,15 @@ func (p *program) repairSnapshots(ctx context.Context, r *repo.Repository, names
 		}
 		return p.showSaved(res.Saved, res.Removed, time.Since(start))
 	})
+}
+
+// indexFirst is the error of a plan that begins with the index, and refuses where
+// that is damaged or does not name all packs.
+func indexFirst(err error) error {
+	if errors.Is(err, repo.ErrDamaged) {
+		err = situation{err, errBadIndex}
+	}
+	return err
 }
 
 func (p *program) showSaved(saved []chunk.ID, removed int, took time.Duration) error {
