@@ -77,11 +77,15 @@ func (p *RepairSnapshotsPlan) Empty() bool {
 // String gives the plan in a few lines.
 func (p *RepairSnapshotsPlan) String() string {
 	var b strings.Builder
-	if n := len(p.Unreadable); n > 0 {
-		fmt.Fprintf(&b, "%d snapshots cannot be read at all: what they held is found by russet recover, until a prune\n", n)
+	for _, id := range p.Unreadable {
+		fmt.Fprintf(&b, "%.8s cannot be read at all", id.String())
 		if p.Forget {
-			b.WriteString("their files are removed\n")
+			b.WriteString("; its file is removed")
 		}
+		b.WriteByte('\n')
+	}
+	if len(p.Unreadable) > 0 {
+		b.WriteString("what a snapshot held that cannot be read is found by russet recover, until a prune\n")
 	}
 	if len(p.Snapshots) == 0 {
 		fmt.Fprintf(&b, "of %d snapshots that can be read none misses anything\n", p.Looked)

@@ -88,6 +88,7 @@ var (
 var (
 	errBadConfig   = errors.New("config or key files are damaged")
 	errBadIndex    = errors.New("an index file is damaged")
+	errBadSnapshot = errors.New("a snapshot's file is damaged")
 	errBadLock     = errors.New("a lock file is damaged")
 	errCannotLock  = errors.New("nothing can be written, for a verb that only reads")
 	errReadOnly    = errors.New("nothing can be written, for a verb that writes")
@@ -137,6 +138,7 @@ var advices = []advice{
 	{errReadOnly, codeError, "the repository cannot be written: is the drive write-protected, or somebody else's?"},
 	{errLeftovers, codeError, "a repository lost its config, which a copy of it may still have; or an init was cut off: then run it again with the same password, or remove the folder"},
 	{errBadFolder, codeDamaged, "--as files still gives the phone's files that are whole; russet check tells what is damaged"},
+	{errBadSnapshot, codeDamaged, "russet recover finds what a damaged snapshot held, until a prune; then russet repair snapshots --forget removes its file"},
 	{errCannotPrune, codeDamaged, "nothing was deleted; russet check tells what is damaged: russet repair index mends the index, russet backup --force stores again what the computer still has"},
 	{errPruneFull, codeFull, "russet prune --max-repack 0 deletes whole packs and needs no space; nothing that was kept is lost"},
 	{errBadConfig, codeDamaged, "without its config and a key nothing in it can be read: put them back from a copy of the repository, if there is one"},

@@ -152,6 +152,9 @@ func (p *program) prune(ctx context.Context, r *repo.Repository, opt repo.PruneO
 	show.stop()
 	if errors.Is(err, repo.ErrDamaged) {
 		err = situation{err, errCannotPrune}
+		if _, damaged := r.AllSnapshots(ctx); errors.Is(damaged, repo.ErrDamaged) {
+			err = badSnapshot(err)
+		}
 	}
 	if err == nil {
 		err = p.showPlan(plan, describePrune(plan))

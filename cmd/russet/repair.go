@@ -77,7 +77,7 @@ func (p *program) repairVerb() *cli.Command {
 		Flags: []cli.Flag{
 			planFlag(),
 			&cli.BoolFlag{Name: "read-all-packs", Usage: "index: ask every pack what it holds, not only those that the index does not know"},
-			&cli.BoolFlag{Name: "forget", Usage: "snapshots: remove the damaged ones of which a repaired one is saved"},
+			&cli.BoolFlag{Name: "forget", Usage: "snapshots: remove the damaged ones of which a repaired one is saved, and those that cannot be read"},
 		},
 		Action: func(c *cli.Context) error {
 			what, names := c.Args().First(), c.Args().Tail()

@@ -138,7 +138,15 @@ func (p *program) repairPacks(ctx context.Context, r *repo.Repository, names []s
 func (p *program) repairSnapshots(ctx context.Context, r *repo.Repository, names []string, forget, planOnly bool) error {
 	opt := repo.RepairSnapshotsOptions{Forget: forget, Progress: new(repo.Progress)}
 	for _, name := range names {
-		s, err := r.FindSnapshot(ctx, name, func(s *repo.Snapshot) bool { return !isState(s) })
+		if !strings.HasPrefix(name, latestName) {
+			id, err := r.FindSnapshotID(ctx, name) // also of one that cannot be read
+			if err != nil {
+				return err
+			}
+			opt.Snapshots = append(opt.Snapshots, id)
+			continue
+		}
+		s, err := findSnapshot(ctx, r, name)
 		if err != nil {
 			return err
 		}

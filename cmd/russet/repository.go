@@ -172,7 +172,7 @@ const latestName = "latest"
 func (p *program) loadSnapshot(ctx context.Context, r *repo.Repository, name string) (*repo.Snapshot, error) {
 	s, err := findSnapshot(ctx, r, name)
 	if err != nil {
-		return nil, err
+		return nil, badSnapshot(err)
 	}
 	return s, loadIndex(ctx, r)
 }
