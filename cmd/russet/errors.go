@@ -46,7 +46,7 @@ type exitCode struct {
 var exitCodes = []exitCode{
 	{0, "all is well"},
 	{codeError, "an error, or wrong usage"},
-	{codeIncomplete, "done in part: something could not be read"},
+	{codeIncomplete, "done in part: something could not be read, or is lost"},
 	{codeNoRepository, "there is no repository"},
 	{codeLocked, "somebody else has locked the repository"},
 	{codePassword, "the repository's password is wrong"},
@@ -98,6 +98,7 @@ var (
 	errCannotPrune = errors.New("what a prune needs is damaged")
 	errPruneFull   = errors.New("there is no space for copies of packs")
 	errKeepsNone   = errors.New("a policy would leave nothing of a device")
+	errLostContent = errors.New("content is lost that the computer may still have")
 	errHalfFiles   = errors.New("files were restored in part")
 	errSecond      = errors.New("the second repository wants a password")
 	errNoSuchKey   = errors.New("no key has that id")
@@ -168,6 +169,7 @@ var advices = []advice{
 	{errNoPhonePassword, codeBackupLocked, "run the same command again with --backup-password-file, or on a terminal; nothing is lost, but it cannot be looked into"},
 	{errSealed, codeBackupLocked, "run russet backup on the same folder again with --backup-password-file; restore without --as files gives the backup as it came"},
 	{errUnreadable, 0, "restore without --as files gives the backup as it came"},
+	{errLostContent, codeIncomplete, "the next russet backup stores again what the computer still has; russet repair snapshots leaves out what is lost"},
 	{errIncomplete, codeIncomplete, ""},
 	{errNoBackup, 0, "name the folder that holds it; on macOS the terminal needs Full Disk Access to see Finder's"},
 	{fs.ErrExist, 0, "what is there is not overwritten: choose another name"},

@@ -71,7 +71,8 @@ func (p *program) repairVerb() *cli.Command {
 			"backup may still make a snapshot whole.\n" +
 			"\n" +
 			"The order is index, packs, backup or files, snapshots. While a pack that no index names\n" +
-			"holds what is missing, snapshots are not repaired.\n" +
+			"holds what is missing, snapshots are not repaired. Where something is lost, packs, files and\n" +
+			"snapshots end with exit code 3.\n" +
 			"\n" +
 			"It holds the lock that keeps everybody else out.",
 		Flags: []cli.Flag{

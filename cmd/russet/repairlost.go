@@ -105,7 +105,7 @@ func (p *program) repairPacks(ctx context.Context, r *repo.Repository, names []s
 	}
 	start := time.Now()
 	var plan *repo.RepairPacksPlan
-	return p.showAndApply(ctx, opt.Progress, planOnly, func(report func(repo.Problem)) (_ planned, _ any, err error) {
+	err := p.showAndApply(ctx, opt.Progress, planOnly, func(report func(repo.Problem)) (_ planned, _ any, err error) {
 		opt.Report = report
 		if plan, err = r.PlanRepairPacks(ctx, opt); err != nil {
 			return nil, nil, err
@@ -126,13 +126,13 @@ func (p *program) repairPacks(ctx context.Context, r *repo.Repository, names []s
 		case p.quiet:
 			return nil
 		}
-		text := fmt.Sprintf("saved %s of content, removed %s\n", size(res.SavedBytes), plural(res.Removed, "damaged pack"))
-		if plan.Affected > 0 {
-			text += "the next russet backup stores again what the computer still has; russet repair snapshots leaves out what is lost\n"
-		}
-		_, err = fmt.Fprint(p.stdout, text)
+		_, err = fmt.Fprintf(p.stdout, "saved %s of content, removed %s\n", size(res.SavedBytes), plural(res.Removed, "damaged pack"))
 		return err
 	})
+	if err == nil && !planOnly && plan.Affected > 0 {
+		err = situation{fmt.Errorf("repair packs: %d files and folders of snapshots are %w", plan.Affected, errIncomplete), errLostContent}
+	}
+	return err
 }
 
 func (p *program) repairSnapshots(ctx context.Context, r *repo.Repository, names []string, forget, planOnly bool) error {
@@ -154,7 +154,7 @@ func (p *program) repairSnapshots(ctx context.Context, r *repo.Repository, names
 	}
 	start := time.Now()
 	var plan *repo.RepairSnapshotsPlan
-	return p.showAndApply(ctx, opt.Progress, planOnly, func(report func(repo.Problem)) (_ planned, _ any, err error) {
+	err := p.showAndApply(ctx, opt.Progress, planOnly, func(report func(repo.Problem)) (_ planned, _ any, err error) {
 		opt.Report = report
 		if plan, err = r.PlanRepairSnapshots(ctx, opt); err != nil {
 			return nil, nil, indexFirst(err)
@@ -171,6 +171,25 @@ func (p *program) repairSnapshots(ctx context.Context, r *repo.Repository, names
 		}
 		return p.showSaved(res.Saved, res.Removed, time.Since(start))
 	})
+	if err == nil && !planOnly {
+		err = notWhole(plan)
+	}
+	return err
+}
+
+// notWhole is the error of a repair of snapshots that gave something up, or could
+// not read one.
+func notWhole(plan *repo.RepairSnapshotsPlan) error {
+	n := len(plan.Unreadable)
+	for _, s := range plan.Snapshots {
+		if s.Nothing || s.Losses != (repo.Losses{}) {
+			n++
+		}
+	}
+	if n == 0 {
+		return nil
+	}
+	return fmt.Errorf("repair snapshots: what is left of %s is %w", plural(n, "damaged snapshot"), errIncomplete)
 }
 
 // indexFirst is the error of a plan that begins with the index, and refuses where
