@@ -30,7 +30,7 @@ const (
 	PackSize                            // a pack is not as long as the index says
 	PackDamaged                         // a pack's bytes, header or order are not what they must be
 	BlobDamaged                         // one copy of a blob cannot be read from its pack
-	BlobMissing                         // a file needs a blob that is in no index
+	BlobMissing                         // a file or folder needs a blob that is in no index
 	BadTree                             // a folder's list of names cannot be read or is not legal
 	LostFile                            // a file is incomplete: a consequence of the above
 	LostFolder                          // a folder cannot be read: a consequence of the above

@@ -139,7 +139,7 @@ var advices = []advice{
 	{errReadOnly, codeError, "the repository cannot be written: is the drive write-protected, or somebody else's?"},
 	{errLeftovers, codeError, "a repository lost its config, which a copy of it may still have; or an init was cut off: then run it again with the same password, or remove the folder"},
 	{errBadFolder, codeDamaged, "--as files still gives the phone's files that are whole; russet check tells what is damaged"},
-	{errBadSnapshot, codeDamaged, "russet recover finds what a damaged snapshot held, until a prune; then russet repair snapshots --forget removes its file"},
+	{errBadSnapshot, codeDamaged, recoverHint},
 	{errCannotPrune, codeDamaged, "nothing was deleted; russet check tells what is damaged: russet repair index mends the index, russet backup --force stores again what the computer still has"},
 	{errPruneFull, codeFull, "russet prune --max-repack 0 deletes whole packs and needs no space; nothing that was kept is lost"},
 	{errBadConfig, codeDamaged, "without its config and a key nothing in it can be read: put them back from a copy of the repository, if there is one"},
@@ -160,7 +160,7 @@ var advices = []advice{
 	{errPinned, 0, "russet unpin takes the pin off; --pinned forgets it all the same"},
 	{errKeepsNone, 0, "nothing was removed; add --keep-last 1, or name the snapshots to remove"},
 	{repo.ErrNotFound, 0, "russet snapshots lists the ids; latest, or latest:UDID for one device, is the newest"},
-	{errProblems, codeDamaged, "what is not named above is whole; russet repair packs saves what can be read of damaged packs, then russet backup stores again what the computer still has, and russet prune removes what was damaged"},
+	{errProblems, codeDamaged, ""}, // and hintFor
 	{repo.ErrDamaged, codeDamaged, "russet check tells what is damaged"},
 	{capture.ErrUnfinished, codeUnfinished, "let the phone finish its backup, or keep it as it is with --incomplete"},
 	{capture.ErrMoving, codeUnfinished, "run the same command again when the phone's backup is done"},
@@ -206,8 +206,8 @@ func (p *program) report(err error) int {
 	for line := range strings.Lines(text) {
 		p.console.print("russet: " + visible(strings.TrimSuffix(line, "\n")))
 	}
-	if a.hint != "" {
-		p.console.print("  " + a.hint)
+	for line := range strings.Lines(a.hint) {
+		p.console.print("  " + strings.TrimSuffix(line, "\n"))
 	}
 	return code
 }
@@ -217,9 +217,13 @@ func adviceFor(err error) advice {
 		return advice{code: codeFull, hint: "free some space there, remove what was restored and run the same command again"}
 	}
 	for _, a := range advices {
-		if errors.Is(err, a.is) {
-			return a
+		if !errors.Is(err, a.is) {
+			continue
 		}
+		if r, ok := errors.AsType[remedied](err); ok && a.is == errProblems {
+			a.hint = r.hint
+		}
+		return a
 	}
 	if a, ok := phoneAdvice(err); ok {
 		return a

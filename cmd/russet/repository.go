@@ -59,7 +59,7 @@ func (p *program) withPlace(ctx context.Context, c *cli.Context, at place, kind 
 	if kind == lockNone || (kind == lockRead || kind == lockCheck) && c.Bool("no-lock") {
 		return unlessGone(ctx, at.address, work(ctx, r))
 	}
-	if m, ok := r.Backend().(interface{ IsMirror() bool }); ok && m.IsMirror() && (kind == lockShared || kind == lockExclusive) {
+	if (kind == lockShared || kind == lockExclusive) && isMirror(r) {
 		return fmt.Errorf("open repository %s to write: %w", at.address, errMirror)
 	}
 	lock, err := r.Lock(ctx, kind >= lockExclusive, p.lockOptions(c.Duration("retry-lock")))
@@ -71,6 +71,13 @@ func (p *program) withPlace(ctx context.Context, c *cli.Context, at place, kind 
 		err = lost // "context canceled" hides why
 	}
 	return unlessGone(ctx, at.address, errors.Join(err, lock.Unlock(ctx)))
+}
+
+// isMirror tells whether the repository is a copy that is kept equal to another
+// one.
+func isMirror(r *repo.Repository) bool {
+	m, ok := r.Backend().(interface{ IsMirror() bool })
+	return ok && m.IsMirror()
 }
 
 // lockError says why a lock cannot be had, so that advice can be given.
