@@ -48,22 +48,17 @@ func (c *checker) lookIntoUnnamed(ctx context.Context, packs []packFile) (found 
 	return found, nil
 }
 
-// holdsLost tells whether a pack is whole and something of what is lost can be
-// read from it. A damaged one does not count: a repair of packs has left it aside,
-// and saved what can be read of it.
+// holdsLost tells whether something of what is lost can be read from a pack. That
+// is not so of one that a repair of packs has left aside: it saved what can be
+// read of it.
 func (p *packReader) holdsLost(ctx context.Context, f packFile) bool {
 	blobs, start, err := p.readHeader(ctx, f)
 	if err != nil || end(blobs) != start {
 		return false
 	}
-	blobs = slices.DeleteFunc(blobs, func(b index.Blob) bool { return p.c.lost[b.Handle] == nil })
-	if len(blobs) == 0 {
-		return false
-	}
-	if sum, _, err := p.sum(ctx, f.id); err != nil || sum != f.id {
-		return false
-	}
-	return slices.ContainsFunc(blobs, func(b index.Blob) bool { return p.blob(ctx, f.id, f.size, b) == nil })
+	return slices.ContainsFunc(blobs, func(b index.Blob) bool {
+		return p.c.lost[b.Handle] != nil && p.blob(ctx, f.id, f.size, b) == nil
+	})
 }
 
 // refuseUnnamed is the error of a repair that would give up what is only not

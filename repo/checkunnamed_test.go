@@ -71,6 +71,24 @@ func TestRepairWantsIndexFirst(t *testing.T) {
 	checkClean(t, be)
 }
 
+// A damaged pack in no index counts, too, where something missing can be read from
+// it: repairs of the index and of packs are to save that.
+func TestRepairWantsIndexFirstOfDamagedPack(t *testing.T) {
+	t.Parallel()
+	be := backend.NewMemory()
+	r := initRepo(t, be, 2)
+	saveFiles(t, r, map[string][]byte{"a": payload(1, 9000), "b": payload(2, 9000)})
+	for loc := range r.index.Blobs() {
+		if loc.Type == index.Data && loc.Offset == 0 {
+			spoilPack(t, be, loc.Pack, 20)
+		}
+	}
+	loseIndex(t, be)
+	if plan, err := opened(t, be).PlanRepairSnapshots(t.Context(), RepairSnapshotsOptions{}); !errors.Is(err, ErrDamaged) {
+		t.Errorf("snapshots would be repaired: %v, %v", plan, err)
+	}
+}
+
 // A damaged pack that a repair left aside is no reason to wait: what it lacks is
 // lost.
 func TestRepairSnapshotsDespitePackLeftAside(t *testing.T) {
