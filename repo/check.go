@@ -92,6 +92,7 @@ type checker struct {
 	opt CheckOptions
 
 	present []packFile // packs of the right size
+	unnamed []packFile // packs that no index names
 
 	mu      sync.Mutex // guards all below, and is held while opt.Report runs
 	res     CheckResult
@@ -132,6 +133,9 @@ func (c *checker) run(ctx context.Context) error {
 		return err
 	}
 	if err := c.examineBroken(ctx); err != nil {
+		return err
+	}
+	if _, err := c.lookIntoUnnamed(ctx, c.unnamed); err != nil {
 		return err
 	}
 	return c.locate(ctx, snaps)

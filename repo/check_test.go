@@ -273,7 +273,7 @@ func TestCheckMissing(t *testing.T) {
 				t.Errorf("without %v: %v", f, found)
 			}
 		case backend.Index:
-			if res.Unreferenced != 2 || len(ofKind(found, LostFolder)) != 1 || len(ofKind(found, BadTree)) != 1 {
+			if res.Unreferenced != 2 || len(ofKind(found, LostFolder)) != 1 || len(ofKind(found, BlobMissing)) != 1 || len(ofKind(found, PackUnnamed)) != 1 {
 				t.Errorf("without %v: %+v %v", f, res, found)
 			}
 		}

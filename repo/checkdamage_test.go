@@ -325,7 +325,7 @@ func TestCheckBadTrees(t *testing.T) {
 		"no order":    {tree(strings.Replace(file, `"f"`, `"g"`, 1), file), BadTree, "/in"},
 		"zero blob":   {tree(strings.Replace(missing, chunk.Sum(nil).String(), strings.Repeat("0", 64), 1)), BadTree, "/in"},
 		"lost blob":   {tree(missing), BlobMissing, "/in/f"},
-		"lost folder": {tree(dir("deep", "not there")), BadTree, "/in/deep"},
+		"lost folder": {tree(dir("deep", "not there")), BlobMissing, "/in/deep"},
 	} {
 		r := initRepo(t, backend.NewMemory(), 2)
 		root := tree(dir("in", c.bad))

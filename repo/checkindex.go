@@ -79,6 +79,7 @@ func (c *checker) packs(ctx context.Context) error {
 		size, ok := want[id]
 		if !ok {
 			c.res.Unreferenced++
+			c.unnamed = append(c.unnamed, packFile{id, info.Size})
 			c.res.UnreferencedBytes += info.Size
 			c.report(Problem{Kind: NoteUnreferenced, File: packName(id)})
 			continue

@@ -112,7 +112,11 @@ func (c *checker) tree(h index.Handle, plain []byte, err error) []chunk.ID {
 	}
 	if err != nil {
 		c.lose(h, err)
-		c.report(Problem{Kind: BadTree, Blob: h, Err: err})
+		kind := BadTree
+		if !c.r.index.Has(h) {
+			kind = BlobMissing
+		}
+		c.report(Problem{Kind: kind, Blob: h, Err: err})
 		return nil
 	}
 	if err := t.Validate(); err != nil {

@@ -27,10 +27,11 @@ const (
 	SnapshotsMissing                    // the folder of the snapshots is gone, and there is what they led to
 	IndexConflict                       // a pack that index files describe in different ways
 	PackMissing                         // an index names a pack that is not there
+	PackUnnamed                         // a pack that no index names holds content that is missing
 	PackSize                            // a pack is not as long as the index says
 	PackDamaged                         // a pack's bytes, header or order are not what they must be
 	BlobDamaged                         // one copy of a blob cannot be read from its pack
-	BlobMissing                         // a file needs a blob that is in no index
+	BlobMissing                         // a file or folder needs a blob that is in no index
 	BadTree                             // a folder's list of names cannot be read or is not legal
 	LostFile                            // a file is incomplete: a consequence of the above
 	LostFolder                          // a folder cannot be read: a consequence of the above
@@ -41,7 +42,7 @@ var problemNames = [...]string{
 	NoteTransient: "transient read error", BadConfig: "damaged config", BadKey: "damaged key",
 	BadLock: "damaged lock", BadIndex: "damaged index", BadSnapshot: "damaged snapshot",
 	SnapshotsMissing: "missing snapshots",
-	IndexConflict:    "conflicting index", PackMissing: "missing pack", PackSize: "pack of wrong size",
+	IndexConflict:    "conflicting index", PackMissing: "missing pack", PackUnnamed: "pack in no index", PackSize: "pack of wrong size",
 	PackDamaged: "damaged pack", BlobDamaged: "damaged blob", BlobMissing: "missing blob",
 	BadTree: "damaged tree", LostFile: "affected file", LostFolder: "affected folder",
 }

@@ -90,7 +90,8 @@ func (p *RecoverPlan) String() string {
 
 // PlanRecover looks for folders that no other folder and no snapshot refers to:
 // what is left of snapshots that were removed, or whose files are damaged. It
-// changes nothing but the loaded index.
+// changes nothing but the loaded index. Where a pack that no index names holds
+// what they miss, the error wraps ErrDamaged: the index is to be repaired first.
 //
 // Hold an exclusive lock from before the plan to after Apply.
 func (r *Repository) PlanRecover(ctx context.Context, opt RecoverOptions) (*RecoverPlan, error) {
@@ -114,6 +115,10 @@ func (p *RecoverPlan) plan(ctx context.Context) error {
 	if err := p.r.LoadIndex(ctx); err != nil {
 		return err
 	}
+	unnamed, err := p.r.unnamedPacks(ctx)
+	if err != nil {
+		return err
+	}
 	if _, err := p.r.DropLost(ctx); err != nil {
 		return err
 	}
@@ -131,7 +136,7 @@ func (p *RecoverPlan) plan(ctx context.Context) error {
 		p.opt.Progress.SetPhase("looking into folders")
 	}
 	found := map[chunk.ID]RecoveredTree{}
-	err := p.r.NewLoader().Load(ctx, all, func(i int, plain []byte, err error) error {
+	err = p.r.NewLoader().Load(ctx, all, func(i int, plain []byte, err error) error {
 		if p.opt.Progress != nil {
 			p.opt.Progress.Add(1, 0)
 		}
@@ -149,12 +154,12 @@ func (p *RecoverPlan) plan(ctx context.Context) error {
 		}
 	}
 	slices.SortFunc(p.Trees, func(a, b RecoveredTree) int { return a.ID.Compare(b.ID) })
-	return p.mend(ctx, below)
+	return p.mend(ctx, below, unnamed)
 }
 
 // mend leaves out of the trees what is lost, and leaves out those of which what
 // is left belongs to a snapshot: a repair made it.
-func (p *RecoverPlan) mend(ctx context.Context, below map[chunk.ID]bool) error {
+func (p *RecoverPlan) mend(ctx context.Context, below map[chunk.ID]bool, unnamed []packFile) error {
 	c := &checker{r: p.r, opt: CheckOptions{Progress: p.opt.Progress, Report: p.opt.Report}, lost: map[index.Handle]error{}}
 	m := &mender{r: p.r, c: c, done: map[chunk.ID]mended{}, trees: p.mends}
 	var kept []RecoveredTree
@@ -172,6 +177,9 @@ func (p *RecoverPlan) mend(ctx context.Context, below map[chunk.ID]bool) error {
 		roots = append(roots, &Snapshot{Tree: &t.ID, id: t.ID})
 	}
 	p.Trees = kept
+	if err := c.refuseUnnamed(ctx, unnamed); err != nil {
+		return err
+	}
 	return c.locate(ctx, roots)
 }
 

@@ -77,11 +77,15 @@ func (p *RepairSnapshotsPlan) Empty() bool {
 // String gives the plan in a few lines.
 func (p *RepairSnapshotsPlan) String() string {
 	var b strings.Builder
-	if n := len(p.Unreadable); n > 0 {
-		fmt.Fprintf(&b, "%d snapshots cannot be read at all: what they held is found by russet recover, until a prune\n", n)
+	for _, id := range p.Unreadable {
+		fmt.Fprintf(&b, "%.8s cannot be read at all", id.String())
 		if p.Forget {
-			b.WriteString("their files are removed\n")
+			b.WriteString("; its file is removed")
 		}
+		b.WriteByte('\n')
+	}
+	if len(p.Unreadable) > 0 {
+		b.WriteString("what a snapshot held that cannot be read is found by russet recover, until a prune\n")
 	}
 	if len(p.Snapshots) == 0 {
 		fmt.Fprintf(&b, "of %d snapshots that can be read none misses anything\n", p.Looked)
@@ -115,6 +119,8 @@ func (p *RepairSnapshotsPlan) String() string {
 // are in no pack, and what is left of them. It changes nothing but the loaded
 // index. That what is there can be read is for a repair of packs to see to first.
 // Where all packs are gone it is an error: that is a drive which is away.
+// Where a pack that no index names holds what is missing, the error wraps
+// ErrDamaged: then the index is to be repaired, and nothing is lost.
 //
 // Hold an exclusive lock from before the plan to after Apply.
 func (r *Repository) PlanRepairSnapshots(ctx context.Context, opt RepairSnapshotsOptions) (*RepairSnapshotsPlan, error) {
@@ -133,6 +139,10 @@ func (p *RepairSnapshotsPlan) plan(ctx context.Context, opt RepairSnapshotsOptio
 		return err
 	}
 	if err := p.r.packsThere(ctx); err != nil {
+		return err
+	}
+	unnamed, err := p.r.unnamedPacks(ctx)
+	if err != nil {
 		return err
 	}
 	if _, err := p.r.DropLost(ctx); err != nil {
@@ -166,6 +176,9 @@ func (p *RepairSnapshotsPlan) plan(ctx context.Context, opt RepairSnapshotsOptio
 			ID: s.id, Time: s.Time, Hostname: s.Hostname, Losses: tree.losses, Nothing: tree.gone, Keep: tree.lossy,
 			Exists: !tree.gone && hasRepaired(all, s, tree.id), tree: tree.id, old: s,
 		})
+	}
+	if err := c.refuseUnnamed(ctx, unnamed); err != nil {
+		return err
 	}
 	return c.locate(ctx, looked)
 }

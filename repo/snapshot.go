@@ -174,13 +174,24 @@ func (r *Repository) FindSnapshot(ctx context.Context, name string, accept func(
 	if name == "latest" {
 		return r.latest(ctx, accept)
 	}
+	id, err := r.FindSnapshotID(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return r.LoadSnapshot(ctx, id)
+}
+
+// FindSnapshotID names the file of a snapshot by a prefix of its id. It is not
+// read, and may be damaged.
+func (r *Repository) FindSnapshotID(ctx context.Context, name string) (chunk.ID, error) {
+	var none chunk.ID
 	if name == "" || strings.Trim(name, "0123456789abcdef") != "" || len(name) > 2*len(chunk.ID{}) {
-		return nil, fmt.Errorf("find snapshot %q: it is neither an id nor \"latest\": %w", name, ErrNotFound)
+		return none, fmt.Errorf("find snapshot %q: it is neither an id nor \"latest\": %w", name, ErrNotFound)
 	}
 	var found []chunk.ID
 	for info, err := range r.be.List(ctx, backend.Snapshot) {
 		if err != nil {
-			return nil, fmt.Errorf("list snapshots: %w", err)
+			return none, fmt.Errorf("list snapshots: %w", err)
 		}
 		if id, err := chunk.ParseID(info.Name); err == nil && strings.HasPrefix(info.Name, name) {
 			found = append(found, id)
@@ -188,11 +199,11 @@ func (r *Repository) FindSnapshot(ctx context.Context, name string, accept func(
 	}
 	switch len(found) {
 	case 0:
-		return nil, fmt.Errorf("find snapshot %s: %w", name, ErrNotFound)
+		return none, fmt.Errorf("find snapshot %s: %w", name, ErrNotFound)
 	case 1:
-		return r.LoadSnapshot(ctx, found[0])
+		return found[0], nil
 	}
-	return nil, fmt.Errorf("find snapshot %s: %d snapshots begin so: %w", name, len(found), ErrNotFound)
+	return none, fmt.Errorf("find snapshot %s: %d snapshots begin so: %w", name, len(found), ErrNotFound)
 }
 
 func (r *Repository) latest(ctx context.Context, accept func(*Snapshot) bool) (*Snapshot, error) {

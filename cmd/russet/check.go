@@ -129,10 +129,9 @@ func (p *program) check(ctx context.Context, r *repo.Repository, opt repo.CheckO
 	}
 	show := p.startProgress(func() progress { return progressOf(counted.State()) })
 	var failed error // to print a problem
-	badIndex, lostFolder := false, false
+	found := map[repo.ProblemKind]bool{}
 	opt.Report = func(problem repo.Problem) {
-		badIndex = badIndex || problem.Kind == repo.BadIndex
-		lostFolder = lostFolder || problem.Kind == repo.SnapshotsMissing
+		found[problem.Kind] = true
 		failed = errors.Join(failed, p.showProblem(problem))
 	}
 	res, err := r.Check(ctx, opt)
@@ -147,13 +146,7 @@ func (p *program) check(ctx context.Context, r *repo.Repository, opt repo.CheckO
 		failed = p.showCheck(res, time.Since(start))
 	}
 	if res.Errors > 0 && errors.Is(err, repo.ErrDamaged) { // else it could not be read
-		err = fmt.Errorf("check repository: %s found: %w", plural(res.Errors, "problem"), errProblems)
-		switch {
-		case badIndex:
-			err = situation{err, errBadIndex}
-		case lostFolder:
-			err = situation{err, errLostFolder}
-		}
+		err = remedied{fmt.Errorf("check repository: %s found: %w", plural(res.Errors, "problem"), errProblems), hintFor(found, isMirror(r))}
 	}
 	return errors.Join(err, failed)
 }

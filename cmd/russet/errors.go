@@ -46,7 +46,7 @@ type exitCode struct {
 var exitCodes = []exitCode{
 	{0, "all is well"},
 	{codeError, "an error, or wrong usage"},
-	{codeIncomplete, "done in part: something could not be read"},
+	{codeIncomplete, "done in part: something could not be read, or is lost"},
 	{codeNoRepository, "there is no repository"},
 	{codeLocked, "somebody else has locked the repository"},
 	{codePassword, "the repository's password is wrong"},
@@ -88,6 +88,7 @@ var (
 var (
 	errBadConfig   = errors.New("config or key files are damaged")
 	errBadIndex    = errors.New("an index file is damaged")
+	errBadSnapshot = errors.New("a snapshot's file is damaged")
 	errBadLock     = errors.New("a lock file is damaged")
 	errCannotLock  = errors.New("nothing can be written, for a verb that only reads")
 	errReadOnly    = errors.New("nothing can be written, for a verb that writes")
@@ -97,8 +98,8 @@ var (
 	errCannotPrune = errors.New("what a prune needs is damaged")
 	errPruneFull   = errors.New("there is no space for copies of packs")
 	errNoSnapshots = errors.New("there are no snapshots")
-	errLostFolder  = errors.New("the folder of the snapshots is gone")
 	errKeepsNone   = errors.New("a policy would leave nothing of a device")
+	errLostContent = errors.New("content is lost that the computer may still have")
 	errHalfFiles   = errors.New("files were restored in part")
 	errSecond      = errors.New("the second repository wants a password")
 	errNoSuchKey   = errors.New("no key has that id")
@@ -139,6 +140,7 @@ var advices = []advice{
 	{errReadOnly, codeError, "the repository cannot be written: is the drive write-protected, or somebody else's?"},
 	{errLeftovers, codeError, "a repository lost its config, which a copy of it may still have; or an init was cut off: then run it again with the same password, or remove the folder"},
 	{errBadFolder, codeDamaged, "--as files still gives the phone's files that are whole; russet check tells what is damaged"},
+	{errBadSnapshot, codeDamaged, recoverHint},
 	{errCannotPrune, codeDamaged, "nothing was deleted; russet check tells what is damaged: russet repair index mends the index, russet backup --force stores again what the computer still has"},
 	{errPruneFull, codeFull, "russet prune --max-repack 0 deletes whole packs and copies nothing; nothing that was kept is lost"},
 	{errBadConfig, codeDamaged, "without its config and a key nothing in it can be read: put them back from a copy of the repository, if there is one"},
@@ -162,8 +164,7 @@ var advices = []advice{
 	{errKeepsNone, 0, "nothing was removed; add --keep-last 1, or name the snapshots to remove"},
 	{repo.ErrNotFound, 0, "russet snapshots lists the ids; latest, or latest:UDID for one device, is the newest"},
 	{errNoSnapshots, 0, "nothing was deleted; russet recover finds what lost snapshots held; when all were forgotten on purpose, run it again with --no-snapshots"},
-	{errLostFolder, codeDamaged, "russet recover finds what the lost snapshots held, as long as nothing prunes"},
-	{errProblems, codeDamaged, "what is not named above is whole; russet repair packs saves what can be read of damaged packs, then russet backup stores again what the computer still has, and russet prune removes what was damaged"},
+	{errProblems, codeDamaged, ""}, // and hintFor
 	{repo.ErrDamaged, codeDamaged, "russet check tells what is damaged"},
 	{capture.ErrUnfinished, codeUnfinished, "let the phone finish its backup, or keep it as it is with --incomplete"},
 	{capture.ErrMoving, codeUnfinished, "run the same command again when the phone's backup is done"},
@@ -172,6 +173,7 @@ var advices = []advice{
 	{errNoPhonePassword, codeBackupLocked, "run the same command again with --backup-password-file, or on a terminal; nothing is lost, but it cannot be looked into"},
 	{errSealed, codeBackupLocked, "run russet backup on the same folder again with --backup-password-file; restore without --as files gives the backup as it came"},
 	{errUnreadable, 0, "restore without --as files gives the backup as it came"},
+	{errLostContent, codeIncomplete, "the next russet backup stores again what the computer still has; russet repair snapshots leaves out what is lost"},
 	{errIncomplete, codeIncomplete, ""},
 	{errNoBackup, 0, "name the folder that holds it; on macOS the terminal needs Full Disk Access to see Finder's"},
 	{fs.ErrExist, 0, "what is there is not overwritten: choose another name"},
@@ -208,8 +210,8 @@ func (p *program) report(err error) int {
 	for line := range strings.Lines(text) {
 		p.console.print("russet: " + visible(strings.TrimSuffix(line, "\n")))
 	}
-	if a.hint != "" {
-		p.console.print("  " + a.hint)
+	for line := range strings.Lines(a.hint) {
+		p.console.print("  " + strings.TrimSuffix(line, "\n"))
 	}
 	return code
 }
@@ -219,9 +221,13 @@ func adviceFor(err error) advice {
 		return advice{code: codeFull, hint: "free some space there, remove what was restored and run the same command again"}
 	}
 	for _, a := range advices {
-		if errors.Is(err, a.is) {
-			return a
+		if !errors.Is(err, a.is) {
+			continue
 		}
+		if r, ok := errors.AsType[remedied](err); ok && a.is == errProblems {
+			a.hint = r.hint
+		}
+		return a
 	}
 	if a, ok := phoneAdvice(err); ok {
 		return a

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"slices"
@@ -46,7 +47,8 @@ func (p *program) findVerb() *cli.Command {
 			"root. So does restic's find.\n" +
 			"\n" +
 			"Each version of a file is listed once, with the first and the last snapshot that has it and\n" +
-			"how many do; with --json each snapshot has lines of its own.",
+			"how many do; with --json each snapshot has lines of its own. A snapshot that cannot be read\n" +
+			"is named, and passed over (exit code 22).",
 		Flags: append([]cli.Flag{
 			&cli.BoolFlag{Name: "ignore-case", Usage: "take capitals and small letters for the same"},
 			&cli.StringSliceFlag{Name: "snapshot", Aliases: []string{"s"}, Usage: "look in the `SNAPSHOT`"},
@@ -62,7 +64,7 @@ func (p *program) findVerb() *cli.Command {
 				}
 			}
 			return p.withRepository(c, lockRead, func(ctx context.Context, r *repo.Repository) error {
-				snaps, err := p.chosenSnapshots(ctx, r, c.StringSlice("snapshot"), c.String("device"))
+				snaps, damaged, err := p.chosenSnapshots(ctx, r, c.StringSlice("snapshot"), c.String("device"))
 				if err == nil {
 					err = loadIndex(ctx, r)
 				}
@@ -73,29 +75,30 @@ func (p *program) findVerb() *cli.Command {
 				if err != nil {
 					return err
 				}
-				return p.find(ctx, f, snaps)
+				return errors.Join(damaged, p.find(ctx, f, snaps))
 			})
 		},
 	}
 }
 
 // chosenSnapshots are those that are named, or else all versions, of one device
-// or of any; oldest first.
-func (p *program) chosenSnapshots(ctx context.Context, r *repo.Repository, names []string, device string) ([]*repo.Snapshot, error) {
+// or of any; oldest first. damaged names those that cannot be loaded, as
+// allSnapshots has it.
+func (p *program) chosenSnapshots(ctx context.Context, r *repo.Repository, names []string, device string) (snaps []*repo.Snapshot, damaged, err error) {
 	if len(names) > 0 {
-		snaps, err := p.namedSnapshots(ctx, r, names)
+		snaps, err = p.namedSnapshots(ctx, r, names)
 		repo.SortSnapshots(snaps)
-		return snaps, err
+		return snaps, nil, err
 	}
-	snaps, err := r.AllSnapshots(ctx)
-	if err != nil {
-		return nil, err
+	if snaps, damaged, err = allSnapshots(ctx, r); err != nil {
+		return nil, nil, err
 	}
 	snaps = slices.DeleteFunc(snaps, func(s *repo.Snapshot) bool { return isState(s) || device != "" && !isOf(s, device) })
 	if len(snaps) == 0 && device != "" {
-		return nil, fmt.Errorf("look for snapshots of the device %q: %w", device, repo.ErrNotFound)
+		err = fmt.Errorf("look for snapshots of the device %q: %w", device, repo.ErrNotFound)
+		return nil, nil, errors.Join(damaged, err)
 	}
-	return snaps, nil
+	return snaps, damaged, nil
 }
 
 // match is one version of something that was found.

@@ -190,7 +190,7 @@ func (p *program) planForget(ctx context.Context, c *cli.Context, r *repo.Reposi
 	}
 	snaps, err := r.AllSnapshots(ctx)
 	if err != nil {
-		return nil, err // what cannot be read may be what counts
+		return nil, badSnapshot(err) // what cannot be read may be what counts
 	}
 	if c.IsSet("device") {
 		begin := c.String("device")
@@ -212,7 +212,7 @@ func (p *program) namedSnapshots(ctx context.Context, r *repo.Repository, names 
 	for _, name := range names {
 		s, err := findSnapshot(ctx, r, name)
 		if err != nil {
-			return nil, err
+			return nil, badSnapshot(err)
 		}
 		if !slices.ContainsFunc(snaps, func(o *repo.Snapshot) bool { return o.ID() == s.ID() }) {
 			snaps = append(snaps, s)

@@ -41,7 +41,9 @@ func (p *program) historyVerb() *cli.Command {
 		Description: "Tells in which snapshot of each device a file appeared, in which its content was another\n" +
 			"one, and in which it was no longer there. PATH is as ls takes it. A snapshot that is sealed\n" +
 			"is passed over, and so is one that is incomplete and lacks the file: neither tells whether\n" +
-			"it was on the phone. russet restore and russet cat get a version back.",
+			"it was on the phone. One whose file is damaged\n" +
+			"is named, and passed over, too (exit code 22). russet restore and russet cat get a version\n" +
+			"back.",
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "device", Usage: "the phone whose `UDID` begins so, and no other"},
 		}, readFlags()...),
@@ -50,14 +52,14 @@ func (p *program) historyVerb() *cli.Command {
 				return usageError{"history wants a path"}
 			}
 			return p.withRepository(c, lockRead, func(ctx context.Context, r *repo.Repository) error {
-				snaps, err := p.chosenSnapshots(ctx, r, nil, c.String("device"))
+				snaps, damaged, err := p.chosenSnapshots(ctx, r, nil, c.String("device"))
 				if err == nil {
 					err = loadIndex(ctx, r)
 				}
 				if err != nil {
 					return err
 				}
-				return p.history(ctx, r, snaps, c.Args().First())
+				return errors.Join(damaged, p.history(ctx, r, snaps, c.Args().First()))
 			})
 		},
 	}

@@ -158,6 +158,9 @@ func (p *program) prune(ctx context.Context, r *repo.Repository, opt repo.PruneO
 	show.stop()
 	if errors.Is(err, repo.ErrDamaged) {
 		err = situation{err, errCannotPrune}
+		if _, damaged := r.AllSnapshots(ctx); errors.Is(damaged, repo.ErrDamaged) {
+			err = badSnapshot(err)
+		}
 	}
 	if _, ok := errors.AsType[*repo.NoSnapshotsError](err); ok {
 		err = situation{err, errNoSnapshots}

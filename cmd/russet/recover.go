@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -58,10 +60,10 @@ func (p *program) recover(ctx context.Context, r *repo.Repository, planOnly bool
 	start := time.Now()
 	opt := repo.RecoverOptions{Owner: owner(start), Version: "russet " + thisVersion().Version, Progress: new(repo.Progress)}
 	var plan *repo.RecoverPlan
-	return p.showAndApply(ctx, opt.Progress, planOnly, func(report func(repo.Problem)) (_ planned, _ any, err error) {
+	err := p.showAndApply(ctx, opt.Progress, planOnly, func(report func(repo.Problem)) (_ planned, _ any, err error) {
 		opt.Report = report
 		if plan, err = r.PlanRecover(ctx, opt); err != nil {
-			return nil, nil, err
+			return nil, nil, indexFirst(err)
 		}
 		m := recoverPlanMessage{"plan", plan.Looked, plan.Damaged, []recoveredMessage{}}
 		for _, t := range plan.Trees {
@@ -79,4 +81,8 @@ func (p *program) recover(ctx context.Context, r *repo.Repository, planOnly bool
 		}
 		return p.showSaved(res.Saved, 0, time.Since(start))
 	})
+	if err == nil && !planOnly && slices.ContainsFunc(plan.Trees, func(t repo.RecoveredTree) bool { return t.Losses != repo.Losses{} }) {
+		err = fmt.Errorf("recover: what was found is %w", errIncomplete)
+	}
+	return err
 }

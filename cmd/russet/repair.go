@@ -73,13 +73,15 @@ func (p *program) repairVerb() *cli.Command {
 			"snapshot is removed then, and one that cannot be read at all; without, they stay, and a later\n" +
 			"backup may still make a snapshot whole.\n" +
 			"\n" +
-			"The order is index, packs, backup or files, snapshots. Where none of the packs is there, the\n" +
-			"first two and the last refuse: their folder, or a drive that belongs there, is away.\n" +
+			"The order is index, packs, backup or files, snapshots. While a pack that no index names\n" +
+			"holds what is missing, snapshots are not repaired. Where none of the packs is there, index,\n" +
+			"packs and snapshots refuse: their folder, or a drive that belongs there, is away. Where\n" +
+			"something is lost, packs, files and snapshots end with exit code 3.\n" +
 			"\n" +
 			"It holds the lock that keeps everybody else out.",
 		Flags: append([]cli.Flag{
 			&cli.BoolFlag{Name: "read-all-packs", Usage: "index: ask every pack what it holds, not only those that the index does not know"},
-			&cli.BoolFlag{Name: "forget", Usage: "snapshots: remove the damaged ones of which a repaired one is saved"},
+			&cli.BoolFlag{Name: "forget", Usage: "snapshots: remove the damaged ones of which a repaired one is saved, and those that cannot be read"},
 		}, planFlags()...),
 		Action: func(c *cli.Context) error {
 			what, names := c.Args().First(), c.Args().Tail()

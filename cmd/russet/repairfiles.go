@@ -37,7 +37,7 @@ func (p *program) repairFiles(ctx context.Context, r *repo.Repository, folder st
 	defer func() { err = errors.Join(err, root.Close()) }()
 	counted, start := new(repo.Progress), time.Now()
 	var plan *repo.HealPlan
-	return p.showAndApply(ctx, counted, planOnly, func(func(repo.Problem)) (_ planned, _ any, err error) {
+	err = p.showAndApply(ctx, counted, planOnly, func(func(repo.Problem)) (_ planned, _ any, err error) {
 		if plan, err = r.PlanHeal(ctx, root.FS(), counted); err != nil {
 			return nil, nil, err
 		}
@@ -56,4 +56,8 @@ func (p *program) repairFiles(ctx context.Context, r *repo.Repository, folder st
 		_, err = fmt.Fprintf(p.stdout, "stored %s of lost content again; %d are missing still\n", plural(stored, "piece"), plan.Missing-stored)
 		return err
 	})
+	if err == nil && !planOnly && plan.Missing > plan.Found {
+		err = fmt.Errorf("repair files: snapshots are %w", errIncomplete)
+	}
+	return err
 }

@@ -105,7 +105,7 @@ func (p *program) repairPacks(ctx context.Context, r *repo.Repository, names []s
 	}
 	start := time.Now()
 	var plan *repo.RepairPacksPlan
-	return p.showAndApply(ctx, opt.Progress, planOnly, func(report func(repo.Problem)) (_ planned, _ any, err error) {
+	err := p.showAndApply(ctx, opt.Progress, planOnly, func(report func(repo.Problem)) (_ planned, _ any, err error) {
 		opt.Report = report
 		if plan, err = r.PlanRepairPacks(ctx, opt); err != nil {
 			return nil, nil, err
@@ -127,19 +127,27 @@ func (p *program) repairPacks(ctx context.Context, r *repo.Repository, names []s
 		case p.quiet:
 			return nil
 		}
-		text := fmt.Sprintf("saved %s of content, removed %s\n", size(res.SavedBytes), plural(res.Removed, "damaged pack"))
-		if plan.Affected > 0 {
-			text += "the next russet backup stores again what the computer still has; russet repair snapshots leaves out what is lost\n"
-		}
-		_, err = fmt.Fprint(p.stdout, text)
+		_, err = fmt.Fprintf(p.stdout, "saved %s of content, removed %s\n", size(res.SavedBytes), plural(res.Removed, "damaged pack"))
 		return err
 	})
+	if err == nil && !planOnly && plan.Affected > 0 {
+		err = situation{fmt.Errorf("repair packs: %d files and folders of snapshots are %w", plan.Affected, errIncomplete), errLostContent}
+	}
+	return err
 }
 
 func (p *program) repairSnapshots(ctx context.Context, r *repo.Repository, names []string, forget, planOnly bool) error {
 	opt := repo.RepairSnapshotsOptions{Forget: forget, Progress: new(repo.Progress)}
 	for _, name := range names {
-		s, err := r.FindSnapshot(ctx, name, func(s *repo.Snapshot) bool { return !isState(s) })
+		if !strings.HasPrefix(name, latestName) {
+			id, err := r.FindSnapshotID(ctx, name) // also of one that cannot be read
+			if err != nil {
+				return err
+			}
+			opt.Snapshots = append(opt.Snapshots, id)
+			continue
+		}
+		s, err := findSnapshot(ctx, r, name)
 		if err != nil {
 			return err
 		}
@@ -147,10 +155,10 @@ func (p *program) repairSnapshots(ctx context.Context, r *repo.Repository, names
 	}
 	start := time.Now()
 	var plan *repo.RepairSnapshotsPlan
-	return p.showAndApply(ctx, opt.Progress, planOnly, func(report func(repo.Problem)) (_ planned, _ any, err error) {
+	err := p.showAndApply(ctx, opt.Progress, planOnly, func(report func(repo.Problem)) (_ planned, _ any, err error) {
 		opt.Report = report
 		if plan, err = r.PlanRepairSnapshots(ctx, opt); err != nil {
-			return nil, nil, err
+			return nil, nil, indexFirst(err)
 		}
 		m := repairSnapshotsPlanMessage{"plan", plan.Looked, len(plan.Unreadable), []lostInSnapshotMessage{}}
 		for _, s := range plan.Snapshots {
@@ -165,6 +173,34 @@ func (p *program) repairSnapshots(ctx context.Context, r *repo.Repository, names
 		}
 		return p.showSaved(res.Saved, res.Removed, time.Since(start))
 	})
+	if err == nil && !planOnly {
+		err = notWhole(plan)
+	}
+	return err
+}
+
+// notWhole is the error of a repair of snapshots that gave something up, or could
+// not read one.
+func notWhole(plan *repo.RepairSnapshotsPlan) error {
+	n := len(plan.Unreadable)
+	for _, s := range plan.Snapshots {
+		if s.Nothing || s.Losses != (repo.Losses{}) {
+			n++
+		}
+	}
+	if n == 0 {
+		return nil
+	}
+	return fmt.Errorf("repair snapshots: what is left of %s is %w", plural(n, "damaged snapshot"), errIncomplete)
+}
+
+// indexFirst is the error of a plan that begins with the index, and refuses where
+// that is damaged or does not name all packs.
+func indexFirst(err error) error {
+	if errors.Is(err, repo.ErrDamaged) {
+		err = situation{err, errBadIndex}
+	}
+	return err
 }
 
 func (p *program) showSaved(saved []chunk.ID, removed int, took time.Duration) error {

@@ -63,7 +63,7 @@ func (p *program) withPlace(ctx context.Context, c *cli.Context, at place, kind 
 	if kind == lockNone || withoutLock(c, kind) && asked(c, "no-lock") {
 		return unlessGone(ctx, at.address, work(ctx, r))
 	}
-	if m, ok := r.Backend().(interface{ IsMirror() bool }); ok && m.IsMirror() && (kind == lockShared || kind == lockExclusive) {
+	if (kind == lockShared || kind == lockExclusive) && isMirror(r) {
 		return fmt.Errorf("open repository %s to write: %w", at.address, errMirror)
 	}
 	lock, err := r.Lock(ctx, kind >= lockExclusive, p.lockOptions(c.Duration("retry-lock")))
@@ -85,6 +85,13 @@ func withoutLock(c *cli.Context, kind locking) bool {
 // asked tells whether a flag is given that not every verb has.
 func asked(c *cli.Context, name string) bool {
 	return slices.ContainsFunc(c.Command.Flags, func(f cli.Flag) bool { return slices.Contains(f.Names(), name) }) && c.Bool(name)
+}
+
+// isMirror tells whether the repository is a copy that is kept equal to another
+// one.
+func isMirror(r *repo.Repository) bool {
+	m, ok := r.Backend().(interface{ IsMirror() bool })
+	return ok && m.IsMirror()
 }
 
 // lockError says why a lock cannot be had, so that advice can be given. reads
@@ -194,7 +201,7 @@ const latestName = "latest"
 func (p *program) loadSnapshot(ctx context.Context, r *repo.Repository, name string) (*repo.Snapshot, error) {
 	s, err := findSnapshot(ctx, r, name)
 	if err != nil {
-		return nil, err
+		return nil, badSnapshot(err)
 	}
 	return s, loadIndex(ctx, r)
 }

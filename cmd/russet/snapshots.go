@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -53,10 +54,29 @@ func (p *program) snapshotsVerb() *cli.Command {
 	}
 }
 
-func (p *program) listSnapshots(ctx context.Context, r *repo.Repository) error {
-	all, damaged := r.AllSnapshots(ctx) // what loads is shown beside what does not
+// allSnapshots loads all snapshots. Where some cannot be loaded, damaged says so
+// beside those that can: verbs that only read show these, and end with it.
+func allSnapshots(ctx context.Context, r *repo.Repository) (snaps []*repo.Snapshot, damaged, err error) {
+	snaps, damaged = r.AllSnapshots(ctx)
 	if ctx.Err() != nil {
-		return context.Cause(ctx)
+		return nil, nil, context.Cause(ctx)
+	}
+	return snaps, badSnapshot(damaged), nil
+}
+
+// badSnapshot is an error of loading snapshots, with what can be done about one
+// that is damaged.
+func badSnapshot(err error) error {
+	if errors.Is(err, repo.ErrDamaged) {
+		err = situation{err, errBadSnapshot}
+	}
+	return err
+}
+
+func (p *program) listSnapshots(ctx context.Context, r *repo.Repository) error {
+	all, damaged, err := allSnapshots(ctx, r)
+	if err != nil {
+		return err
 	}
 	t := table{head: []string{"id", "time", "name", "device", " size", "tags"}}
 	noted := slices.ContainsFunc(all, func(s *repo.Snapshot) bool { return s.Note() != "" })

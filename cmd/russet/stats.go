@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -36,13 +37,15 @@ func (p *program) statsVerb() *cli.Command {
 		Description: "Tells for each device, and for all, how many files its snapshots hold and how large they\n" +
 			"would be if each was restored by itself; then how much of that is different content, and how\n" +
 			"much room it takes. Content that two devices share is counted for both and once in the sum.\n" +
-			"Without names it looks at all snapshots.",
+			"Without names it looks at all snapshots; one that cannot be read is named, and not counted\n" +
+			"(exit code 22).",
 		Flags: readFlags(),
 		Action: func(c *cli.Context) error {
 			return p.withRepository(c, lockRead, func(ctx context.Context, r *repo.Repository) error {
+				var damaged error
 				snaps, err := p.namedSnapshots(ctx, r, c.Args().Slice())
 				if err == nil && c.NArg() == 0 {
-					snaps, err = r.AllSnapshots(ctx)
+					snaps, damaged, err = allSnapshots(ctx, r)
 				}
 				if err == nil {
 					err = loadIndex(ctx, r)
@@ -50,7 +53,7 @@ func (p *program) statsVerb() *cli.Command {
 				if err != nil {
 					return err
 				}
-				return p.stats(ctx, r, snaps, c.NArg() == 0)
+				return errors.Join(damaged, p.stats(ctx, r, snaps, c.NArg() == 0))
 			})
 		},
 	}
