@@ -57,7 +57,7 @@ func total(sizes map[string]int64) (n int64) {
 }
 
 // everything is the zero value of PruneOptions but thorough.
-func everything() PruneOptions { return PruneOptions{MaxUnused: LimitBytes(0)} }
+func everything() PruneOptions { return PruneOptions{MaxUnused: LimitBytes(0), NoSnapshots: true} }
 
 // versions saves a snapshot for each of several versions of files, of which each
 // shares some content with the one before, and returns them.

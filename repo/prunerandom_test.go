@@ -107,7 +107,7 @@ func (w *randomWork) reindex() {
 
 func (w *randomWork) prune(dieAt int) {
 	limits := []Limit{{}, LimitBytes(0), LimitPercent(30), Unlimited(), LimitBytes(50_000)}
-	opt := PruneOptions{MaxUnused: limits[w.rng.IntN(len(limits))], MaxRepack: limits[w.rng.IntN(2)]}
+	opt := PruneOptions{MaxUnused: limits[w.rng.IntN(len(limits))], MaxRepack: limits[w.rng.IntN(2)], NoSnapshots: true}
 	faulty := backendtest.NewFaulty(w.store, backendtest.Faults{DieAt: dieAt})
 	plan, _, err := pruned(w.t.Context(), faulty, opt)
 	if err != nil && !faulty.Fired() {
