@@ -48,7 +48,7 @@ func TestReport(t *testing.T) {
 		{errors.Join(errors.New("one"), errors.New("two")), false, 1, "russet: one\nrusset: two\n"},
 		{fmt.Errorf("store: %w", context.Canceled), false, 130, "russet: interrupted\n"},
 		{errInterrupted, true, 130, `{"message_type":"exit_error","code":130,"message":"interrupted"}` + "\n"},
-		{situation{syscall.ENOSPC, errPruneFull}, false, 23, "russet: no space left on device\n  russet prune --max-repack 0 deletes whole packs and needs no space; nothing that was kept is lost\n"},
+		{situation{syscall.ENOSPC, errPruneFull}, false, 23, "russet: no space left on device\n  russet prune --max-repack 0 deletes whole packs and copies nothing; nothing that was kept is lost\n"},
 		{errNoRepositoryGiven, false, 1, "russet: no repository given\n  name it with -r, or set RUSSET_REPOSITORY\n"},
 	} {
 		var stderr bytes.Buffer
