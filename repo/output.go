@@ -18,6 +18,7 @@ import (
 
 	"russet/chunk"
 	"russet/index"
+	"russet/internal/durable"
 )
 
 const (
@@ -306,8 +307,7 @@ func (w *outputWorker) piece(out *os.File, filter Filter, plain []byte, last boo
 	if p := w.opt.Progress; p != nil {
 		defer p.Add(0, int64(len(plain)))
 	}
-	_, err := out.Write(data)
-	return err
+	return durable.Write(out, data)
 }
 
 // file creates a file, has it filled and sets its times. One that fails is

@@ -31,6 +31,11 @@ import (
 // leftovers of either program are known to both.
 const temporaryMark = "-tmp-"
 
+// pieceSize is how much is written at once. Linux makes larger pages of its cache for larger writes, which on virtual
+// machines costs several times as much: writing packs of 16 MiB in one call took half as much processor time again for
+// a whole backup.
+const pieceSize = 32 << 10
+
 // attempts bounds the search for a temporary name that is free: with 64 random bits a second one is never needed.
 const attempts = 10
 
@@ -109,13 +114,25 @@ func IsTemporary(name string) (final string, ok bool) {
 	return final, ok && final != "" && random != ""
 }
 
+// Write writes data to f in pieces, which is cheaper than all at once.
+func Write(f *os.File, data []byte) error {
+	for len(data) > 0 {
+		n, err := f.Write(data[:min(len(data), pieceSize)])
+		if err != nil {
+			return err
+		}
+		data = data[n:]
+	}
+	return nil
+}
+
 // writeTemporary writes data beside name and makes it durable there. On an error nothing is left behind.
 func writeTemporary(root *os.Root, name string, data []byte) (temporary string, err error) {
 	f, temporary, err := createTemporary(root, name)
 	if err != nil {
 		return "", fmt.Errorf("create: %w", WithoutPath(err))
 	}
-	_, err = f.Write(data)
+	err = Write(f, data)
 	if err == nil {
 		err = syncOpened(f)
 	}
