@@ -146,25 +146,29 @@ func (c *copier) blobs(ctx context.Context, parts []copyPart) error {
 			if !ok {
 				return fmt.Errorf("copy %v: %w: it is in no index", h, ErrDamaged)
 			}
-			at = append(at, wanted{Location: loc})
+			if checkSize(loc.Blob) == nil {
+				at = append(at, wanted{Location: loc})
+				continue
+			}
+			plain, err := c.from.Load(ctx, h, nil) // another copy, perhaps
+			if err := c.blob(ctx, loc.Blob, nil, plain, err); err != nil {
+				return err
+			}
 		}
 	}
 	slices.SortFunc(at, func(a, b wanted) int {
 		return cmp.Or(a.Pack.Compare(b.Pack), cmp.Compare(a.Offset, b.Offset))
 	})
 	runs := make(chan []wanted)
-	group, ctx := errgroup.WithContext(ctx)
+	group, within := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		defer close(runs)
 		for rest := at; len(rest) > 0; {
-			n := 1
-			if checkSize(rest[0].Blob) == nil {
-				n = run(rest)
-			}
+			n := run(rest)
 			select {
 			case runs <- rest[:n]:
-			case <-ctx.Done():
-				return context.Cause(ctx)
+			case <-within.Done():
+				return within.Err()
 			}
 			rest = rest[n:]
 		}
@@ -174,86 +178,52 @@ func (c *copier) blobs(ctx context.Context, parts []copyPart) error {
 		group.Go(func() error {
 			l := c.from.NewLoader()
 			for r := range runs {
-				if err := c.run(ctx, l, r); err != nil {
+				err := l.loadRun(within, r, func(w wanted, opened, plain []byte, err error) error {
+					return c.blob(within, w.Blob, opened, plain, err)
+				})
+				if err != nil {
 					return err
 				}
 			}
 			return nil
 		})
 	}
-	return group.Wait()
+	err := group.Wait()
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
 }
 
-// run copies blobs that are loaded with one request.
-func (c *copier) run(ctx context.Context, l *Loader, at []wanted) error {
-	start, stop := int64(at[0].Offset), int64(0)
-	for _, w := range at {
-		stop = max(stop, int64(w.Offset)+int64(w.Length))
-	}
-	failed := checkSize(at[0].Blob)
-	if failed == nil {
-		l.buf = slices.Grow(l.buf[:0], int(stop-start))[:stop-start]
-		failed = c.from.loadRange(ctx, at[0].Pack, start, l.buf)
-	}
-	for _, w := range at {
-		if err := ctx.Err(); err != nil {
-			return context.Cause(ctx)
-		}
-		err := failed
-		if err == nil {
-			from := int64(w.Offset) - start
-			err = c.blob(ctx, l, w.Blob, l.buf[from:from+int64(w.Length)])
-		} else {
-			err = c.again(ctx, w.Blob, err)
-		}
-		if err != nil {
+// blob copies one blob that was loaded, or notes that it is bad. opened is nil
+// where the form in which it lies here is not at hand.
+func (c *copier) blob(ctx context.Context, b index.Blob, opened, plain []byte, err error) error {
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case errors.Is(err, ErrDamaged):
+		c.mu.Lock()
+		c.bad[b.Handle] = err
+		c.mu.Unlock()
+	case err != nil:
+		return err
+	default:
+		if err := c.w.saveOpened(ctx, b, opened, plain); err != nil {
 			return err
 		}
-		if c.progress != nil {
-			c.progress.Add(0, int64(w.Length))
-		}
+	}
+	if c.progress != nil {
+		c.progress.Add(0, int64(b.Length))
 	}
 	return nil
 }
 
-// blob copies one blob of which the sealed bytes are at hand.
-func (c *copier) blob(ctx context.Context, l *Loader, b index.Blob, sealed []byte) error {
-	if checkSize(b) != nil {
-		return c.again(ctx, b, checkSize(b))
-	}
-	plain, err := c.from.openBlob(&l.s, b, sealed)
-	if err != nil {
-		return c.again(ctx, b, err)
-	}
-	return c.w.saveOpened(ctx, b, l.s.opened, plain)
-}
-
-// again copies a blob that was not loaded well: once more by itself, and from
-// other packs that hold it. Where that is no use, the blob is noted as bad.
-func (c *copier) again(ctx context.Context, b index.Blob, first error) error {
-	plain, err := c.from.Load(ctx, b.Handle, nil)
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	if errors.Is(err, ErrDamaged) {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.bad[b.Handle] = err
-		return nil
-	}
-	if err != nil {
-		return errors.Join(err, first)
-	}
-	_, err = c.w.Save(ctx, b.Type, plain)
-	return err
-}
-
 // saveOpened adds a blob of another repository, which was opened and checked:
-// plain is what it holds, and opened the same as it was compressed there. Where
-// that is a form that we would store, it is sealed as it is, without a second
-// compression.
+// plain is what it holds, and opened, if not nil, the same as it was compressed
+// there. Where that is a form that we would store, it is sealed as it is, without
+// a second compression.
 func (w *Writer) saveOpened(ctx context.Context, b index.Blob, opened, plain []byte) error {
-	asItIs := w.r.config.Version >= 2 && len(plain) > 0 && (b.RawLength > 0 || b.Type == index.Data && !worthwhile(plain))
+	asItIs := w.r.config.Version >= 2 && opened != nil && len(plain) > 0 && (b.RawLength > 0 || b.Type == index.Data && !worthwhile(plain))
 	if !asItIs {
 		_, err := w.Save(ctx, b.Type, plain)
 		return err

@@ -209,7 +209,8 @@ func (l *Loader) Load(ctx context.Context, blobs []index.Handle, yield func(i in
 	})
 	for rest := l.at; len(rest) > 0; {
 		n := run(rest)
-		if err := l.loadRun(ctx, rest[:n], yield); err != nil {
+		err := l.loadRun(ctx, rest[:n], func(w wanted, _, plain []byte, err error) error { return yield(w.i, plain, err) })
+		if err != nil {
 			return err
 		}
 		rest = rest[n:]
@@ -230,7 +231,9 @@ func run(at []wanted) int {
 	return len(at)
 }
 
-func (l *Loader) loadRun(ctx context.Context, at []wanted, yield func(int, []byte, error) error) error {
+// loadRun calls yield for each blob of a run. opened is plain as it is compressed
+// in that place; nil where another copy was loaded.
+func (l *Loader) loadRun(ctx context.Context, at []wanted, yield func(w wanted, opened, plain []byte, err error) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -244,17 +247,19 @@ func (l *Loader) loadRun(ctx context.Context, at []wanted, yield func(int, []byt
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		var plain []byte
+		var opened, plain []byte
 		err := failed
 		if err == nil {
 			from := int64(w.Offset) - start
 			plain, err = l.r.openBlob(&l.s, w.Blob, l.buf[from:from+int64(w.Length)])
+			opened = l.s.opened
 		}
 		if err != nil {
 			// By itself once more, and from other packs that hold it.
+			opened = nil
 			plain, err = l.r.Load(ctx, w.Handle, nil)
 		}
-		if err := yield(w.i, plain, err); err != nil {
+		if err := yield(w, opened, plain, err); err != nil {
 			return err
 		}
 	}
