@@ -214,10 +214,9 @@ func (r *Repository) needs(ctx context.Context, tree chunk.ID, bad map[index.Han
 
 // copyWalk finds what a copy needs.
 type copyWalk struct {
-	p        *CopyPlan
-	levels   *treeLevels
-	seen     map[chunk.ID]struct{} // trees
-	scanners sync.Pool             // of *treeScanner
+	p      *CopyPlan
+	levels *treeLevels
+	seen   map[chunk.ID]struct{} // trees
 
 	mu     sync.Mutex
 	wanted map[index.Handle]struct{} // that the other repository lacks
@@ -233,7 +232,7 @@ func (w *copyWalk) snapshot(ctx context.Context, s *Snapshot) ([]index.Handle, e
 		if depth > maxTreeDepth {
 			return nil, fmt.Errorf("%w: trees are nested deeper than %d", ErrDamaged, maxTreeDepth)
 		}
-		below, err := w.levels.load(ctx, level, w.tree)
+		below, err := w.levels.scan(ctx, level, w.tree)
 		if err != nil {
 			return nil, err
 		}
@@ -251,18 +250,7 @@ func (w *copyWalk) unseen(ids []chunk.ID) []chunk.ID {
 }
 
 // tree notes a tree and what its files need, and returns the trees right below.
-func (w *copyWalk) tree(h index.Handle, plain []byte, err error) []chunk.ID {
-	scanner, ok := w.scanners.Get().(*treeScanner)
-	if !ok {
-		scanner = new(treeScanner)
-	}
-	defer w.scanners.Put(scanner)
-	var found []index.Handle
-	if err == nil {
-		if found, err = scanner.scan(plain); err != nil {
-			err = fmt.Errorf("decode %v: %w: %w", h, ErrDamaged, err)
-		}
-	}
+func (w *copyWalk) tree(h index.Handle, found []index.Handle, err error) []chunk.ID {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if err != nil {

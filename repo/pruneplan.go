@@ -51,8 +51,6 @@ type planner struct {
 	mu sync.Mutex // guards used and fail while trees are loaded, bad while copies are
 	// fail is the first thing that makes a prune impossible.
 	fail error
-
-	scanners sync.Pool // of *treeScanner
 }
 
 func (p *planner) run(ctx context.Context) error {
@@ -216,7 +214,7 @@ func (p *planner) markUsed(ctx context.Context, roots []chunk.ID) error {
 		if depth > maxTreeDepth {
 			return fmt.Errorf("%w: trees are nested deeper than %d", ErrDamaged, maxTreeDepth)
 		}
-		below, err := levels.load(ctx, level, p.tree)
+		below, err := levels.scan(ctx, level, p.tree)
 		if err != nil {
 			return err
 		}
@@ -241,18 +239,7 @@ func (p *planner) markUsed(ctx context.Context, roots []chunk.ID) error {
 
 // tree marks what one tree leads to, and returns the trees right below that are
 // new.
-func (p *planner) tree(h index.Handle, plain []byte, err error) (below []chunk.ID) {
-	scanner, ok := p.scanners.Get().(*treeScanner)
-	if !ok {
-		scanner = new(treeScanner)
-	}
-	defer p.scanners.Put(scanner)
-	var found []index.Handle
-	if err == nil {
-		if found, err = scanner.scan(plain); err != nil {
-			err = fmt.Errorf("decode tree: %w: %w", ErrDamaged, err)
-		}
-	}
+func (p *planner) tree(h index.Handle, found []index.Handle, err error) (below []chunk.ID) {
 	p.done(1, 0)
 	if err != nil {
 		p.mu.Lock()

@@ -3,8 +3,10 @@ package repo
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"runtime"
 	"slices"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -19,8 +21,9 @@ const treesAtOnce = 128
 // treeLevels loads many trees at once, with a worker a core: those of one level,
 // then those right below. One level is loaded at a time.
 type treeLevels struct {
-	r       *Repository
-	loaders []*Loader
+	r        *Repository
+	loaders  []*Loader
+	scanners sync.Pool // of *treeScanner
 }
 
 func newTreeLevels(r *Repository) *treeLevels {
@@ -69,6 +72,25 @@ func (l *treeLevels) load(ctx context.Context, ids []chunk.ID, visit func(h inde
 	}
 	err := group.Wait()
 	return slices.Concat(below...), err
+}
+
+// scan is load for who wants to know only what the trees refer to: found is that,
+// valid until visit returns.
+func (l *treeLevels) scan(ctx context.Context, ids []chunk.ID, visit func(h index.Handle, found []index.Handle, err error) []chunk.ID) ([]chunk.ID, error) {
+	return l.load(ctx, ids, func(h index.Handle, plain []byte, err error) []chunk.ID {
+		scanner, ok := l.scanners.Get().(*treeScanner)
+		if !ok {
+			scanner = new(treeScanner)
+		}
+		defer l.scanners.Put(scanner)
+		var found []index.Handle
+		if err == nil {
+			if found, err = scanner.scan(plain); err != nil {
+				err = fmt.Errorf("decode %v: %w: %w", h, ErrDamaged, err)
+			}
+		}
+		return visit(h, found, err)
+	})
 }
 
 // byPlace groups trees that lie side by side.
