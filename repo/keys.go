@@ -102,9 +102,6 @@ func (r *Repository) ChangePassword(ctx context.Context, password string, cost c
 	if err != nil {
 		return chunk.ID{}, err
 	}
-	if err := confirmLock(ctx); err != nil {
-		return id, fmt.Errorf("remove old key: %w", err)
-	}
 	old := r.keyID
 	r.keyID = id
 	if err := r.RemoveKey(ctx, old); err != nil {
