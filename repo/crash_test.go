@@ -232,18 +232,8 @@ func TestCrashLock(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			both(t, func(t *testing.T) backendtest.Trial {
-				return trialDead(t, func(ctx context.Context, be backend.Backend) (err error) {
-					r, err := Open(ctx, be, testPassword)
-					if err != nil {
-						return err
-					}
-					l, err := r.Lock(ctx, true, LockOptions{Owner: Owner{Hostname: "h"}, PID: nobody, Boot: "b"})
-					if err != nil {
-						return err
-					}
-					defer func() { err = errors.Join(err, l.Unlock(ctx)) }()
-					return work(l.Context(), r)
-				}, files)
+				run := func(ctx context.Context, be backend.Backend) error { return exclusively(ctx, be, work) }
+				return trialDead(t, run, files)
 			})
 		})
 	}

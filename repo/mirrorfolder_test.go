@@ -2,7 +2,6 @@ package repo
 
 import (
 	"context"
-	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -24,31 +23,6 @@ func (c *countdown) Err() error {
 		return context.Canceled
 	}
 	return nil
-}
-
-// copyFolder copies the files of a folder, and those folders that have any.
-func copyFolder(t *testing.T, from, to string) {
-	t.Helper()
-	err := filepath.WalkDir(from, func(name string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		rel, err := filepath.Rel(from, name)
-		if err != nil {
-			return err
-		}
-		data, err := os.ReadFile(name)
-		if err != nil {
-			return err
-		}
-		if err := os.MkdirAll(filepath.Dir(filepath.Join(to, rel)), 0o700); err != nil {
-			return err
-		}
-		return os.WriteFile(filepath.Join(to, rel), data, 0o600)
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 // cutMirror is a mirror in a real folder, of which a month later some files are
@@ -91,7 +65,9 @@ func (m *cutMirror) cutAt(t *testing.T, n int) (left, dropped int) {
 	t.Helper()
 	ctx := t.Context()
 	folder := filepath.Join(t.TempDir(), "mirror")
-	copyFolder(t, m.full, folder)
+	if err := os.CopyFS(folder, os.DirFS(m.full)); err != nil {
+		t.Fatal(err)
+	}
 	cut := &countdown{Context: context.WithoutCancel(ctx)}
 	cut.left.Store(int64(n))
 	l, err := backend.OpenLocal(folder)
