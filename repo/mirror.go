@@ -38,6 +38,7 @@ const (
 	WrittenElsewhere                          // it has files that no mirror run has put there
 	ManyRemovals                              // the source has lost so much that it may be an accident
 	BrokenSource                              // the source lacks what nothing of it can be read without
+	OtherConfig                               // the source or the mirror has our files, and another config
 )
 
 // Error says it in words.
@@ -57,6 +58,8 @@ func (r MirrorRefusal) Error() string {
 		return "the source no longer has much of what the mirror has"
 	case BrokenSource:
 		return "the source has lost all its key files, or its whole index"
+	case OtherConfig:
+		return "its file config is damaged, or was replaced"
 	}
 	return fmt.Sprintf("refusal %d", uint8(r))
 }
@@ -230,7 +233,7 @@ func (p *MirrorPlan) read(ctx context.Context) (err error) {
 		return err
 	}
 	if chunk.Sum(p.config) != p.mark.Config {
-		return OtherRepository
+		return fmt.Errorf("the source: %w", p.mark.strange(ctx, p.from))
 	}
 	there, err := readConfigFile(ctx, p.to)
 	switch {
@@ -238,7 +241,7 @@ func (p *MirrorPlan) read(ctx context.Context) (err error) {
 	case err != nil:
 		return err
 	case chunk.Sum(there) != p.mark.Config:
-		return OtherRepository
+		return fmt.Errorf("the mirror: %w", p.mark.strange(ctx, p.to))
 	default:
 		p.config = nil
 	}

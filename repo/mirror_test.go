@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -273,6 +274,35 @@ func TestMirrorRefuses(t *testing.T) {
 	saveFiles(t, r, map[string][]byte{"x": payload(8, 100)})
 	_, err = mirrorAll(ctx, after, to, opt)
 	want("written elsewhere", err, WrittenElsewhere)
+}
+
+// TestMirrorNamesAStrangeConfig has the config damaged, of the source or of the
+// mirror: that is not taken for another repository.
+func TestMirrorNamesAStrangeConfig(t *testing.T) {
+	t.Parallel()
+	for _, where := range []string{"source", "mirror"} {
+		from, _ := twoGenerations(t)
+		to := newMirror(t, from)
+		if _, err := mirrorAll(t.Context(), from, to, MirrorOptions{Now: testTime()}); err != nil {
+			t.Fatal(err)
+		}
+		be := map[string]backend.Backend{"source": from, "mirror": to}[where]
+		err := backendtest.Damage(t.Context(), be, backend.File{Kind: backend.Config}, func(b []byte) []byte {
+			b[len(b)/2] ^= 1
+			return b
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		have := filesOf(t, to)
+		_, err = mirrorAll(t.Context(), from, to, MirrorOptions{Now: testTime()})
+		if !errors.Is(err, OtherConfig) || !strings.Contains(err.Error(), where) {
+			t.Errorf("%s: got %v, want %v", where, err, OtherConfig)
+		}
+		if !maps.Equal(filesOf(t, to), have) {
+			t.Errorf("%s: the mirror was changed", where)
+		}
+	}
 }
 
 // TestMirrorKeepsWhatIsTooMuch mirrors a source that has lost its snapshots, or

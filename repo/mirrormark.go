@@ -95,6 +95,21 @@ func (m *mirrorMark) has(f backend.File) bool {
 	return ok
 }
 
+// strange is why a place with another config is neither the source nor the mirror:
+// it is of another repository, unless it has files that runs have put there.
+func (m *mirrorMark) strange(ctx context.Context, be backend.Backend) error {
+	files, err := listFiles(ctx, be, mirrorKinds()...)
+	if err != nil {
+		return err
+	}
+	for f := range files {
+		if m.has(f) {
+			return OtherConfig
+		}
+	}
+	return OtherRepository
+}
+
 // lay tells whether the file lay there after a run that came to its end.
 func (m *mirrorMark) lay(f backend.File) bool {
 	id, err := chunk.ParseID(f.Name)

@@ -150,6 +150,7 @@ var advices = []advice{
 	{repo.NotEmpty, 0, "give a folder that is new or empty"},
 	{repo.BadMark, codeDamaged, "it can still be opened and read: make a new mirror in another folder, with --init; where the original is lost, go on with this one by --promote"},
 	{repo.OtherRepository, 0, "each repository has a mirror of its own: choose another folder, with --init"},
+	{repo.OtherConfig, codeDamaged, "the original and the mirror have the same file config: copy it over from where it is whole; where it was replaced by an upgrade, make a new mirror in another folder, with --init"},
 	{repo.WrittenElsewhere, 0, "a mirror is only read: keep what was added there with russet copy, or make the mirror anew in another folder, with --init"},
 	{repo.ManyRemovals, codeIncomplete, "everything new was copied; when so much was meant to go (a prune), run it again with --many"},
 	{repo.BrokenSource, codeDamaged, "nothing was changed: put back what is lost from the mirror's folders keys and index, or go on with the mirror: --promote"},
