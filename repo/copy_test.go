@@ -319,25 +319,25 @@ func TestCopyHeals(t *testing.T) {
 	}
 }
 
-// TestCopyIsCancelled ends within a copy, and leaves the twin whole.
+// TestCopyIsCancelled ends within a copy, says why, and leaves the twin whole.
 func TestCopyIsCancelled(t *testing.T) {
 	t.Parallel()
 	from, to := backend.NewMemory(), backend.NewMemory()
 	r := initRepo(t, from, 2)
 	saveFiles(t, r, testFiles())
 	initTwin(t, r, to, 2)
-	ctx, cancel := context.WithCancel(t.Context())
+	ctx, cancel := context.WithCancelCause(t.Context())
 	saves := 0
 	_, _, err := copyAll(ctx, from, backendtest.NewFaulty(to, backendtest.Faults{Before: func(_ context.Context, op backendtest.Op) error {
 		if op.Verb == backendtest.Save {
 			if saves++; saves == 1 {
-				cancel()
+				cancel(ErrLockLost)
 			}
 		}
 		return nil
 	}}))
-	if !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v, want it cancelled", err)
+	if !errors.Is(err, ErrLockLost) {
+		t.Errorf("got %v, want the lock lost", err)
 	}
 	checkTwin(t, to)
 }

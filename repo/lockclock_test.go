@@ -213,3 +213,21 @@ func TestLockStandby(t *testing.T) {
 		})
 	}
 }
+
+// A lock that its holder removes while it is looked at is no reason to complain.
+func TestUnlockOfReleased(t *testing.T) {
+	t.Parallel()
+	var be *backend.Memory
+	r, be, _ := lockRepo(t, backendtest.Faults{Before: func(ctx context.Context, op backendtest.Op) error {
+		if op.Verb == backendtest.Remove {
+			return be.Remove(ctx, op.File)
+		}
+		return nil
+	}})
+	if _, err := r.saveLock(t.Context(), lockFile{Time: testTime(), Hostname: "other"}); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := r.Unlock(t.Context(), UnlockOptions{All: true, Now: testTime()}); n != 0 || err != nil {
+		t.Errorf("removed %d, %v, want none", n, err)
+	}
+}

@@ -58,11 +58,12 @@ func (r *Repository) Unlock(ctx context.Context, opt UnlockOptions) (int, error)
 			}
 			continue
 		}
-		if err := r.be.Remove(ctx, backend.File{Kind: backend.Lock, Name: info.Name}); err != nil {
+		switch err := r.be.Remove(ctx, backend.File{Kind: backend.Lock, Name: info.Name}); {
+		case err == nil:
+			removed++
+		case !errors.Is(err, fs.ErrNotExist): // else its holder has removed or renewed it since it was read
 			errs = append(errs, fmt.Errorf("remove lock: %w", err))
-			continue
 		}
-		removed++
 	}
 	return removed, errors.Join(errs...)
 }
