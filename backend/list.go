@@ -178,7 +178,7 @@ func (l *Local) CleanTemporary(ctx context.Context) (int, error) {
 
 func (l *Local) isLeftover(k Kind, entry os.DirEntry) bool {
 	final, ok := durable.IsTemporary(entry.Name())
-	if !ok || !isListed(k, final) {
+	if !ok || !isListed(k, final) && (k != Config || final != markName) {
 		return false
 	}
 	info, err := entry.Info()
