@@ -111,11 +111,6 @@ func (p *program) mirrorAction(c *cli.Context) error {
 		return err
 	}
 	defer closeBackend(to)
-	if be, ok := to.(interface {
-		CleanTemporary(ctx context.Context) (int, error)
-	}); ok && !c.Bool("plan") {
-		_, _ = be.CleanTemporary(c.Context) // what a killed run left takes up space, and does no other harm
-	}
 	return unlessGone(c.Context, place, p.mirror(c, from, to, keep))
 }
 
@@ -229,6 +224,11 @@ func (p *program) mirror(c *cli.Context, from backend.Backend, to repo.MirrorPla
 		}
 		if err := p.showMirrorPlan(plan, c.Bool("plan")); err != nil || c.Bool("plan") {
 			return err
+		}
+		if be, ok := to.(interface {
+			CleanTemporary(ctx context.Context) (int, error)
+		}); ok {
+			_, _ = be.CleanTemporary(c.Context) // what a killed run left takes up space, and does no other harm
 		}
 		show := p.startProgress(func() progress { return progressOf(counted.State()) })
 		res, err := plan.Apply(c.Context, counted)
