@@ -175,17 +175,10 @@ func (c *checker) affected() int {
 }
 
 func (c *checker) phase(name string, files int, bytes int64) {
-	if p := c.opt.Progress; p != nil {
-		p.SetTotal(int64(files), bytes)
-		p.SetPhase(name)
-	}
+	c.opt.Progress.begin(name, files, bytes)
 }
 
-func (c *checker) done(files int, bytes int64) {
-	if p := c.opt.Progress; p != nil {
-		p.Add(int64(files), bytes)
-	}
-}
+func (c *checker) done(files int, bytes int64) { c.opt.Progress.Add(int64(files), bytes) }
 
 // list returns the ids of all files of a kind.
 func (c *checker) list(ctx context.Context, kind backend.Kind) ([]chunk.ID, error) {

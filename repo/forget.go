@@ -154,8 +154,7 @@ func (p *ForgetPlan) Apply(ctx context.Context, r *Repository, progress *Progres
 		}
 	}
 	SortSnapshots(gone)
-	progress.SetPhase("forgetting")
-	progress.SetTotal(int64(len(gone)), 0)
+	progress.begin("forgetting", len(gone), 0)
 	for n, s := range gone {
 		if err := ctx.Err(); err != nil {
 			return n, fmt.Errorf("forget snapshots: %w", err)

@@ -167,7 +167,7 @@ func TestForgetCut(t *testing.T) {
 					t.Errorf("cut at operation %d: %q is gone", n, want)
 				}
 			}
-			if _, err := planTest(t, r, Policy{Last: 2}).Apply(t.Context(), r, new(Progress)); err != nil {
+			if _, err := planTest(t, r, Policy{Last: 2}).Apply(t.Context(), r, nil); err != nil {
 				t.Errorf("cut at operation %d, again: %v", n, err)
 			}
 			if got := days(t, r); !slices.Equal(got, leftByForget) {

@@ -73,10 +73,7 @@ func (p *HealPlan) plan(ctx context.Context) error {
 	if p.Missing = len(missing); p.Missing == 0 {
 		return nil
 	}
-	if p.progress != nil {
-		p.progress.SetTotal(0, 0)
-		p.progress.SetPhase("reading files")
-	}
+	p.progress.begin("reading files", 0, 0)
 	return fs.WalkDir(p.files, ".", func(name string, d fs.DirEntry, err error) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -93,9 +90,7 @@ func (p *HealPlan) plan(ctx context.Context) error {
 		}
 		took := map[chunk.ID]bool{}
 		err = p.pieces(ctx, name, func(id chunk.ID, piece []byte) error {
-			if p.progress != nil {
-				p.progress.Add(0, int64(len(piece)))
-			}
+			p.progress.Add(0, int64(len(piece)))
 			if missing[id] {
 				delete(missing, id)
 				took[id] = true
@@ -183,9 +178,7 @@ func (p *HealPlan) pieces(ctx context.Context, name string, do func(id chunk.ID,
 			return err
 		}
 	}
-	if p.progress != nil {
-		p.progress.Add(1, 0)
-	}
+	p.progress.Add(1, 0)
 	return nil
 }
 
@@ -203,10 +196,7 @@ func (p *HealPlan) Apply(ctx context.Context) (int, error) {
 }
 
 func (p *HealPlan) apply(ctx context.Context) (int, error) {
-	if p.progress != nil {
-		p.progress.SetTotal(int64(len(p.in)), p.Bytes)
-		p.progress.SetPhase("storing again")
-	}
+	p.progress.begin("storing again", len(p.in), p.Bytes)
 	w := p.r.NewWriter(ctx)
 	w.proof = p.r.readBack
 	defer w.Close()
@@ -224,9 +214,7 @@ func (p *HealPlan) apply(ctx context.Context) (int, error) {
 			if saved.New {
 				stored++
 			}
-			if p.progress != nil {
-				p.progress.Add(0, int64(len(piece)))
-			}
+			p.progress.Add(0, int64(len(piece)))
 			if delete(left, id); len(left) == 0 {
 				return fs.SkipAll // what comes behind may be what could not be read
 			}

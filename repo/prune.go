@@ -195,8 +195,8 @@ func (p *PrunePlan) work(ctx context.Context, res *PruneResult) error {
 	if err := p.deletePacks(ctx, p.unreferenced, res); err != nil {
 		return err
 	}
-	p.phase("writing the index", p.IndexFiles, 0)
-	w := &indexRewrite{r: p.r, want: want, strict: true, done: func(n int) { p.done(n, 0) }}
+	p.progress.begin("writing the index", p.IndexFiles, 0)
+	w := &indexRewrite{r: p.r, want: want, strict: true, done: func(n int) { p.progress.Add(int64(n), 0) }}
 	err := w.run(ctx)
 	res.IndexWritten, res.IndexTaken = w.wrote, w.removed
 	if err != nil {
@@ -295,7 +295,7 @@ func (p *PrunePlan) deletePacks(ctx context.Context, packs []packFile, res *Prun
 	if len(packs) == 0 {
 		return nil
 	}
-	p.phase("deleting packs", len(packs), 0)
+	p.progress.begin("deleting packs", len(packs), 0)
 	var mu sync.Mutex // guards errs, res
 	var errs []error
 	for some := range slices.Chunk(packs, deletesPerLook) {
@@ -307,7 +307,7 @@ func (p *PrunePlan) deletePacks(ctx context.Context, packs []packFile, res *Prun
 		for _, f := range some {
 			group.Go(func() error {
 				err := p.r.be.Remove(gctx, packName(f.id))
-				p.done(1, 0)
+				p.progress.Add(1, 0)
 				mu.Lock()
 				defer mu.Unlock()
 				if err == nil {
@@ -327,16 +327,3 @@ func (p *PrunePlan) deletePacks(ctx context.Context, packs []packFile, res *Prun
 
 // maxErrors is how many errors of one kind are told.
 const maxErrors = 10
-
-func (p *PrunePlan) phase(name string, files int, bytes int64) {
-	if p.progress != nil {
-		p.progress.SetTotal(int64(files), bytes)
-		p.progress.SetPhase(name)
-	}
-}
-
-func (p *PrunePlan) done(files int, bytes int64) {
-	if p.progress != nil {
-		p.progress.Add(int64(files), bytes)
-	}
-}

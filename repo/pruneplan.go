@@ -102,7 +102,7 @@ func (p *planner) loadSnapshots(ctx context.Context) (roots []chunk.ID, err erro
 	if p.snapshots, err = p.r.listIDs(ctx, backend.Snapshot); err != nil {
 		return nil, err
 	}
-	p.phase("reading snapshots", len(p.snapshots), 0)
+	p.progress.begin("reading snapshots", len(p.snapshots), 0)
 	trees := make([]chunk.ID, len(p.snapshots))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(runtime.GOMAXPROCS(0))
@@ -113,7 +113,7 @@ func (p *planner) loadSnapshots(ctx context.Context) (roots []chunk.ID, err erro
 				return err
 			}
 			trees[i] = *s.Tree
-			p.done(1, 0)
+			p.progress.Add(1, 0)
 			return nil
 		})
 	}
@@ -125,7 +125,7 @@ func (p *planner) loadIndex(ctx context.Context) (err error) {
 		return err
 	}
 	p.IndexFiles = len(p.files)
-	p.phase("reading the index", len(p.files), 0)
+	p.progress.begin("reading the index", len(p.files), 0)
 	files, err := p.r.readIndexFiles(ctx, p.files, p.index.Add)
 	if err != nil {
 		return err
@@ -148,7 +148,7 @@ func (p *planner) loadIndex(ctx context.Context) (err error) {
 
 // listPacks compares the packs that are there with those of the index.
 func (p *planner) listPacks(ctx context.Context) error {
-	p.phase("looking for packs", 0, 0)
+	p.progress.begin("looking for packs", 0, 0)
 	for id, size := range p.index.Packs() {
 		p.pack = append(p.pack, packUse{id: id, size: size, state: packGone})
 	}
@@ -203,7 +203,7 @@ func (p *planner) confirmEmpty() error {
 
 // markUsed marks everything that snapshots lead to, each tree once.
 func (p *planner) markUsed(ctx context.Context, roots []chunk.ID) error {
-	p.phase("finding what is needed", 0, 0)
+	p.progress.begin("finding what is needed", 0, 0)
 	var level []chunk.ID
 	for _, id := range roots {
 		h := index.Handle{ID: id, Type: index.Tree}
@@ -253,7 +253,7 @@ func (p *planner) tree(h index.Handle, plain []byte, err error) (below []chunk.I
 			err = fmt.Errorf("decode tree: %w: %w", ErrDamaged, err)
 		}
 	}
-	p.done(1, 0)
+	p.progress.Add(1, 0)
 	if err != nil {
 		p.mu.Lock()
 		defer p.mu.Unlock()
@@ -424,11 +424,11 @@ func (p *planner) prove(ctx context.Context) error {
 
 // readProofs reads the copies in p.proof and marks the bad ones.
 func (p *planner) readProofs(ctx context.Context) error {
-	p.phase("comparing copies", p.proof.Len(), 0)
+	p.progress.begin("comparing copies", p.proof.Len(), 0)
 	wanted := func(_, number int) bool { return p.proof.Has(number) }
 	return p.eachPack(ctx, wanted, func(ctx context.Context, s *sealedReader, some packBlobs) error {
 		return s.read(ctx, some.id, some.blobs, func(b numbered, _ []byte, err error) error {
-			p.done(1, 0)
+			p.progress.Add(1, 0)
 			if err == nil {
 				return nil
 			}

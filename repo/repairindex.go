@@ -114,7 +114,7 @@ func (p *indexPlanner) run(ctx context.Context) (err error) {
 	if p.files, err = p.r.listIDs(ctx, backend.Index); err != nil {
 		return err
 	}
-	p.phase("reading the index", len(p.files), 0)
+	p.progress.begin("reading the index", len(p.files), 0)
 	files, err := p.r.readIndexFiles(ctx, p.files, p.old.Add)
 	if err != nil {
 		return err
@@ -182,7 +182,7 @@ func (p *indexPlanner) readPacks(ctx context.Context, sizes map[chunk.ID]int64, 
 			bytes += size
 		}
 	}
-	p.phase("reading packs", len(sizes)-len(trusted), bytes)
+	p.progress.begin("reading packs", len(sizes)-len(trusted), bytes)
 	queue := make(chan packFile)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
@@ -242,9 +242,7 @@ func (p *indexPlanner) readPack(ctx context.Context, reader *packReader, f packF
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.progress != nil {
-		p.progress.Add(1, 0)
-	}
+	p.progress.Add(1, 0)
 	pack := index.Pack{ID: f.id, Blobs: blobs}
 	switch {
 	case header != nil:
@@ -302,13 +300,6 @@ func (p *indexPlanner) settle(ctx context.Context) error {
 	return nil
 }
 
-func (p *RepairIndexPlan) phase(name string, files int, bytes int64) {
-	if p.progress != nil {
-		p.progress.SetTotal(int64(files), bytes)
-		p.progress.SetPhase(name)
-	}
-}
-
 // RepairIndexResult is what a repair did.
 type RepairIndexResult struct {
 	IndexWritten, IndexTaken int // files of the index that were written, and removed
@@ -336,12 +327,8 @@ func (p *RepairIndexPlan) Apply(ctx context.Context) (res RepairIndexResult, err
 		number, _ := p.index.PackNumber(pack.ID)
 		want.Add(number)
 	}
-	p.phase("writing the index", len(p.files), 0)
-	w := &indexRewrite{r: p.r, want: want, done: func(n int) {
-		if p.progress != nil {
-			p.progress.Add(int64(n), 0)
-		}
-	}}
+	p.progress.begin("writing the index", len(p.files), 0)
+	w := &indexRewrite{r: p.r, want: want, done: func(n int) { p.progress.Add(int64(n), 0) }}
 	err = w.run(ctx)
 	res.IndexWritten, res.IndexTaken = w.wrote, w.removed
 	if err != nil {

@@ -297,8 +297,8 @@ func (p *RepairPacksPlan) apply(ctx context.Context, res *RepairPacksResult) err
 			}
 		}
 	}
-	p.phase("writing the index", len(p.files), 0)
-	w := &indexRewrite{r: &all, want: want, strict: true, done: func(n int) { p.done(n, 0) }}
+	p.progress.begin("writing the index", len(p.files), 0)
+	w := &indexRewrite{r: &all, want: want, strict: true, done: func(n int) { p.progress.Add(int64(n), 0) }}
 	if err := w.run(ctx); err != nil {
 		return err
 	}
@@ -307,7 +307,7 @@ func (p *RepairPacksPlan) apply(ctx context.Context, res *RepairPacksResult) err
 
 // copySaved copies what can be saved into new packs.
 func (p *RepairPacksPlan) copySaved(ctx context.Context, old *Repository, res *RepairPacksResult) error {
-	p.phase("saving", len(p.save), p.SaveBytes)
+	p.progress.begin("saving", len(p.save), p.SaveBytes)
 	w := p.r.NewWriter(ctx)
 	w.proof = p.r.readBack
 	w.Distrust() // a copy that seems to be there must be whole
@@ -329,9 +329,9 @@ func (p *RepairPacksPlan) copySaved(ctx context.Context, old *Repository, res *R
 				res.Saved++
 				res.SavedBytes += int64(saved.Stored)
 			}
-			p.done(0, int64(b.Length))
+			p.progress.Add(0, int64(b.Length))
 		}
-		p.done(1, 0)
+		p.progress.Add(1, 0)
 	}
 	if err := w.Flush(ctx); err != nil {
 		return fmt.Errorf("%w; nothing was removed", err)
@@ -348,7 +348,7 @@ func (p *RepairPacksPlan) copySaved(ctx context.Context, old *Repository, res *R
 
 // remove removes the packs of which nothing is lost.
 func (p *RepairPacksPlan) remove(ctx context.Context, res *RepairPacksResult) error {
-	p.phase("removing packs", p.Remove, 0)
+	p.progress.begin("removing packs", p.Remove, 0)
 	for _, d := range p.Packs {
 		if d.Gone || d.Lost > 0 {
 			continue
@@ -360,20 +360,7 @@ func (p *RepairPacksPlan) remove(ctx context.Context, res *RepairPacksResult) er
 			return err
 		}
 		res.Removed++
-		p.done(1, 0)
+		p.progress.Add(1, 0)
 	}
 	return nil
-}
-
-func (p *RepairPacksPlan) phase(name string, files int, bytes int64) {
-	if p.progress != nil {
-		p.progress.SetTotal(int64(files), bytes)
-		p.progress.SetPhase(name)
-	}
-}
-
-func (p *RepairPacksPlan) done(files int, bytes int64) {
-	if p.progress != nil {
-		p.progress.Add(int64(files), bytes)
-	}
 }
