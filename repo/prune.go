@@ -222,31 +222,11 @@ func (p *PrunePlan) unchanged(ctx context.Context) error {
 		kind backend.Kind
 		ids  []chunk.ID
 	}{{backend.Snapshot, p.snapshots}, {backend.Index, p.files}} {
-		ids, err := p.r.listIDs(ctx, k.kind)
-		if err != nil {
+		if err := p.r.unchanged(ctx, k.kind, k.ids); err != nil {
 			return err
-		}
-		if !sameIDs(ids, k.ids) {
-			return fmt.Errorf("%v has changed since the plan was made: make a new one", k.kind)
 		}
 	}
 	return nil
-}
-
-func sameIDs(a, b []chunk.ID) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	known := make(map[chunk.ID]struct{}, len(a))
-	for _, id := range a {
-		known[id] = struct{}{}
-	}
-	for _, id := range b {
-		if _, ok := known[id]; !ok {
-			return false
-		}
-	}
-	return true
 }
 
 // wanted is the packs that stay and those that were added since.

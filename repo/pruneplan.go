@@ -152,22 +152,18 @@ func (p *planner) listPacks(ctx context.Context) error {
 	for id, size := range p.index.Packs() {
 		p.pack = append(p.pack, packUse{id: id, size: size, state: packGone})
 	}
-	for info, err := range p.r.be.List(ctx, backend.Data) {
+	for f, err := range p.r.packFiles(ctx) {
 		if err != nil {
-			return fmt.Errorf("list packs: %w", err)
+			return err
 		}
-		id, err := chunk.ParseID(info.Name)
-		if err != nil {
-			continue // List yields ids only
-		}
-		number, known := p.index.PackNumber(id)
+		number, known := p.index.PackNumber(f.id)
 		switch {
 		case !known:
-			p.unreferenced = append(p.unreferenced, packFile{id, info.Size})
-			p.Unreferenced.add(info.Size)
-		case info.Size != p.pack[number].size:
+			p.unreferenced = append(p.unreferenced, f)
+			p.Unreferenced.add(f.size)
+		case f.size != p.pack[number].size:
 			p.pack[number].state = packResized
-			p.pack[number].size = info.Size
+			p.pack[number].size = f.size
 		default:
 			p.pack[number].state = packHere
 		}

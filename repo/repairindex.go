@@ -127,13 +127,11 @@ func (p *indexPlanner) run(ctx context.Context) (err error) {
 		}
 	}
 	sizes := map[chunk.ID]int64{}
-	for info, err := range p.r.be.List(ctx, backend.Data) {
+	for f, err := range p.r.packFiles(ctx) {
 		if err != nil {
-			return fmt.Errorf("list packs: %w", err)
+			return err
 		}
-		if id, err := chunk.ParseID(info.Name); err == nil {
-			sizes[id] = info.Size
-		}
+		sizes[f.id] = f.size
 	}
 	p.conflicts = map[chunk.ID]bool{}
 	for _, id := range p.old.Conflicts() {
@@ -313,11 +311,7 @@ func (p *RepairIndexPlan) Apply(ctx context.Context) (res RepairIndexResult, err
 	if p.Empty() {
 		return res, nil
 	}
-	ids, err := p.r.listIDs(ctx, backend.Index)
-	if err == nil && !sameIDs(ids, p.files) {
-		err = errors.New("the index has changed since the plan was made: make a new one")
-	}
-	if err != nil {
+	if err := p.r.unchanged(ctx, backend.Index, p.files); err != nil {
 		return res, fmt.Errorf("repair index: %w", err)
 	}
 	p.r.index = p.index

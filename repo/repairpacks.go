@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -117,11 +118,11 @@ func (p *RepairPacksPlan) plan(ctx context.Context, opt RepairPacksOptions) (err
 			opt.Report(found)
 		}
 	}
-	ids, err := c.list(ctx, backend.Snapshot)
+	ids, err := p.r.listIDs(ctx, backend.Snapshot)
 	if err != nil {
 		return err
 	}
-	if p.files, err = c.list(ctx, backend.Index); err != nil {
+	if p.files, err = p.r.listIDs(ctx, backend.Index); err != nil {
 		return err
 	}
 	if err := c.indexes(ctx); err != nil {
@@ -179,11 +180,7 @@ func (c *checker) only(wanted []chunk.ID, damaged map[chunk.ID]bool) error {
 
 // examine looks into the packs in which something was wrong, blob by blob.
 func (p *RepairPacksPlan) examine(ctx context.Context, c *checker, damaged map[chunk.ID]bool) error {
-	ids := make([]chunk.ID, 0, len(c.broken))
-	for id := range c.broken {
-		ids = append(ids, id)
-	}
-	slices.SortFunc(ids, chunk.ID.Compare)
+	ids := slices.SortedFunc(maps.Keys(c.broken), chunk.ID.Compare)
 	c.phase("examining damage", len(ids), 0)
 	reader := newPackReader(c)
 	for some := range slices.Chunk(ids, examineAtOnce) {
@@ -265,12 +262,8 @@ func (p *RepairPacksPlan) apply(ctx context.Context, res *RepairPacksResult) err
 	if err := confirmLock(ctx); err != nil {
 		return err
 	}
-	ids, err := p.r.listIDs(ctx, backend.Index)
-	if err != nil {
+	if err := p.r.unchanged(ctx, backend.Index, p.files); err != nil {
 		return err
-	}
-	if !sameIDs(ids, p.files) {
-		return errors.New("the index has changed since the plan was made: make a new one")
 	}
 	damaged := map[chunk.ID]bool{}
 	for _, d := range p.Packs {
@@ -281,7 +274,7 @@ func (p *RepairPacksPlan) apply(ctx context.Context, res *RepairPacksResult) err
 	p.r.index = index.New()
 	for _, pack := range p.index.Described() {
 		if !damaged[pack.ID] {
-			p.r.index.Add(index.Pack{ID: pack.ID, Blobs: slices.Clone(pack.Blobs)})
+			p.r.index.Add(pack)
 		}
 	}
 	if err := p.copySaved(ctx, &old, res); err != nil {
@@ -291,7 +284,7 @@ func (p *RepairPacksPlan) apply(ctx context.Context, res *RepairPacksResult) err
 	all.index = index.New() // the damaged packs are known to it, and not wanted
 	for _, x := range []*index.Index{p.index, p.r.index} {
 		for _, pack := range x.Described() {
-			all.index.Add(index.Pack{ID: pack.ID, Blobs: slices.Clone(pack.Blobs)})
+			all.index.Add(pack)
 			if number, _ := all.index.PackNumber(pack.ID); !damaged[pack.ID] {
 				want.Add(number)
 			}
