@@ -179,14 +179,13 @@ func (p *PrunePlan) apply(ctx context.Context, res *PruneResult) error {
 }
 
 func (p *PrunePlan) work(ctx context.Context, res *PruneResult) error {
-	old := len(p.fates) // packs that were there
 	if p.Repack.Packs > 0 {
 		var err error
 		if res.Copied, err = p.repack(ctx); err != nil {
 			return err
 		}
 	}
-	want := p.wanted(old)
+	want := p.wanted()
 	if err := p.complete(want); err != nil {
 		return err
 	}
@@ -205,7 +204,7 @@ func (p *PrunePlan) work(ctx context.Context, res *PruneResult) error {
 	var doomed []packFile
 	number := 0
 	for id, size := range p.r.index.Packs() {
-		if number < old && (p.fates[number] == fateRepack || p.fates[number] == fateDelete) {
+		if number < len(p.fates) && (p.fates[number] == fateRepack || p.fates[number] == fateDelete) {
 			doomed = append(doomed, packFile{id, size})
 		}
 		number++
@@ -229,12 +228,13 @@ func (p *PrunePlan) unchanged(ctx context.Context) error {
 	return nil
 }
 
-// wanted is the packs that stay and those that were added since.
-func (p *PrunePlan) wanted(old int) *index.Marks {
+// wanted is the packs that stay and those that were added since, which have no
+// fate.
+func (p *PrunePlan) wanted() *index.Marks {
 	want := new(index.Marks)
 	for _, pack := range p.r.index.Described() {
 		number, _ := p.r.index.PackNumber(pack.ID)
-		if number >= old || p.fates[number] == fateKeep {
+		if number >= len(p.fates) || p.fates[number] == fateKeep {
 			want.Add(number)
 		}
 	}
