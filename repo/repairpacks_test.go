@@ -254,18 +254,7 @@ func crashRepair(t *testing.T, repair func(ctx context.Context, r *Repository) e
 	}
 	damage(t, be, opened(t, be))
 	tr.Store = be
-	run := func(ctx context.Context, be backend.Backend) (err error) {
-		r, err := Open(ctx, be, testPassword)
-		if err != nil {
-			return err
-		}
-		l, err := r.Lock(ctx, true, LockOptions{Owner: Owner{Hostname: "h"}, PID: nobody, Boot: "b"})
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, l.Unlock(ctx)) }()
-		return repair(l.Context(), r)
-	}
+	run := func(ctx context.Context, be backend.Backend) error { return exclusively(ctx, be, repair) }
 	whole := wholeFiles(t, opened(t, be))
 	tr.Run = run
 	tr.Judge = func(ctx context.Context, be backend.Backend, _ bool) error {
