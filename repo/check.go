@@ -109,7 +109,7 @@ func (c *checker) run(ctx context.Context) error {
 	}
 	// Snapshots before the index: what is written meanwhile, by a program that
 	// knows no locks, must not look incomplete.
-	ids, err := c.list(ctx, backend.Snapshot)
+	ids, err := c.r.listIDs(ctx, backend.Snapshot)
 	if err != nil {
 		return err
 	}
@@ -175,32 +175,10 @@ func (c *checker) affected() int {
 }
 
 func (c *checker) phase(name string, files int, bytes int64) {
-	if p := c.opt.Progress; p != nil {
-		p.SetTotal(int64(files), bytes)
-		p.SetPhase(name)
-	}
+	c.opt.Progress.begin(name, files, bytes)
 }
 
-func (c *checker) done(files int, bytes int64) {
-	if p := c.opt.Progress; p != nil {
-		p.Add(int64(files), bytes)
-	}
-}
-
-// list returns the ids of all files of a kind.
-func (c *checker) list(ctx context.Context, kind backend.Kind) ([]chunk.ID, error) {
-	var ids []chunk.ID
-	for info, err := range c.r.be.List(ctx, kind) {
-		if err != nil {
-			return nil, err // which says what was listed
-		}
-		// An empty lock is what a full drive leaves; everybody ignores it.
-		if id, err := chunk.ParseID(info.Name); err == nil && (kind != backend.Lock || info.Size > 0) {
-			ids = append(ids, id)
-		}
-	}
-	return ids, nil
-}
+func (c *checker) done(files int, bytes int64) { c.opt.Progress.Add(int64(files), bytes) }
 
 // each calls do for the files of a kind, several at a time. What do returns is
 // reported; a file that has vanished since it was listed is no problem.
@@ -243,16 +221,22 @@ func (c *checker) small(ctx context.Context) error {
 	if err != nil {
 		c.report(Problem{Kind: BadConfig, File: f, Err: err})
 	}
-	keys, err := c.list(ctx, backend.Key)
+	keys, err := c.r.listIDs(ctx, backend.Key)
 	if err != nil {
 		return err
 	}
 	if err := c.each(ctx, backend.Key, BadKey, keys, c.key); err != nil {
 		return err
 	}
-	locks, err := c.list(ctx, backend.Lock)
-	if err != nil {
-		return err
+	var locks []chunk.ID
+	for info, err := range c.r.be.List(ctx, backend.Lock) {
+		if err != nil {
+			return err // which says what was listed
+		}
+		// An empty lock is what a full drive leaves; everybody ignores it.
+		if id, err := chunk.ParseID(info.Name); err == nil && info.Size > 0 {
+			locks = append(locks, id)
+		}
 	}
 	return c.each(ctx, backend.Lock, BadLock, locks, func(ctx context.Context, id chunk.ID) error {
 		_, err := c.r.loadLock(ctx, id)

@@ -12,7 +12,7 @@ import (
 
 // indexes loads every index file into c.r.index.
 func (c *checker) indexes(ctx context.Context) error {
-	ids, err := c.list(ctx, backend.Index)
+	ids, err := c.r.listIDs(ctx, backend.Index)
 	if err != nil {
 		return err
 	}
@@ -68,32 +68,28 @@ func (c *checker) packs(ctx context.Context) error {
 	want := maps.Collect(c.r.index.Packs())
 	c.res.Packs = len(want)
 	c.phase("checking packs", len(want), 0)
-	for info, err := range c.r.be.List(ctx, backend.Data) {
+	for f, err := range c.r.packFiles(ctx) {
 		if err != nil {
-			return fmt.Errorf("list packs: %w", err)
+			return err
 		}
-		id, err := chunk.ParseID(info.Name)
-		if err != nil {
-			continue // List yields ids only
-		}
-		size, ok := want[id]
+		size, ok := want[f.id]
 		if !ok {
 			c.res.Unreferenced++
-			c.unnamed = append(c.unnamed, packFile{id, info.Size})
-			c.res.UnreferencedBytes += info.Size
-			c.report(Problem{Kind: NoteUnreferenced, File: packName(id)})
+			c.unnamed = append(c.unnamed, f)
+			c.res.UnreferencedBytes += f.size
+			c.report(Problem{Kind: NoteUnreferenced, File: packName(f.id)})
 			continue
 		}
-		delete(want, id)
+		delete(want, f.id)
 		c.done(1, 0)
-		c.res.PackBytes += info.Size
-		if info.Size != size {
-			err := fmt.Errorf("%w: it has %d bytes, and %d by the index", ErrDamaged, info.Size, size)
-			c.report(Problem{Kind: PackSize, File: packName(id), Err: err})
-			c.broken[id] = brokenPack{resized, size, err}
+		c.res.PackBytes += f.size
+		if f.size != size {
+			err := fmt.Errorf("%w: it has %d bytes, and %d by the index", ErrDamaged, f.size, size)
+			c.report(Problem{Kind: PackSize, File: packName(f.id), Err: err})
+			c.broken[f.id] = brokenPack{resized, size, err}
 			continue
 		}
-		c.present = append(c.present, packFile{id, size})
+		c.present = append(c.present, f)
 	}
 	for id, size := range want {
 		err := fmt.Errorf("%w: the file is gone", ErrDamaged)

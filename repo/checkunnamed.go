@@ -5,20 +5,18 @@ import (
 	"fmt"
 	"slices"
 
-	"russet/backend"
-	"russet/chunk"
 	"russet/index"
 )
 
 // unnamedPacks lists the packs that the loaded index does not name.
 func (r *Repository) unnamedPacks(ctx context.Context) ([]packFile, error) {
 	var packs []packFile
-	for info, err := range r.be.List(ctx, backend.Data) {
+	for f, err := range r.packFiles(ctx) {
 		if err != nil {
-			return nil, fmt.Errorf("list packs: %w", err)
+			return nil, err
 		}
-		if id, err := chunk.ParseID(info.Name); err == nil && !r.index.HasPack(id) {
-			packs = append(packs, packFile{id, info.Size})
+		if !r.index.HasPack(f.id) {
+			packs = append(packs, f)
 		}
 	}
 	return packs, nil

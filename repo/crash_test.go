@@ -126,17 +126,11 @@ func many(seed uint64, n int) map[string][]byte {
 
 // backupInSteps is a long run: it makes everything durable after each file, and
 // its packs go up two at a time.
-func backupInSteps(ctx context.Context, be backend.Backend, files map[string][]byte) (err error) {
-	r, err := Open(ctx, be, testPassword)
-	if err != nil {
-		return err
-	}
-	lock, err := r.Lock(ctx, false, LockOptions{Owner: Owner{Hostname: "h"}, PID: os.Getpid(), Boot: "b"})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, lock.Unlock(ctx)) }()
-	ctx = lock.Context()
+func backupInSteps(ctx context.Context, be backend.Backend, files map[string][]byte) error {
+	return locked(ctx, be, false, os.Getpid(), func(ctx context.Context, r *Repository) error { return saveInSteps(ctx, r, files) })
+}
+
+func saveInSteps(ctx context.Context, r *Repository, files map[string][]byte) error {
 	if err := r.LoadIndex(ctx); err != nil {
 		return err
 	}
@@ -245,15 +239,7 @@ func trialDead(t *testing.T, run func(ctx context.Context, be backend.Backend) e
 	t.Helper()
 	tr := trial(t, run, files)
 	tr.Judge = func(ctx context.Context, be backend.Backend, _ bool) error {
-		r, err := Open(ctx, be, testPassword)
-		if err != nil {
-			return err
-		}
-		l, err := r.Lock(ctx, true, LockOptions{Owner: Owner{Hostname: "h"}, PID: os.Getpid(), Boot: "b"})
-		if err != nil {
-			return err
-		}
-		if err := l.Unlock(ctx); err != nil {
+		if err := locked(ctx, be, true, os.Getpid(), func(context.Context, *Repository) error { return nil }); err != nil {
 			return err
 		}
 		return judgeVersions(ctx, be, files)

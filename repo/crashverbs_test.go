@@ -2,7 +2,6 @@ package repo
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -69,17 +68,8 @@ func crowded(t *testing.T, n int) (store *backend.Memory, kept []map[string][]by
 
 // exclusively runs work as a program does that changes what is there, and whose
 // process is gone when its repository is judged.
-func exclusively(ctx context.Context, be backend.Backend, work func(ctx context.Context, r *Repository) error) (err error) {
-	r, err := Open(ctx, be, testPassword)
-	if err != nil {
-		return err
-	}
-	l, err := r.Lock(ctx, true, LockOptions{Owner: Owner{Hostname: "h"}, PID: nobody, Boot: "b"})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, l.Unlock(ctx)) }()
-	return work(l.Context(), r)
+func exclusively(ctx context.Context, be backend.Backend, work func(ctx context.Context, r *Repository) error) error {
+	return locked(ctx, be, true, nobody, work)
 }
 
 // crashCare cuts off work on a crowded repository: what is kept is kept, and the

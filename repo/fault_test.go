@@ -18,19 +18,28 @@ import (
 	"russet/index"
 )
 
-// backup is a whole run as a program makes it: open, lock, load the index, save
-// files, write the snapshot, unlock.
-func backup(ctx context.Context, be backend.Backend, files map[string][]byte) (err error) {
+// locked runs work as a program does: it opens the repository, locks it, and
+// unlocks it. pid is that of the process which has the lock.
+func locked(ctx context.Context, be backend.Backend, exclusive bool, pid int, work func(ctx context.Context, r *Repository) error) (err error) {
 	r, err := Open(ctx, be, testPassword)
 	if err != nil {
 		return err
 	}
-	lock, err := r.Lock(ctx, false, LockOptions{Owner: Owner{Hostname: "h"}, PID: os.Getpid(), Boot: "b"})
+	l, err := r.Lock(ctx, exclusive, LockOptions{Owner: Owner{Hostname: "h"}, PID: pid, Boot: "b"})
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, lock.Unlock(ctx)) }()
-	ctx = lock.Context()
+	defer func() { err = errors.Join(err, l.Unlock(ctx)) }()
+	return work(l.Context(), r)
+}
+
+// backup is a whole run as a program makes it: open, lock, load the index, save
+// files, write the snapshot, unlock.
+func backup(ctx context.Context, be backend.Backend, files map[string][]byte) error {
+	return locked(ctx, be, false, os.Getpid(), func(ctx context.Context, r *Repository) error { return saveVersion(ctx, r, files) })
+}
+
+func saveVersion(ctx context.Context, r *Repository, files map[string][]byte) error {
 	if err := r.LoadIndex(ctx); err != nil {
 		return err
 	}

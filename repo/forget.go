@@ -124,8 +124,7 @@ func (p *ForgetPlan) String() string {
 	var b strings.Builder
 	for _, g := range p.Groups {
 		if g.Name != "" {
-			// A name with a line break in it must not look like a line of the plan.
-			fmt.Fprintf(&b, "%s\n", strings.Join(strings.FieldsFunc(g.Name, func(r rune) bool { return r < ' ' }), " "))
+			b.WriteString(oneLine(g.Name) + "\n")
 		}
 		for _, d := range g.Decisions {
 			word := "forget"
@@ -133,12 +132,18 @@ func (p *ForgetPlan) String() string {
 				word = "keep  "
 			}
 			line := fmt.Sprintf("  %s  %.8s  %s  %s", word, d.Snapshot.ID(), d.Snapshot.Time.In(zone).Format(time.DateTime), strings.Join(d.Reasons, ", "))
-			b.WriteString(strings.TrimRight(line, " ") + "\n")
+			b.WriteString(strings.TrimRight(oneLine(line), " ") + "\n")
 		}
 	}
 	keep, forget := p.Count()
 	fmt.Fprintf(&b, "keep %d, forget %d\n", keep, forget)
 	return b.String()
+}
+
+// oneLine puts a space for line breaks: a name or a tag with one in it must not
+// look like a line of the plan.
+func oneLine(text string) string {
+	return strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r < ' ' }), " ")
 }
 
 // Apply removes the files of the snapshots that are not kept, oldest first, and
@@ -154,8 +159,7 @@ func (p *ForgetPlan) Apply(ctx context.Context, r *Repository, progress *Progres
 		}
 	}
 	SortSnapshots(gone)
-	progress.SetPhase("forgetting")
-	progress.SetTotal(int64(len(gone)), 0)
+	progress.begin("forgetting", len(gone), 0)
 	for n, s := range gone {
 		if err := ctx.Err(); err != nil {
 			return n, fmt.Errorf("forget snapshots: %w", err)

@@ -100,6 +100,20 @@ func TestForget(t *testing.T) {
 	}
 }
 
+// Who may add snapshots may give them any tags.
+func TestForgetPlanLines(t *testing.T) {
+	t.Parallel()
+	snaps := dated(t, "2026-01-01", "2026-01-02")
+	snaps[0].Tags = []string{"os=1\n  forget  12345678"}
+	p, err := PlanForget(snaps, ForgetOptions{Now: testTime(), Policy: Policy{Last: 1, EachTag: []string{"os="}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text := p.String(); strings.Count(text, "\n") != 3 {
+		t.Errorf("a tag looks like a line:\n%s", text)
+	}
+}
+
 func TestForgetRefuses(t *testing.T) {
 	t.Parallel()
 	snaps := dated(t, "2026-01-01", "2026-01-02")
@@ -167,7 +181,7 @@ func TestForgetCut(t *testing.T) {
 					t.Errorf("cut at operation %d: %q is gone", n, want)
 				}
 			}
-			if _, err := planTest(t, r, Policy{Last: 2}).Apply(t.Context(), r, new(Progress)); err != nil {
+			if _, err := planTest(t, r, Policy{Last: 2}).Apply(t.Context(), r, nil); err != nil {
 				t.Errorf("cut at operation %d, again: %v", n, err)
 			}
 			if got := days(t, r); !slices.Equal(got, leftByForget) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"russet/backend"
 	"russet/chunk"
 	"russet/index"
 )
@@ -16,13 +15,11 @@ import (
 // which shows no damage within one.
 func (r *Repository) DropLost(ctx context.Context) (lost int, err error) {
 	sizes := map[chunk.ID]int64{}
-	for info, err := range r.be.List(ctx, backend.Data) {
+	for f, err := range r.packFiles(ctx) {
 		if err != nil {
-			return 0, fmt.Errorf("list packs: %w", err)
+			return 0, err
 		}
-		if id, err := chunk.ParseID(info.Name); err == nil {
-			sizes[id] = info.Size
-		}
+		sizes[f.id] = f.size
 	}
 	order := []chunk.ID{}
 	whole := map[chunk.ID][]index.Blob{}
@@ -54,11 +51,11 @@ func (r *Repository) DropLost(ctx context.Context) (lost int, err error) {
 // names is there: no drive loses all of them by damage and answers still. Their
 // folder, or what is mounted there, is away.
 func (r *Repository) packsThere(ctx context.Context) error {
-	for info, err := range r.be.List(ctx, backend.Data) {
+	for f, err := range r.packFiles(ctx) {
 		if err != nil {
-			return fmt.Errorf("list packs: %w", err)
+			return err
 		}
-		if id, err := chunk.ParseID(info.Name); err == nil && r.index.HasPack(id) {
+		if r.index.HasPack(f.id) {
 			return nil
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"slices"
 	"strings"
 
@@ -72,10 +73,7 @@ func (p *HealPlan) plan(ctx context.Context) error {
 	if p.Missing = len(missing); p.Missing == 0 {
 		return nil
 	}
-	if p.progress != nil {
-		p.progress.SetTotal(0, 0)
-		p.progress.SetPhase("reading files")
-	}
+	p.progress.begin("reading files", 0, 0)
 	return fs.WalkDir(p.files, ".", func(name string, d fs.DirEntry, err error) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -92,6 +90,7 @@ func (p *HealPlan) plan(ctx context.Context) error {
 		}
 		took := map[chunk.ID]bool{}
 		err = p.pieces(ctx, name, func(id chunk.ID, piece []byte) error {
+			p.progress.Add(0, int64(len(piece)))
 			if missing[id] {
 				delete(missing, id)
 				took[id] = true
@@ -103,9 +102,10 @@ func (p *HealPlan) plan(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if p.Files++; err != nil {
-			p.Files--
-			p.Unread++
+		if err == nil {
+			p.Files++
+		} else {
+			p.Unread++ // what was found in it before the fault can be found again
 		}
 		if len(took) > 0 {
 			p.in[name] = took
@@ -150,7 +150,7 @@ func (r *Repository) missingContent(ctx context.Context) (map[chunk.ID]bool, err
 	return missing, nil
 }
 
-// pieces cuts a file as a backup does.
+// pieces cuts a file as a backup does, until do returns fs.SkipAll.
 func (p *HealPlan) pieces(ctx context.Context, name string, do func(id chunk.ID, piece []byte) error) (err error) {
 	f, err := p.files.Open(name)
 	if err != nil {
@@ -170,16 +170,15 @@ func (p *HealPlan) pieces(ctx context.Context, name string, do func(id chunk.ID,
 		if err != nil {
 			return fmt.Errorf("read file: %w", durable.WithoutPath(err))
 		}
-		if err := do(chunk.Sum(piece), piece); err != nil {
+		err = do(chunk.Sum(piece), piece)
+		if err == fs.SkipAll {
+			break
+		}
+		if err != nil {
 			return err
 		}
-		if p.progress != nil {
-			p.progress.Add(0, int64(len(piece)))
-		}
 	}
-	if p.progress != nil {
-		p.progress.Add(1, 0)
-	}
+	p.progress.Add(1, 0)
 	return nil
 }
 
@@ -197,29 +196,29 @@ func (p *HealPlan) Apply(ctx context.Context) (int, error) {
 }
 
 func (p *HealPlan) apply(ctx context.Context) (int, error) {
-	if p.progress != nil {
-		p.progress.SetTotal(int64(len(p.in)), p.Bytes)
-		p.progress.SetPhase("storing again")
-	}
+	p.progress.begin("storing again", len(p.in), p.Bytes)
 	w := p.r.NewWriter(ctx)
 	w.proof = p.r.readBack
 	defer w.Close()
 	stored := 0
-	names := make([]string, 0, len(p.in))
-	for name := range p.in {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
+	for _, name := range slices.Sorted(maps.Keys(p.in)) {
+		left := maps.Clone(p.in[name])
 		err := p.pieces(ctx, name, func(id chunk.ID, piece []byte) error {
-			if !p.in[name][id] {
+			if !left[id] {
 				return nil
 			}
 			saved, err := w.Save(ctx, index.Data, piece)
+			if err != nil {
+				return err
+			}
 			if saved.New {
 				stored++
 			}
-			return err
+			p.progress.Add(0, int64(len(piece)))
+			if delete(left, id); len(left) == 0 {
+				return fs.SkipAll // what comes behind may be what could not be read
+			}
+			return nil
 		})
 		if err != nil {
 			return stored, err

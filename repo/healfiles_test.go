@@ -2,6 +2,10 @@ package repo
 
 import (
 	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -50,6 +54,48 @@ func TestHeal(t *testing.T) {
 		t.Errorf("of a file that has changed: stored %d, %v", n, err)
 	}
 	plan.files = folderOf(files["small"])
+	if n, err := plan.Apply(t.Context()); n != 1 || err != nil {
+		t.Errorf("stored %d, %v", n, err)
+	}
+	checkClean(t, be)
+}
+
+// torn is a folder of which no file can be read to its end.
+type torn struct{ fstest.MapFS }
+
+func (t torn) Open(name string) (fs.File, error) {
+	f, err := t.MapFS.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	if info, err := f.Stat(); err != nil || info.IsDir() {
+		return f, err
+	}
+	return tornFile{f}, nil
+}
+
+type tornFile struct{ fs.File }
+
+func (f tornFile) Read(p []byte) (int, error) {
+	n, err := f.File.Read(p)
+	if err == io.EOF {
+		err = errors.New("the sector is bad")
+	}
+	return n, err
+}
+
+// What stands before a bad sector heals, too.
+func TestHealTornFile(t *testing.T) {
+	t.Parallel()
+	be := backend.NewMemory()
+	r := initRepo(t, be, 2)
+	files := repairFiles()
+	old := saveFiles(t, r, files)
+	dropBlob(t, be, index.Handle{ID: contentOf(t, r, old, "video")[0], Type: index.Data})
+	plan, err := opened(t, be).PlanHeal(t.Context(), torn{folderOf(slices.Concat(files["video"], make([]byte, 20<<20)))}, nil)
+	if err != nil || plan.Found != 1 || plan.Files != 0 || plan.Unread != 2 {
+		t.Fatalf("got %+v, %v", plan, err)
+	}
 	if n, err := plan.Apply(t.Context()); n != 1 || err != nil {
 		t.Errorf("stored %d, %v", n, err)
 	}

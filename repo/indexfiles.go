@@ -37,6 +37,43 @@ func (r *Repository) listIDs(ctx context.Context, kind backend.Kind) ([]chunk.ID
 	return ids, nil
 }
 
+// unchanged is an error where the files of a kind are not those any more of which
+// a plan was made.
+func (r *Repository) unchanged(ctx context.Context, kind backend.Kind, was []chunk.ID) error {
+	ids, err := r.listIDs(ctx, kind)
+	if err != nil {
+		return err
+	}
+	known := make(map[chunk.ID]struct{}, len(was))
+	for _, id := range was {
+		known[id] = struct{}{}
+	}
+	same := len(ids) == len(was)
+	for _, id := range ids {
+		_, ok := known[id]
+		same = same && ok
+	}
+	if !same {
+		return fmt.Errorf("%v has changed since the plan was made: make a new one", kind)
+	}
+	return nil
+}
+
+// packFiles yields the packs that are there.
+func (r *Repository) packFiles(ctx context.Context) iter.Seq2[packFile, error] {
+	return func(yield func(packFile, error) bool) {
+		for info, err := range r.be.List(ctx, backend.Data) {
+			if err != nil {
+				yield(packFile{}, fmt.Errorf("list packs: %w", err))
+				return
+			}
+			if id, err := chunk.ParseID(info.Name); err == nil && !yield(packFile{id, info.Size}, nil) {
+				return
+			}
+		}
+	}
+}
+
 // readIndexFiles reads index files with a worker a core, and calls add for each
 // pack of each, also of those that turn out to be damaged further on. Calls may
 // be concurrent, and the blobs of a pack are valid during one only. The error is

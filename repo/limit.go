@@ -47,17 +47,27 @@ func ParseLimit(s string) (Limit, error) {
 		}
 		return LimitPercent(percent), nil
 	}
+	size, ok := parseBytes(s)
+	if !ok {
+		return bad("want a percentage, a size such as 500M, or unlimited")
+	}
+	return LimitBytes(size), nil
+}
+
+// parseBytes reads a number of bytes as restic spells it: digits, and K, M, G or
+// T behind them.
+func parseBytes(s string) (size int64, ok bool) {
 	digits, unit := s, int64(1)
 	if s != "" {
 		if i := strings.IndexByte("KMGT", s[len(s)-1]&^0x20); i >= 0 {
 			digits, unit = s[:len(s)-1], 1<<(10*(i+1))
 		}
 	}
-	size, err := strconv.ParseInt(digits, 10, 64)
-	if err != nil || size < 0 || size > 1<<62/unit {
-		return bad("want a percentage, a size such as 500M, or unlimited")
+	n, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil || n < 0 || n > 1<<62/unit {
+		return 0, false
 	}
-	return LimitBytes(size * unit), nil
+	return n * unit, true
 }
 
 // String gives the limit in the form that ParseLimit reads, "default" for the

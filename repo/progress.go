@@ -5,7 +5,8 @@ import (
 )
 
 // Progress is what a long operation has done so far. The operation writes it,
-// anybody may read it at any time.
+// anybody may read it at any time. A nil one takes what is written and keeps
+// nothing.
 type Progress struct {
 	phase                  atomic.Pointer[string]
 	files, bytes           atomic.Int64
@@ -21,10 +22,17 @@ type ProgressState struct {
 }
 
 // SetPhase says what is being done.
-func (p *Progress) SetPhase(phase string) { p.phase.Store(&phase) }
+func (p *Progress) SetPhase(phase string) {
+	if p != nil {
+		p.phase.Store(&phase)
+	}
+}
 
 // SetTotal says how much there is to do, and starts counting anew.
 func (p *Progress) SetTotal(files, bytes int64) {
+	if p == nil {
+		return
+	}
 	p.files.Store(0)
 	p.bytes.Store(0)
 	p.totalFiles.Store(files)
@@ -33,8 +41,16 @@ func (p *Progress) SetTotal(files, bytes int64) {
 
 // Add counts what was done.
 func (p *Progress) Add(files, bytes int64) {
-	p.files.Add(files)
-	p.bytes.Add(bytes)
+	if p != nil {
+		p.files.Add(files)
+		p.bytes.Add(bytes)
+	}
+}
+
+// begin starts a phase, and counting anew.
+func (p *Progress) begin(phase string, files int, bytes int64) {
+	p.SetTotal(int64(files), bytes)
+	p.SetPhase(phase)
 }
 
 // State reads the progress.

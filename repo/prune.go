@@ -179,14 +179,13 @@ func (p *PrunePlan) apply(ctx context.Context, res *PruneResult) error {
 }
 
 func (p *PrunePlan) work(ctx context.Context, res *PruneResult) error {
-	old := len(p.fates) // packs that were there
 	if p.Repack.Packs > 0 {
 		var err error
 		if res.Copied, err = p.repack(ctx); err != nil {
 			return err
 		}
 	}
-	want := p.wanted(old)
+	want := p.wanted()
 	if err := p.complete(want); err != nil {
 		return err
 	}
@@ -195,8 +194,8 @@ func (p *PrunePlan) work(ctx context.Context, res *PruneResult) error {
 	if err := p.deletePacks(ctx, p.unreferenced, res); err != nil {
 		return err
 	}
-	p.phase("writing the index", p.IndexFiles, 0)
-	w := &indexRewrite{r: p.r, want: want, strict: true, done: func(n int) { p.done(n, 0) }}
+	p.progress.begin("writing the index", p.IndexFiles, 0)
+	w := &indexRewrite{r: p.r, want: want, strict: true, done: func(n int) { p.progress.Add(int64(n), 0) }}
 	err := w.run(ctx)
 	res.IndexWritten, res.IndexTaken = w.wrote, w.removed
 	if err != nil {
@@ -205,7 +204,7 @@ func (p *PrunePlan) work(ctx context.Context, res *PruneResult) error {
 	var doomed []packFile
 	number := 0
 	for id, size := range p.r.index.Packs() {
-		if number < old && (p.fates[number] == fateRepack || p.fates[number] == fateDelete) {
+		if number < len(p.fates) && (p.fates[number] == fateRepack || p.fates[number] == fateDelete) {
 			doomed = append(doomed, packFile{id, size})
 		}
 		number++
@@ -222,39 +221,20 @@ func (p *PrunePlan) unchanged(ctx context.Context) error {
 		kind backend.Kind
 		ids  []chunk.ID
 	}{{backend.Snapshot, p.snapshots}, {backend.Index, p.files}} {
-		ids, err := p.r.listIDs(ctx, k.kind)
-		if err != nil {
+		if err := p.r.unchanged(ctx, k.kind, k.ids); err != nil {
 			return err
-		}
-		if !sameIDs(ids, k.ids) {
-			return fmt.Errorf("%v has changed since the plan was made: make a new one", k.kind)
 		}
 	}
 	return nil
 }
 
-func sameIDs(a, b []chunk.ID) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	known := make(map[chunk.ID]struct{}, len(a))
-	for _, id := range a {
-		known[id] = struct{}{}
-	}
-	for _, id := range b {
-		if _, ok := known[id]; !ok {
-			return false
-		}
-	}
-	return true
-}
-
-// wanted is the packs that stay and those that were added since.
-func (p *PrunePlan) wanted(old int) *index.Marks {
+// wanted is the packs that stay and those that were added since, which have no
+// fate.
+func (p *PrunePlan) wanted() *index.Marks {
 	want := new(index.Marks)
 	for _, pack := range p.r.index.Described() {
 		number, _ := p.r.index.PackNumber(pack.ID)
-		if number >= old || p.fates[number] == fateKeep {
+		if number >= len(p.fates) || p.fates[number] == fateKeep {
 			want.Add(number)
 		}
 	}
@@ -295,7 +275,7 @@ func (p *PrunePlan) deletePacks(ctx context.Context, packs []packFile, res *Prun
 	if len(packs) == 0 {
 		return nil
 	}
-	p.phase("deleting packs", len(packs), 0)
+	p.progress.begin("deleting packs", len(packs), 0)
 	var mu sync.Mutex // guards errs, res
 	var errs []error
 	for some := range slices.Chunk(packs, deletesPerLook) {
@@ -307,7 +287,7 @@ func (p *PrunePlan) deletePacks(ctx context.Context, packs []packFile, res *Prun
 		for _, f := range some {
 			group.Go(func() error {
 				err := p.r.be.Remove(gctx, packName(f.id))
-				p.done(1, 0)
+				p.progress.Add(1, 0)
 				mu.Lock()
 				defer mu.Unlock()
 				if err == nil {
@@ -327,16 +307,3 @@ func (p *PrunePlan) deletePacks(ctx context.Context, packs []packFile, res *Prun
 
 // maxErrors is how many errors of one kind are told.
 const maxErrors = 10
-
-func (p *PrunePlan) phase(name string, files int, bytes int64) {
-	if p.progress != nil {
-		p.progress.SetTotal(int64(files), bytes)
-		p.progress.SetPhase(name)
-	}
-}
-
-func (p *PrunePlan) done(files int, bytes int64) {
-	if p.progress != nil {
-		p.progress.Add(int64(files), bytes)
-	}
-}

@@ -18,20 +18,14 @@ import (
 
 // pruneRun is a whole run as a program makes it.
 func pruneRun(ctx context.Context, be backend.Backend, opt PruneOptions) (res PruneResult, err error) {
-	r, err := Open(ctx, be, testPassword)
-	if err != nil {
-		return res, err
-	}
-	lock, err := r.Lock(ctx, true, LockOptions{Owner: Owner{Hostname: "h"}, PID: os.Getpid()})
-	if err != nil {
-		return res, err
-	}
-	defer func() { err = errors.Join(err, lock.Unlock(ctx)) }()
-	plan, err := r.PlanPrune(lock.Context(), opt)
-	if err != nil {
-		return res, err
-	}
-	return plan.Apply(lock.Context())
+	err = locked(ctx, be, true, os.Getpid(), func(ctx context.Context, r *Repository) error {
+		plan, err := r.PlanPrune(ctx, opt)
+		if err == nil {
+			res, err = plan.Apply(ctx)
+		}
+		return err
+	})
+	return res, err
 }
 
 // pruneStore is a repository with three versions, of which two were forgotten,

@@ -100,7 +100,7 @@ func (p *planner) loadSnapshots(ctx context.Context) (roots []chunk.ID, err erro
 	if p.snapshots, err = p.r.listIDs(ctx, backend.Snapshot); err != nil {
 		return nil, err
 	}
-	p.phase("reading snapshots", len(p.snapshots), 0)
+	p.progress.begin("reading snapshots", len(p.snapshots), 0)
 	trees := make([]chunk.ID, len(p.snapshots))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(runtime.GOMAXPROCS(0))
@@ -111,7 +111,7 @@ func (p *planner) loadSnapshots(ctx context.Context) (roots []chunk.ID, err erro
 				return err
 			}
 			trees[i] = *s.Tree
-			p.done(1, 0)
+			p.progress.Add(1, 0)
 			return nil
 		})
 	}
@@ -123,7 +123,7 @@ func (p *planner) loadIndex(ctx context.Context) (err error) {
 		return err
 	}
 	p.IndexFiles = len(p.files)
-	p.phase("reading the index", len(p.files), 0)
+	p.progress.begin("reading the index", len(p.files), 0)
 	files, err := p.r.readIndexFiles(ctx, p.files, p.index.Add)
 	if err != nil {
 		return err
@@ -146,26 +146,22 @@ func (p *planner) loadIndex(ctx context.Context) (err error) {
 
 // listPacks compares the packs that are there with those of the index.
 func (p *planner) listPacks(ctx context.Context) error {
-	p.phase("looking for packs", 0, 0)
+	p.progress.begin("looking for packs", 0, 0)
 	for id, size := range p.index.Packs() {
 		p.pack = append(p.pack, packUse{id: id, size: size, state: packGone})
 	}
-	for info, err := range p.r.be.List(ctx, backend.Data) {
+	for f, err := range p.r.packFiles(ctx) {
 		if err != nil {
-			return fmt.Errorf("list packs: %w", err)
+			return err
 		}
-		id, err := chunk.ParseID(info.Name)
-		if err != nil {
-			continue // List yields ids only
-		}
-		number, known := p.index.PackNumber(id)
+		number, known := p.index.PackNumber(f.id)
 		switch {
 		case !known:
-			p.unreferenced = append(p.unreferenced, packFile{id, info.Size})
-			p.Unreferenced.add(info.Size)
-		case info.Size != p.pack[number].size:
+			p.unreferenced = append(p.unreferenced, f)
+			p.Unreferenced.add(f.size)
+		case f.size != p.pack[number].size:
 			p.pack[number].state = packResized
-			p.pack[number].size = info.Size
+			p.pack[number].size = f.size
 		default:
 			p.pack[number].state = packHere
 		}
@@ -201,7 +197,7 @@ func (p *planner) confirmEmpty() error {
 
 // markUsed marks everything that snapshots lead to, each tree once.
 func (p *planner) markUsed(ctx context.Context, roots []chunk.ID) error {
-	p.phase("finding what is needed", 0, 0)
+	p.progress.begin("finding what is needed", 0, 0)
 	var level []chunk.ID
 	for _, id := range roots {
 		h := index.Handle{ID: id, Type: index.Tree}
@@ -240,7 +236,7 @@ func (p *planner) markUsed(ctx context.Context, roots []chunk.ID) error {
 // tree marks what one tree leads to, and returns the trees right below that are
 // new.
 func (p *planner) tree(h index.Handle, found []index.Handle, err error) (below []chunk.ID) {
-	p.done(1, 0)
+	p.progress.Add(1, 0)
 	if err != nil {
 		p.mu.Lock()
 		defer p.mu.Unlock()
@@ -411,11 +407,11 @@ func (p *planner) prove(ctx context.Context) error {
 
 // readProofs reads the copies in p.proof and marks the bad ones.
 func (p *planner) readProofs(ctx context.Context) error {
-	p.phase("comparing copies", p.proof.Len(), 0)
+	p.progress.begin("comparing copies", p.proof.Len(), 0)
 	wanted := func(_, number int) bool { return p.proof.Has(number) }
 	return p.eachPack(ctx, wanted, func(ctx context.Context, s *sealedReader, some packBlobs) error {
 		return s.read(ctx, some.id, some.blobs, func(b numbered, _ []byte, err error) error {
-			p.done(1, 0)
+			p.progress.Add(1, 0)
 			if err == nil {
 				return nil
 			}

@@ -131,15 +131,10 @@ func (p *RecoverPlan) plan(ctx context.Context) error {
 		}
 	}
 	p.Looked = len(all)
-	if p.opt.Progress != nil {
-		p.opt.Progress.SetTotal(int64(len(all)), 0)
-		p.opt.Progress.SetPhase("looking into folders")
-	}
+	p.opt.Progress.begin("looking into folders", len(all), 0)
 	found := map[chunk.ID]RecoveredTree{}
 	err = p.r.NewLoader().Load(ctx, all, func(i int, plain []byte, err error) error {
-		if p.opt.Progress != nil {
-			p.opt.Progress.Add(1, 0)
-		}
+		p.opt.Progress.Add(1, 0)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}

@@ -158,7 +158,7 @@ func (s *sealedReader) again(ctx context.Context, pack chunk.ID, b numbered) ([]
 // are sealed. Each is opened and compared with its name on the way; the new packs are
 // read back before an index file names them.
 func (p *PrunePlan) repack(ctx context.Context) (copied int64, err error) {
-	p.phase("copying", p.Repack.Packs, p.Copied)
+	p.progress.begin("copying", p.Repack.Packs, p.Copied)
 	w := p.r.NewWriter(ctx)
 	w.proof = p.r.readBack
 	defer w.Close()
@@ -167,7 +167,7 @@ func (p *PrunePlan) repack(ctx context.Context) (copied int64, err error) {
 	}
 	var total atomic.Int64
 	err = p.eachPack(ctx, wanted, func(ctx context.Context, s *sealedReader, some packBlobs) error {
-		defer p.done(1, 0)
+		defer p.progress.Add(1, 0)
 		return s.read(ctx, some.id, some.blobs, func(b numbered, sealed []byte, err error) error {
 			rawLength := b.RawLength
 			if errors.Is(err, ErrDamaged) {
@@ -177,7 +177,7 @@ func (p *PrunePlan) repack(ctx context.Context) (copied int64, err error) {
 				return fmt.Errorf("copy blob %.8s of pack %.8s: %w", b.ID.String(), some.id.String(), err)
 			}
 			total.Add(stored(b.Blob))
-			p.done(0, stored(b.Blob))
+			p.progress.Add(0, stored(b.Blob))
 			return w.append(b.Handle, sealed, int(rawLength), int(b.Size()))
 		})
 	})

@@ -114,7 +114,7 @@ func (p *indexPlanner) run(ctx context.Context) (err error) {
 	if p.files, err = p.r.listIDs(ctx, backend.Index); err != nil {
 		return err
 	}
-	p.phase("reading the index", len(p.files), 0)
+	p.progress.begin("reading the index", len(p.files), 0)
 	files, err := p.r.readIndexFiles(ctx, p.files, p.old.Add)
 	if err != nil {
 		return err
@@ -127,13 +127,11 @@ func (p *indexPlanner) run(ctx context.Context) (err error) {
 		}
 	}
 	sizes := map[chunk.ID]int64{}
-	for info, err := range p.r.be.List(ctx, backend.Data) {
+	for f, err := range p.r.packFiles(ctx) {
 		if err != nil {
-			return fmt.Errorf("list packs: %w", err)
+			return err
 		}
-		if id, err := chunk.ParseID(info.Name); err == nil {
-			sizes[id] = info.Size
-		}
+		sizes[f.id] = f.size
 	}
 	p.conflicts = map[chunk.ID]bool{}
 	for _, id := range p.old.Conflicts() {
@@ -182,7 +180,7 @@ func (p *indexPlanner) readPacks(ctx context.Context, sizes map[chunk.ID]int64, 
 			bytes += size
 		}
 	}
-	p.phase("reading packs", len(sizes)-len(trusted), bytes)
+	p.progress.begin("reading packs", len(sizes)-len(trusted), bytes)
 	queue := make(chan packFile)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
@@ -242,9 +240,7 @@ func (p *indexPlanner) readPack(ctx context.Context, reader *packReader, f packF
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.progress != nil {
-		p.progress.Add(1, 0)
-	}
+	p.progress.Add(1, 0)
 	pack := index.Pack{ID: f.id, Blobs: blobs}
 	switch {
 	case header != nil:
@@ -302,13 +298,6 @@ func (p *indexPlanner) settle(ctx context.Context) error {
 	return nil
 }
 
-func (p *RepairIndexPlan) phase(name string, files int, bytes int64) {
-	if p.progress != nil {
-		p.progress.SetTotal(int64(files), bytes)
-		p.progress.SetPhase(name)
-	}
-}
-
 // RepairIndexResult is what a repair did.
 type RepairIndexResult struct {
 	IndexWritten, IndexTaken int // files of the index that were written, and removed
@@ -322,11 +311,7 @@ func (p *RepairIndexPlan) Apply(ctx context.Context) (res RepairIndexResult, err
 	if p.Empty() {
 		return res, nil
 	}
-	ids, err := p.r.listIDs(ctx, backend.Index)
-	if err == nil && !sameIDs(ids, p.files) {
-		err = errors.New("the index has changed since the plan was made: make a new one")
-	}
-	if err != nil {
+	if err := p.r.unchanged(ctx, backend.Index, p.files); err != nil {
 		return res, fmt.Errorf("repair index: %w", err)
 	}
 	p.r.index = p.index
@@ -336,12 +321,8 @@ func (p *RepairIndexPlan) Apply(ctx context.Context) (res RepairIndexResult, err
 		number, _ := p.index.PackNumber(pack.ID)
 		want.Add(number)
 	}
-	p.phase("writing the index", len(p.files), 0)
-	w := &indexRewrite{r: p.r, want: want, done: func(n int) {
-		if p.progress != nil {
-			p.progress.Add(int64(n), 0)
-		}
-	}}
+	p.progress.begin("writing the index", len(p.files), 0)
+	w := &indexRewrite{r: p.r, want: want, done: func(n int) { p.progress.Add(int64(n), 0) }}
 	err = w.run(ctx)
 	res.IndexWritten, res.IndexTaken = w.wrote, w.removed
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -117,11 +118,11 @@ func (p *RepairPacksPlan) plan(ctx context.Context, opt RepairPacksOptions) (err
 			opt.Report(found)
 		}
 	}
-	ids, err := c.list(ctx, backend.Snapshot)
+	ids, err := p.r.listIDs(ctx, backend.Snapshot)
 	if err != nil {
 		return err
 	}
-	if p.files, err = c.list(ctx, backend.Index); err != nil {
+	if p.files, err = p.r.listIDs(ctx, backend.Index); err != nil {
 		return err
 	}
 	if err := c.indexes(ctx); err != nil {
@@ -179,11 +180,7 @@ func (c *checker) only(wanted []chunk.ID, damaged map[chunk.ID]bool) error {
 
 // examine looks into the packs in which something was wrong, blob by blob.
 func (p *RepairPacksPlan) examine(ctx context.Context, c *checker, damaged map[chunk.ID]bool) error {
-	ids := make([]chunk.ID, 0, len(c.broken))
-	for id := range c.broken {
-		ids = append(ids, id)
-	}
-	slices.SortFunc(ids, chunk.ID.Compare)
+	ids := slices.SortedFunc(maps.Keys(c.broken), chunk.ID.Compare)
 	c.phase("examining damage", len(ids), 0)
 	reader := newPackReader(c)
 	for some := range slices.Chunk(ids, examineAtOnce) {
@@ -265,12 +262,8 @@ func (p *RepairPacksPlan) apply(ctx context.Context, res *RepairPacksResult) err
 	if err := confirmLock(ctx); err != nil {
 		return err
 	}
-	ids, err := p.r.listIDs(ctx, backend.Index)
-	if err != nil {
+	if err := p.r.unchanged(ctx, backend.Index, p.files); err != nil {
 		return err
-	}
-	if !sameIDs(ids, p.files) {
-		return errors.New("the index has changed since the plan was made: make a new one")
 	}
 	damaged := map[chunk.ID]bool{}
 	for _, d := range p.Packs {
@@ -281,7 +274,7 @@ func (p *RepairPacksPlan) apply(ctx context.Context, res *RepairPacksResult) err
 	p.r.index = index.New()
 	for _, pack := range p.index.Described() {
 		if !damaged[pack.ID] {
-			p.r.index.Add(index.Pack{ID: pack.ID, Blobs: slices.Clone(pack.Blobs)})
+			p.r.index.Add(pack)
 		}
 	}
 	if err := p.copySaved(ctx, &old, res); err != nil {
@@ -291,14 +284,14 @@ func (p *RepairPacksPlan) apply(ctx context.Context, res *RepairPacksResult) err
 	all.index = index.New() // the damaged packs are known to it, and not wanted
 	for _, x := range []*index.Index{p.index, p.r.index} {
 		for _, pack := range x.Described() {
-			all.index.Add(index.Pack{ID: pack.ID, Blobs: slices.Clone(pack.Blobs)})
+			all.index.Add(pack)
 			if number, _ := all.index.PackNumber(pack.ID); !damaged[pack.ID] {
 				want.Add(number)
 			}
 		}
 	}
-	p.phase("writing the index", len(p.files), 0)
-	w := &indexRewrite{r: &all, want: want, strict: true, done: func(n int) { p.done(n, 0) }}
+	p.progress.begin("writing the index", len(p.files), 0)
+	w := &indexRewrite{r: &all, want: want, strict: true, done: func(n int) { p.progress.Add(int64(n), 0) }}
 	if err := w.run(ctx); err != nil {
 		return err
 	}
@@ -307,7 +300,7 @@ func (p *RepairPacksPlan) apply(ctx context.Context, res *RepairPacksResult) err
 
 // copySaved copies what can be saved into new packs.
 func (p *RepairPacksPlan) copySaved(ctx context.Context, old *Repository, res *RepairPacksResult) error {
-	p.phase("saving", len(p.save), p.SaveBytes)
+	p.progress.begin("saving", len(p.save), p.SaveBytes)
 	w := p.r.NewWriter(ctx)
 	w.proof = p.r.readBack
 	w.Distrust() // a copy that seems to be there must be whole
@@ -329,9 +322,9 @@ func (p *RepairPacksPlan) copySaved(ctx context.Context, old *Repository, res *R
 				res.Saved++
 				res.SavedBytes += int64(saved.Stored)
 			}
-			p.done(0, int64(b.Length))
+			p.progress.Add(0, int64(b.Length))
 		}
-		p.done(1, 0)
+		p.progress.Add(1, 0)
 	}
 	if err := w.Flush(ctx); err != nil {
 		return fmt.Errorf("%w; nothing was removed", err)
@@ -348,7 +341,7 @@ func (p *RepairPacksPlan) copySaved(ctx context.Context, old *Repository, res *R
 
 // remove removes the packs of which nothing is lost.
 func (p *RepairPacksPlan) remove(ctx context.Context, res *RepairPacksResult) error {
-	p.phase("removing packs", p.Remove, 0)
+	p.progress.begin("removing packs", p.Remove, 0)
 	for _, d := range p.Packs {
 		if d.Gone || d.Lost > 0 {
 			continue
@@ -360,20 +353,7 @@ func (p *RepairPacksPlan) remove(ctx context.Context, res *RepairPacksResult) er
 			return err
 		}
 		res.Removed++
-		p.done(1, 0)
+		p.progress.Add(1, 0)
 	}
 	return nil
-}
-
-func (p *RepairPacksPlan) phase(name string, files int, bytes int64) {
-	if p.progress != nil {
-		p.progress.SetTotal(int64(files), bytes)
-		p.progress.SetPhase(name)
-	}
-}
-
-func (p *RepairPacksPlan) done(files int, bytes int64) {
-	if p.progress != nil {
-		p.progress.Add(int64(files), bytes)
-	}
 }

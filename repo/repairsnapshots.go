@@ -239,12 +239,8 @@ func (p *RepairSnapshotsPlan) apply(ctx context.Context, res *RepairSnapshotsRes
 	if err := confirmLock(ctx); err != nil {
 		return err
 	}
-	ids, err := p.r.listIDs(ctx, backend.Snapshot)
-	if err != nil {
+	if err := p.r.unchanged(ctx, backend.Snapshot, p.ids); err != nil {
 		return err
-	}
-	if !sameIDs(ids, p.ids) {
-		return errors.New("snapshots have changed since the plan was made: make a new one")
 	}
 	if err := p.r.saveTrees(ctx, p.trees); err != nil {
 		return err

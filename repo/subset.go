@@ -43,17 +43,11 @@ func ParseSubset(s string) (Subset, error) {
 		}
 		return Subset{percent: percent}, nil
 	}
-	digits, unit := s, int64(1)
-	if s != "" {
-		if i := strings.IndexByte("KMGT", s[len(s)-1]&^0x20); i >= 0 {
-			digits, unit = s[:len(s)-1], 1<<(10*(i+1))
-		}
-	}
-	size, err := strconv.ParseInt(digits, 10, 64)
-	if err != nil || size <= 0 || size > 1<<62/unit {
+	size, ok := parseBytes(s)
+	if !ok || size == 0 {
 		return bad("want n/t, a percentage or a size such as 500M")
 	}
-	return Subset{size: size * unit}, nil
+	return Subset{size: size}, nil
 }
 
 // String gives the subset in the form that ParseSubset reads, "none" for the

@@ -2,9 +2,11 @@ package repo
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -69,13 +71,8 @@ func (r *Repository) SealVerified(v *Verified) []byte {
 func (v *Verified) append(dst []byte) []byte {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	ids := make([]chunk.ID, 0, len(v.times))
-	for id := range v.times {
-		ids = append(ids, id)
-	}
-	slices.SortFunc(ids, chunk.ID.Compare)
 	dst = append(dst, verifiedMark...)
-	for _, id := range ids {
+	for _, id := range slices.SortedFunc(maps.Keys(v.times), chunk.ID.Compare) {
 		dst = append(dst, id[:]...)
 		dst = binary.BigEndian.AppendUint64(dst, uint64(v.times[id]))
 	}
@@ -125,15 +122,8 @@ func (v *Verified) due(packs []packFile, now time.Time, age time.Duration) []pac
 			due = append(due, p)
 		}
 	}
-	slices.SortStableFunc(due, func(a, b packFile) int {
-		x, y := v.times[a.id], v.times[b.id]
-		switch {
-		case x < y:
-			return -1
-		case x > y:
-			return 1
-		}
-		return a.id.Compare(b.id)
+	slices.SortFunc(due, func(a, b packFile) int {
+		return cmp.Or(cmp.Compare(v.times[a.id], v.times[b.id]), a.id.Compare(b.id))
 	})
 	return due
 }
