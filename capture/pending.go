@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"iter"
 	"os"
+	"path"
 
 	"russet/chunk"
 	"russet/crypto"
@@ -14,6 +15,22 @@ import (
 	"russet/internal/durable"
 	"russet/repo"
 )
+
+// Pending lists the devices below spool of whose runs something is kept: each
+// may be one to drain, or one to continue.
+func Pending(spool *os.Root) ([]string, error) {
+	entries, err := fs.ReadDir(spool.FS(), ".")
+	if err != nil {
+		return nil, fmt.Errorf("list spool: %w", err)
+	}
+	var udids []string
+	for _, e := range entries {
+		if _, err := spool.Lstat(path.Join(e.Name(), journalName)); e.IsDir() && err == nil {
+			udids = append(udids, e.Name())
+		}
+	}
+	return udids, nil
+}
 
 // PendingBlobs yields the blobs that runs below spool have stored and that no
 // snapshot names yet, some more than once: a prune that removed them would make a
