@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"russet/backend"
 	"russet/backend/backendtest"
 	"russet/ios"
 )
@@ -74,6 +75,33 @@ func TestPhoneDrainWantsItsPassword(t *testing.T) {
 				t.Error("no drain had opened anything")
 			}
 		})
+	}
+}
+
+// TestPhoneDrainOfAFailingDrive: a version that cannot be read just now is not
+// gone, and what is built upon it is kept.
+func TestPhoneDrainOfAFailingDrive(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []backend.Kind{backend.Data, backend.Snapshot} {
+		s, se := newScriptedOf(t, small(), false), newSession(t)
+		backUp(t, se, s)
+		s.next()
+		opt := partlyDrained(t, s, se, 32<<10, 1, nil)
+		failing := backendtest.NewFaulty(se.r.Backend(), backendtest.Faults{
+			FailAt: 1, FailCount: -1, Only: func(op backendtest.Op) bool { return op.Verb == backendtest.Load && op.File.Kind == kind },
+		})
+		r := reopen(t, failing)
+		if res, err := Drain(t.Context(), r, s.udid, opt); !errors.Is(err, backendtest.ErrInjected) {
+			t.Errorf("%v: got %v, %v, want %v", kind, res, err, backendtest.ErrInjected)
+		}
+		if _, err := OpenPhone(t.Context(), r, s.udid, opt); !errors.Is(err, backendtest.ErrInjected) {
+			t.Errorf("%v: open: got %v, want %v", kind, err, backendtest.ErrInjected)
+		}
+		res, err := Drain(t.Context(), se.r, s.udid, opt)
+		if err != nil || res == nil {
+			t.Fatalf("%v: once it can be read: got %v, %v", kind, res, err)
+		}
+		gives(t, se.r, res.Snapshot, s.dir)
 	}
 }
 

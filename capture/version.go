@@ -195,6 +195,7 @@ type history struct {
 	r         *repo.Repository
 	snapshots []*repo.Snapshot
 	opened    []*Version // of the first snapshots; nil for one that cannot be opened
+	unlisted  error      // why there may be more snapshots
 }
 
 // readHistory lists the snapshots of a device.
@@ -203,7 +204,7 @@ func readHistory(ctx context.Context, r *repo.Repository, udid string) (*history
 	if err != nil && ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
-	h := &history{r: r}
+	h := &history{r: r, unlisted: err}
 	for _, s := range slices.Backward(list) {
 		if name, ok := UDID(s); ok && name == udid {
 			h.snapshots = append(h.snapshots, s)
@@ -233,6 +234,21 @@ func (h *history) versions(ctx context.Context) iter.Seq2[*Version, error] {
 			}
 		}
 	}
+}
+
+// unread tells why a version that was not found may be there all the same: the
+// drive did not give it back. The error is nil where it is gone or damaged.
+func (h *history) unread(ctx context.Context, tree chunk.ID) error {
+	err := h.unlisted
+	for _, s := range h.snapshots {
+		if *s.Tree == tree {
+			_, err = Open(ctx, h.r, s)
+		}
+	}
+	if errors.Is(err, repo.ErrDamaged) || errors.Is(err, ErrNotDevice) {
+		return nil
+	}
+	return err
 }
 
 // newest returns the newest version that accept takes, or nil.
