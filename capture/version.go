@@ -194,8 +194,14 @@ func (v *Version) received() []received {
 type history struct {
 	r         *repo.Repository
 	snapshots []*repo.Snapshot
-	opened    []*Version // of the first snapshots; nil for one that cannot be opened
-	unlisted  error      // why there may be more snapshots
+	opened    []opening // of the first snapshots
+	unlisted  error     // why there may be more snapshots
+}
+
+// opening is what came of opening a snapshot: a version or an error.
+type opening struct {
+	v   *Version
+	err error
 }
 
 // readHistory lists the snapshots of a device.
@@ -224,25 +230,22 @@ func (h *history) versions(ctx context.Context) iter.Seq2[*Version, error] {
 					yield(nil, ctx.Err())
 					return
 				}
-				if err != nil {
-					v = nil
-				}
-				h.opened = append(h.opened, v)
+				h.opened = append(h.opened, opening{v, err})
 			}
-			if v := h.opened[i]; v != nil && !yield(v, nil) {
+			if o := h.opened[i]; o.err == nil && !yield(o.v, nil) {
 				return
 			}
 		}
 	}
 }
 
-// unread tells why a version that was not found may be there all the same: the
-// drive did not give it back. The error is nil where it is gone or damaged.
-func (h *history) unread(ctx context.Context, tree chunk.ID) error {
+// unread tells why a version that newest did not find may be there all the same:
+// the drive did not give it back. The error is nil where it is gone or damaged.
+func (h *history) unread(tree chunk.ID) error {
 	err := h.unlisted
-	for _, s := range h.snapshots {
-		if *s.Tree == tree {
-			_, err = Open(ctx, h.r, s)
+	for i, o := range h.opened {
+		if *h.snapshots[i].Tree == tree {
+			err = o.err
 		}
 	}
 	if errors.Is(err, repo.ErrDamaged) || errors.Is(err, ErrNotDevice) {
