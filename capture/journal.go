@@ -284,31 +284,40 @@ func (j *journal) close() error {
 	return err
 }
 
+// open opens the journal that is there, and says how many bytes it has. Where
+// there is none the error is fs.ErrNotExist.
+func (j *journal) open(flag int) (f *os.File, size int64, err error) {
+	info, err := j.root.Lstat(journalName)
+	if err == nil && !info.Mode().IsRegular() {
+		return nil, 0, errJournal
+	}
+	if err == nil {
+		f, err = j.root.OpenFile(journalName, flag, 0)
+	}
+	if err != nil {
+		return nil, 0, fmt.Errorf("read journal: %w", durable.WithoutPath(err))
+	}
+	return f, info.Size(), nil
+}
+
 // read calls apply for every operation of the journal. A last frame that was
 // not written to its end is taken for what a power cut leaves: the journal goes
 // on in its place. There is no journal where the error is fs.ErrNotExist;
 // one that cannot be believed is errJournal.
 func (j *journal) read(apply func(operation) error) error {
-	info, err := j.root.Lstat(journalName)
+	f, size, err := j.open(os.O_RDWR)
 	if err != nil {
-		return durable.WithoutPath(err)
-	}
-	if !info.Mode().IsRegular() {
-		return errJournal
-	}
-	f, err := j.root.OpenFile(journalName, os.O_RDWR, 0)
-	if err != nil {
-		return fmt.Errorf("read journal: %w", durable.WithoutPath(err))
+		return err
 	}
 	defer f.Close()
-	good, err := j.frames(bufio.NewReaderSize(f, 1<<20), info.Size(), apply)
+	good, err := j.frames(f, size, apply)
 	if err != nil {
 		return err
 	}
 	if good == 0 {
 		return fmt.Errorf("%w: it does not begin", errJournal)
 	}
-	if good < info.Size() {
+	if good < size {
 		if err := f.Truncate(good); err != nil {
 			return fmt.Errorf("mend journal: %w", durable.WithoutPath(err))
 		}
@@ -318,7 +327,8 @@ func (j *journal) read(apply func(operation) error) error {
 
 // frames reads the frames of size bytes and returns where the last good one
 // ends.
-func (j *journal) frames(r io.Reader, size int64, apply func(operation) error) (good int64, err error) {
+func (j *journal) frames(f io.Reader, size int64, apply func(operation) error) (good int64, err error) {
+	r := bufio.NewReaderSize(f, 1<<20)
 	var head [4]byte
 	var frame, plain []byte
 	for {

@@ -1,12 +1,12 @@
 package capture
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io/fs"
 	"iter"
 	"os"
+	"path"
 
 	"russet/chunk"
 	"russet/crypto"
@@ -15,10 +15,29 @@ import (
 	"russet/repo"
 )
 
+// Pending lists the devices below spool of whose runs something is kept: each
+// may be one to drain, or one to continue.
+func Pending(spool *os.Root) ([]string, error) {
+	entries, err := fs.ReadDir(spool.FS(), ".")
+	if err != nil {
+		return nil, fmt.Errorf("list spool: %w", err)
+	}
+	var udids []string
+	for _, e := range entries {
+		if !e.IsDir() || legalDevice(e.Name()) != nil {
+			continue
+		}
+		if _, err := spool.Lstat(path.Join(e.Name(), journalName)); err == nil {
+			udids = append(udids, e.Name())
+		}
+	}
+	return udids, nil
+}
+
 // PendingBlobs yields the blobs that runs below spool have stored and that no
 // snapshot names yet, some more than once: a prune that removed them would make a
-// phone send everything again, or end a run whose phone has answered. Of a
-// journal that cannot be believed it yields none, as nobody can go on from it.
+// phone send everything again, or end a run whose phone has answered. A journal
+// that cannot be believed is no error: nobody can go on from it.
 func PendingBlobs(spool *os.Root, r *repo.Repository) iter.Seq2[index.Handle, error] {
 	return func(yield func(index.Handle, error) bool) {
 		udids, err := Pending(spool)
@@ -27,9 +46,6 @@ func PendingBlobs(spool *os.Root, r *repo.Repository) iter.Seq2[index.Handle, er
 			return
 		}
 		for _, udid := range udids {
-			if legalDevice(udid) != nil {
-				continue
-			}
 			stopped := errors.New("enough")
 			err := journalBlobs(spool, udid, r.Key(), func(id chunk.ID) error {
 				if !yield(index.Handle{ID: id, Type: index.Data}, nil) {
@@ -56,20 +72,13 @@ func journalBlobs(spool *os.Root, udid string, key *crypto.Key, each func(chunk.
 		return fmt.Errorf("read journal: %w", durable.WithoutPath(err))
 	}
 	defer root.Close()
-	info, err := root.Lstat(journalName)
+	j := &journal{root: root, key: key}
+	f, size, err := j.open(os.O_RDONLY)
 	if err != nil {
-		return fmt.Errorf("read journal: %w", durable.WithoutPath(err))
-	}
-	if !info.Mode().IsRegular() {
-		return errJournal
-	}
-	f, err := root.Open(journalName)
-	if err != nil {
-		return fmt.Errorf("read journal: %w", durable.WithoutPath(err))
+		return err
 	}
 	defer f.Close()
-	j := &journal{root: root, key: key}
-	_, err = j.frames(bufio.NewReaderSize(f, 1<<20), info.Size(), func(op operation) error {
+	_, err = j.frames(f, size, func(op operation) error {
 		for _, id := range op.held.ids {
 			if err := each(id); err != nil {
 				return err

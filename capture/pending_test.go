@@ -3,6 +3,7 @@ package capture
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"russet/backend/backendtest"
@@ -62,15 +63,34 @@ func TestPrunePending(t *testing.T) {
 // A journal that is garbage keeps nobody from a prune.
 func TestPendingBlobsOfGarbage(t *testing.T) {
 	t.Parallel()
-	se := newSession(t)
-	folder := filepath.Join(se.spool, "garbage")
-	if err := os.MkdirAll(folder, 0o700); err != nil {
-		t.Fatal(err)
+	for _, garbage := range []string{"", "this is not a journal", "\x00\x00\x00\x04nonethat opens"} {
+		se := newSession(t)
+		folder := filepath.Join(se.spool, "garbage")
+		if err := os.MkdirAll(folder, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(folder, journalName), []byte(garbage), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for h, err := range PendingBlobs(openRoot(t, se.spool), se.r) {
+			t.Errorf("%q: got %v, %v", garbage, h, err)
+		}
 	}
-	if err := os.WriteFile(filepath.Join(folder, journalName), []byte("this is not a journal"), 0o600); err != nil {
-		t.Fatal(err)
+}
+
+// A folder that no run can have made is none to finish.
+func TestPendingOfNoDevice(t *testing.T) {
+	t.Parallel()
+	spool := t.TempDir()
+	for _, name := range []string{"device", stateTagPrefix + "x", "a\tb"} {
+		if err := os.MkdirAll(filepath.Join(spool, name, journalName), 0o700); err != nil {
+			if name != "device" {
+				continue // not every drive takes it
+			}
+			t.Fatal(err)
+		}
 	}
-	for h, err := range PendingBlobs(openRoot(t, se.spool), se.r) {
-		t.Errorf("got %v, %v", h, err)
+	if got, err := Pending(openRoot(t, spool)); err != nil || !slices.Equal(got, []string{"device"}) {
+		t.Errorf("got %q, %v, want the device alone", got, err)
 	}
 }

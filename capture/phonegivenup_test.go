@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"russet/backend"
 	"russet/backend/backendtest"
 	"russet/ios"
 )
@@ -74,6 +75,37 @@ func TestPhoneDrainWantsItsPassword(t *testing.T) {
 				t.Error("no drain had opened anything")
 			}
 		})
+	}
+}
+
+// TestPhoneDrainOfAFailingDrive: a version that cannot be read just now is not
+// gone, and what is built upon it is kept, whenever the drive fails for a while.
+func TestPhoneDrainOfAFailingDrive(t *testing.T) {
+	t.Parallel()
+	s, from := newScriptedOf(t, small(), false), newSession(t)
+	backUp(t, from, s)
+	s.next()
+	opt := partlyDrained(t, s, from, 32<<10, 1, nil)
+	for _, kind := range []backend.Kind{backend.Data, backend.Snapshot} {
+		for n := 1; ; n += 9 {
+			se := from.copied(t)
+			opt.Spool = openRoot(t, se.spool)
+			failing := backendtest.NewFaulty(se.r.Backend(), backendtest.Faults{
+				FailAt: n, FailCount: 2, // a blob is tried twice
+				Only: func(op backendtest.Op) bool { return op.Verb == backendtest.Load && op.File.Kind == kind },
+			})
+			res, err := Drain(t.Context(), reopen(t, failing), s.udid, opt)
+			if !failing.Fired() {
+				break
+			}
+			if errors.Is(err, backendtest.ErrInjected) {
+				res, err = Drain(t.Context(), se.r, s.udid, opt)
+			}
+			if err != nil || res == nil {
+				t.Fatalf("%v %d: got %v, %v", kind, n, res, err)
+			}
+			gives(t, reopen(t, se.r.Backend()), res.Snapshot, s.dir)
+		}
 	}
 }
 

@@ -163,8 +163,8 @@ func TestPhoneUnfinished(t *testing.T) {
 	if err := s.run(ctx, c); !errors.Is(err, errCut) {
 		t.Fatal(err)
 	}
-	if _, err := c.f.Commit(ctx, s.answered()); !errors.Is(err, ErrUnfinished) {
-		t.Errorf("commit: got %v, want %v", err, ErrUnfinished)
+	if _, err := c.f.Commit(ctx, s.answered()); !errors.Is(err, ErrUnfinished) || !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("commit: got %v, want %v, and what is missing", err, ErrUnfinished)
 	}
 	c.n = 0
 	if err := s.run(ctx, c); err != nil {

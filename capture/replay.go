@@ -57,6 +57,9 @@ func (p *Phone) again(ctx context.Context, b beginning) error {
 		}
 		p.parent = parent
 		if p.parent == nil {
+			if err := p.history.unread(*b.parent); err != nil {
+				return err
+			}
 			return fmt.Errorf("%w: the version that it was built upon is not in the repository any more", errGone)
 		}
 	}

@@ -194,7 +194,14 @@ func (v *Version) received() []received {
 type history struct {
 	r         *repo.Repository
 	snapshots []*repo.Snapshot
-	opened    []*Version // of the first snapshots; nil for one that cannot be opened
+	opened    []opening // of the first snapshots
+	unlisted  error     // why there may be more snapshots
+}
+
+// opening is what came of opening a snapshot: a version or an error.
+type opening struct {
+	v   *Version
+	err error
 }
 
 // readHistory lists the snapshots of a device.
@@ -203,7 +210,7 @@ func readHistory(ctx context.Context, r *repo.Repository, udid string) (*history
 	if err != nil && ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
-	h := &history{r: r}
+	h := &history{r: r, unlisted: err}
 	for _, s := range slices.Backward(list) {
 		if name, ok := UDID(s); ok && name == udid {
 			h.snapshots = append(h.snapshots, s)
@@ -223,16 +230,28 @@ func (h *history) versions(ctx context.Context) iter.Seq2[*Version, error] {
 					yield(nil, ctx.Err())
 					return
 				}
-				if err != nil {
-					v = nil
-				}
-				h.opened = append(h.opened, v)
+				h.opened = append(h.opened, opening{v, err})
 			}
-			if v := h.opened[i]; v != nil && !yield(v, nil) {
+			if o := h.opened[i]; o.err == nil && !yield(o.v, nil) {
 				return
 			}
 		}
 	}
+}
+
+// unread tells why a version that newest did not find may be there all the same:
+// the drive did not give it back. The error is nil where it is gone or damaged.
+func (h *history) unread(tree chunk.ID) error {
+	err := h.unlisted
+	for i, o := range h.opened {
+		if *h.snapshots[i].Tree == tree {
+			err = o.err
+		}
+	}
+	if errors.Is(err, repo.ErrDamaged) || errors.Is(err, ErrNotDevice) {
+		return nil
+	}
+	return err
 }
 
 // newest returns the newest version that accept takes, or nil.

@@ -40,7 +40,8 @@ func Decrypt(dst, sealed []byte, k Key) ([]byte, error) {
 	}
 	start := len(dst)
 	dst = append(dst, sealed...)
-	newDecryption(k).blocks(dst[start:])
+	d := decryption{block: newCipher(k)}
+	d.blocks(dst[start:])
 	n, err := paddingLen(dst[start:])
 	return dst[:len(dst)-n], err
 }
@@ -63,8 +64,6 @@ type decryption struct {
 	block  cipher.Block
 	sealed [aes.BlockSize + 4<<10]byte // the ciphertext block before, then a piece
 }
-
-func newDecryption(k Key) *decryption { return &decryption{block: newCipher(k)} }
 
 // blocks decrypts whole blocks in place, the next ones of the run.
 func (d *decryption) blocks(buf []byte) {
@@ -104,7 +103,7 @@ func paddingLen(plain []byte) (int, error) {
 // encryption makes, which shows only at its end. It is not safe for concurrent use.
 type Decrypter struct {
 	r       io.Reader
-	mode    *decryption
+	mode    decryption
 	buf     []byte // room for the block that was held back, then for what is read
 	ready   []byte // plaintext in buf that Read has not given out yet
 	last    [aes.BlockSize]byte
@@ -125,7 +124,7 @@ func (d *Decrypter) Reset(r io.Reader, k Key) {
 	if buf == nil {
 		buf = make([]byte, aes.BlockSize+cryptBuffer)
 	}
-	*d = Decrypter{r: r, mode: newDecryption(k), buf: buf}
+	*d = Decrypter{r: r, mode: decryption{block: newCipher(k)}, buf: buf}
 }
 
 // Read implements io.Reader.

@@ -51,7 +51,7 @@ func (p *program) backupVerb() *cli.Command {
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "device", Usage: "the phone whose `UDID` begins so, and no folder"},
 			&cli.BoolFlag{Name: "full", Usage: "have the phone send everything, as if there were no snapshot"},
-			&cli.StringFlag{Name: "spool", Usage: "keep what waits for an encrypted backup's manifest in `DIR`, not beside the repository"},
+			&cli.StringFlag{Name: "spool", Usage: "keep what waits for an encrypted backup's manifest in `DIR`, a folder for this repository alone, and not beside the repository"},
 			&cli.StringFlag{Name: "record", Usage: "write what the phone and we say, without any content or names, to `FILE`"},
 			&cli.StringFlag{Name: "assume-free", Usage: "tell the phone that `SIZE`, such as 200G, is free: it wants as much as it will send, of which less is stored"},
 			&cli.BoolFlag{Name: "no-sync-lock", Usage: "do not wait for other programs that sync with the phone"},
