@@ -212,7 +212,7 @@ func (p *program) namedSnapshots(ctx context.Context, r *repo.Repository, names 
 	for _, name := range names {
 		s, err := findSnapshot(ctx, r, name)
 		if err != nil {
-			return nil, badSnapshot(err)
+			return nil, err
 		}
 		if !slices.ContainsFunc(snaps, func(o *repo.Snapshot) bool { return o.ID() == s.ID() }) {
 			snaps = append(snaps, s)

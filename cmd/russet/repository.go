@@ -201,7 +201,7 @@ const latestName = "latest"
 func (p *program) loadSnapshot(ctx context.Context, r *repo.Repository, name string) (*repo.Snapshot, error) {
 	s, err := findSnapshot(ctx, r, name)
 	if err != nil {
-		return nil, badSnapshot(err)
+		return nil, err
 	}
 	return s, loadIndex(ctx, r)
 }
@@ -213,7 +213,8 @@ func findSnapshot(ctx context.Context, r *repo.Repository, name string) (*repo.S
 		name = latestName
 		accept = func(s *repo.Snapshot) bool { return isOf(s, begin) }
 	}
-	return r.FindSnapshot(ctx, name, accept)
+	s, err := r.FindSnapshot(ctx, name, accept)
+	return s, badSnapshot(err)
 }
 
 // isOf tells snapshots of a device whose UDID begins so.
