@@ -177,7 +177,7 @@ func splitTags(list string) []string {
 
 func (p *program) planForget(ctx context.Context, c *cli.Context, r *repo.Repository, policy repo.Policy) (*repo.ForgetPlan, error) {
 	if c.NArg() > 0 {
-		snaps, err := p.namedSnapshots(ctx, r, c.Args().Slice())
+		snaps, err := p.changedSnapshots(ctx, r, c.Args().Slice())
 		if err != nil {
 			return nil, err
 		}
@@ -204,6 +204,15 @@ func (p *program) planForget(ctx context.Context, c *cli.Context, r *repo.Reposi
 		err = situation{err, errKeepsNone}
 	}
 	return plan, err
+}
+
+// changedSnapshots are namedSnapshots for verbs that change or remove them. While
+// one cannot be read it may be the latest: an older one is not taken for it.
+func (p *program) changedSnapshots(ctx context.Context, r *repo.Repository, names []string) ([]*repo.Snapshot, error) {
+	if err := latestUnknown(ctx, r, names...); err != nil {
+		return nil, err
+	}
+	return p.namedSnapshots(ctx, r, names)
 }
 
 // namedSnapshots loads snapshots that a person names, each once.

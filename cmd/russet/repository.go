@@ -203,7 +203,22 @@ func (p *program) loadSnapshot(ctx context.Context, r *repo.Repository, name str
 	if err != nil {
 		return nil, err
 	}
+	if err := latestUnknown(ctx, r, name); err != nil {
+		p.warn("%v; this is %s", err, nameSnapshot(s))
+	}
 	return s, loadIndex(ctx, r)
+}
+
+// latestUnknown says why the newest snapshot that can be read may not be the
+// latest, where one of names asks for that.
+func latestUnknown(ctx context.Context, r *repo.Repository, names ...string) error {
+	if !slices.ContainsFunc(names, func(name string) bool { return strings.HasPrefix(name, latestName) }) {
+		return nil
+	}
+	if _, err := r.AllSnapshots(ctx); err != nil {
+		return fmt.Errorf("which snapshot is the latest is not known: %w", badSnapshot(err))
+	}
+	return nil
 }
 
 // findSnapshot finds the snapshot that a person names.
