@@ -79,7 +79,7 @@ func (p *program) mirrorAction(c *cli.Context) error {
 	if err := noArguments(c); err != nil {
 		return err
 	}
-	second, err := p.secondAddress(c, toNames)
+	second, err := p.address(c, toNames)
 	switch {
 	case err != nil:
 		return err

@@ -253,16 +253,24 @@ func isState(s *repo.Snapshot) bool {
 	return len(s.Paths) == 1 && strings.HasPrefix(s.Paths[0], "/russet-")
 }
 
-// findNode looks up a path in a snapshot as people write it: from the root, or
-// from the device's folder, or from its Files, where the domains are. It
-// returns the full path, without a leading slash.
-func findNode(ctx context.Context, r *repo.Repository, s *repo.Snapshot, path string) (string, *repo.Node, error) {
-	tries := []string{path}
+// fullPaths are where a path may lead in a snapshot, as people write it: from
+// the device's folder, or from its Files, where the domains are, or from the
+// root. They have no slash at either end.
+func fullPaths(s *repo.Snapshot, path string) []string {
+	full := []string{path}
 	if udid, ok := capture.UDID(s); ok && !strings.HasPrefix(path, "/") {
-		tries = []string{udid + "/" + path, udid + "/Files/" + path, path}
+		full = []string{udid + "/" + path, udid + "/Files/" + path, path}
 	}
-	for _, try := range tries {
-		try = strings.Trim(try, "/")
+	for i := range full {
+		full[i] = strings.Trim(full[i], "/")
+	}
+	return full
+}
+
+// findNode looks up a path in a snapshot, in the order of fullPaths. It returns
+// the one that leads somewhere.
+func findNode(ctx context.Context, r *repo.Repository, s *repo.Snapshot, path string) (string, *repo.Node, error) {
+	for _, try := range fullPaths(s, path) {
 		n, err := r.Find(ctx, *s.Tree, try)
 		if err == nil || !errors.Is(err, repo.ErrNotFound) {
 			return try, n, err
