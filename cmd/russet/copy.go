@@ -145,18 +145,11 @@ func (p *program) toBeCopied(ctx context.Context, c *cli.Context, from *repo.Rep
 }
 
 func (p *program) showCopyPlan(plan *repo.CopyPlan, planOnly bool) error {
-	if p.json {
-		m := copyPlanMessage{"plan", []string{}, plan.Kept, plan.Blobs, plan.Bytes, plan.Found, len(plan.Lost)}
-		for _, s := range plan.Snapshots {
-			m.Snapshots = append(m.Snapshots, s.ID().String())
-		}
-		return p.emit(m)
+	m := copyPlanMessage{"plan", []string{}, plan.Kept, plan.Blobs, plan.Bytes, plan.Found, len(plan.Lost)}
+	for _, s := range plan.Snapshots {
+		m.Snapshots = append(m.Snapshots, s.ID().String())
 	}
-	if p.quiet && !planOnly {
-		return nil
-	}
-	_, err := fmt.Fprint(p.stdout, plan)
-	return err
+	return p.showPlan(plan, m, planOnly)
 }
 
 func (p *program) showCopy(res repo.CopyResult, took time.Duration) error {
