@@ -68,7 +68,7 @@ func (p *program) withPlace(ctx context.Context, c *cli.Context, at place, kind 
 	}
 	lock, err := r.Lock(ctx, kind >= lockExclusive, p.lockOptions(c.Duration("retry-lock")))
 	if err != nil {
-		return unlessGone(ctx, at.address, lockError(err, withoutLock(c, kind)))
+		return unlessGone(ctx, at.address, at.named(lockError(err, withoutLock(c, kind))))
 	}
 	err = work(lock.Context(), r)
 	if lost := context.Cause(lock.Context()); err != nil && lost != nil {
@@ -147,13 +147,10 @@ func (p *program) openRepository(ctx context.Context, at place) (r *repo.Reposit
 		if errors.Is(err, repo.ErrDamaged) {
 			err = situation{err, errBadConfig}
 		}
-		if at.second {
-			if errors.Is(err, errNoPassword) {
-				err = situation{err, errSecond}
-			}
-			err = fmt.Errorf("second repository %s: %w", at.address, err)
+		if at.second && errors.Is(err, errNoPassword) {
+			err = situation{err, errSecond}
 		}
-		return nil, nil, err
+		return nil, nil, at.named(err)
 	}
 	return r, func() { closeBackend(be) }, nil
 }

@@ -14,6 +14,14 @@ type place struct {
 	second   bool // the verb has another one: errors must tell them apart
 }
 
+// named is an error that says so where it is the second repository's.
+func (at place) named(err error) error {
+	if at.second {
+		err = fmt.Errorf("second repository %s: %w", at.address, err)
+	}
+	return err
+}
+
 // placeNames are the names under which a repository is given: flags, and
 // variables behind the prefix.
 type placeNames struct {
