@@ -193,10 +193,8 @@ func (p *program) planForget(ctx context.Context, c *cli.Context, r *repo.Reposi
 		return nil, badSnapshot(err) // what cannot be read may be what counts
 	}
 	if c.IsSet("device") {
-		begin := c.String("device")
-		snaps = slices.DeleteFunc(snaps, func(s *repo.Snapshot) bool { return !isOf(s, begin) })
-		if len(snaps) == 0 {
-			return nil, fmt.Errorf("look for snapshots of the device %q: %w", begin, repo.ErrNotFound)
+		if snaps, err = ofDevice(snaps, c.String("device")); err != nil {
+			return nil, err
 		}
 	}
 	plan, err := repo.PlanForget(snaps, repo.ForgetOptions{Policy: policy, Now: time.Now(), Group: byDevice(snaps), Zone: time.Local})
