@@ -138,36 +138,18 @@ func (p *program) copy(ctx context.Context, c *cli.Context, from, to *repo.Repos
 // toBeCopied lists the snapshots that are named, or all.
 func (p *program) toBeCopied(ctx context.Context, c *cli.Context, from *repo.Repository) ([]*repo.Snapshot, error) {
 	if c.NArg() == 0 {
-		return from.AllSnapshots(ctx)
+		all, damaged := from.AllSnapshots(ctx)
+		return all, badSnapshot(damaged)
 	}
-	var snaps []*repo.Snapshot
-	named := map[string]bool{}
-	for _, name := range c.Args().Slice() {
-		s, err := findSnapshot(ctx, from, name)
-		if err != nil {
-			return nil, err
-		}
-		if !named[s.ID().String()] {
-			snaps = append(snaps, s)
-		}
-		named[s.ID().String()] = true
-	}
-	return snaps, nil
+	return p.namedSnapshots(ctx, from, c.Args().Slice())
 }
 
 func (p *program) showCopyPlan(plan *repo.CopyPlan, planOnly bool) error {
-	if p.json {
-		m := copyPlanMessage{"plan", []string{}, plan.Kept, plan.Blobs, plan.Bytes, plan.Found, len(plan.Lost)}
-		for _, s := range plan.Snapshots {
-			m.Snapshots = append(m.Snapshots, s.ID().String())
-		}
-		return p.emit(m)
+	m := copyPlanMessage{"plan", []string{}, plan.Kept, plan.Blobs, plan.Bytes, plan.Found, len(plan.Lost)}
+	for _, s := range plan.Snapshots {
+		m.Snapshots = append(m.Snapshots, s.ID().String())
 	}
-	if p.quiet && !planOnly {
-		return nil
-	}
-	_, err := fmt.Fprint(p.stdout, plan)
-	return err
+	return p.showPlan(plan, m, planOnly)
 }
 
 func (p *program) showCopy(res repo.CopyResult, took time.Duration) error {

@@ -1,9 +1,6 @@
 package main
 
 import (
-	"fmt"
-	"strings"
-
 	"github.com/urfave/cli/v2"
 )
 
@@ -88,29 +85,11 @@ func (env environ) family(prefixes []string, names ...string) (values []string, 
 	return values, prefix
 }
 
-// repository says where the repository is: flags first, then the environment.
+// repository says where the repository is that every verb works on.
 func (p *program) repository(c *cli.Context) (string, error) {
-	place, file := c.String("repo"), c.String("repository-file")
-	placeName, fileName := "--repo", "--repository-file"
-	if place == "" && file == "" {
-		values, prefix := p.env.family([]string{ourPrefix, resticPrefix}, "REPOSITORY", "REPOSITORY_FILE")
-		place, file = values[0], values[1]
-		placeName, fileName = prefix+"REPOSITORY", prefix+"REPOSITORY_FILE"
+	place, err := p.address(c, ownNames)
+	if err == nil && place == "" {
+		err = errNoRepositoryGiven
 	}
-	switch {
-	case place != "" && file != "":
-		return "", usageError{fmt.Sprintf("%s and %s are both given; which one is meant?", placeName, fileName)}
-	case place != "":
-		return place, nil
-	case file == "":
-		return "", errNoRepositoryGiven
-	}
-	text, err := readText(file)
-	if err != nil {
-		return "", fmt.Errorf("%s: %w", fileName, err)
-	}
-	if place = strings.TrimSpace(text); place == "" {
-		return "", usageError{fmt.Sprintf("%s: the file is empty", fileName)}
-	}
-	return place, nil
+	return place, err
 }

@@ -93,12 +93,23 @@ func (p *program) chosenSnapshots(ctx context.Context, r *repo.Repository, names
 	if snaps, damaged, err = allSnapshots(ctx, r); err != nil {
 		return nil, nil, err
 	}
-	snaps = slices.DeleteFunc(snaps, func(s *repo.Snapshot) bool { return isState(s) || device != "" && !isOf(s, device) })
-	if len(snaps) == 0 && device != "" {
-		err = fmt.Errorf("look for snapshots of the device %q: %w", device, repo.ErrNotFound)
+	if device == "" {
+		return slices.DeleteFunc(snaps, isState), damaged, nil
+	}
+	if snaps, err = ofDevice(snaps, device); err != nil {
 		return nil, nil, errors.Join(damaged, err)
 	}
 	return snaps, damaged, nil
+}
+
+// ofDevice leaves of snaps those of the device whose UDID begins so. That there
+// are none is an error.
+func ofDevice(snaps []*repo.Snapshot, begin string) ([]*repo.Snapshot, error) {
+	snaps = slices.DeleteFunc(snaps, func(s *repo.Snapshot) bool { return !isOf(s, begin) })
+	if len(snaps) == 0 {
+		return nil, fmt.Errorf("look for snapshots of the device %q: %w", begin, repo.ErrNotFound)
+	}
+	return snaps, nil
 }
 
 // match is one version of something that was found.

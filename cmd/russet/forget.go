@@ -177,7 +177,7 @@ func splitTags(list string) []string {
 
 func (p *program) planForget(ctx context.Context, c *cli.Context, r *repo.Repository, policy repo.Policy) (*repo.ForgetPlan, error) {
 	if c.NArg() > 0 {
-		snaps, err := p.namedSnapshots(ctx, r, c.Args().Slice())
+		snaps, err := p.changedSnapshots(ctx, r, c.Args().Slice())
 		if err != nil {
 			return nil, err
 		}
@@ -193,10 +193,8 @@ func (p *program) planForget(ctx context.Context, c *cli.Context, r *repo.Reposi
 		return nil, badSnapshot(err) // what cannot be read may be what counts
 	}
 	if c.IsSet("device") {
-		begin := c.String("device")
-		snaps = slices.DeleteFunc(snaps, func(s *repo.Snapshot) bool { return !isOf(s, begin) })
-		if len(snaps) == 0 {
-			return nil, fmt.Errorf("look for snapshots of the device %q: %w", begin, repo.ErrNotFound)
+		if snaps, err = ofDevice(snaps, c.String("device")); err != nil {
+			return nil, err
 		}
 	}
 	plan, err := repo.PlanForget(snaps, repo.ForgetOptions{Policy: policy, Now: time.Now(), Group: byDevice(snaps), Zone: time.Local})
@@ -206,13 +204,22 @@ func (p *program) planForget(ctx context.Context, c *cli.Context, r *repo.Reposi
 	return plan, err
 }
 
+// changedSnapshots are namedSnapshots for verbs that change or remove them. While
+// one cannot be read it may be the latest: an older one is not taken for it.
+func (p *program) changedSnapshots(ctx context.Context, r *repo.Repository, names []string) ([]*repo.Snapshot, error) {
+	if err := latestUnknown(ctx, r, names...); err != nil {
+		return nil, err
+	}
+	return p.namedSnapshots(ctx, r, names)
+}
+
 // namedSnapshots loads snapshots that a person names, each once.
 func (p *program) namedSnapshots(ctx context.Context, r *repo.Repository, names []string) ([]*repo.Snapshot, error) {
 	var snaps []*repo.Snapshot
 	for _, name := range names {
 		s, err := findSnapshot(ctx, r, name)
 		if err != nil {
-			return nil, badSnapshot(err)
+			return nil, err
 		}
 		if !slices.ContainsFunc(snaps, func(o *repo.Snapshot) bool { return o.ID() == s.ID() }) {
 			snaps = append(snaps, s)

@@ -112,18 +112,13 @@ func (p *program) history(ctx context.Context, r *repo.Repository, snaps []*repo
 // findVersion looks up a path as findNode does. Nothing there is no error,
 // unless the snapshot cannot tell.
 func findVersion(ctx context.Context, places *repo.PathFinder, s *repo.Snapshot, path string) (string, *repo.Node, error) {
-	tries := []string{path}
-	udid, ofDevice := capture.UDID(s)
-	if ofDevice && !strings.HasPrefix(path, "/") {
-		tries = []string{udid + "/" + path, udid + "/Files/" + path, path}
-	}
-	for _, try := range tries {
-		try = strings.Trim(try, "/")
+	for _, try := range fullPaths(s, path) {
 		if n, err := places.Find(ctx, *s.Tree, try); n != nil || err != nil {
 			return try, n, err
 		}
 	}
-	if !ofDevice {
+	udid, ok := capture.UDID(s)
+	if !ok {
 		return "", nil, nil
 	}
 	if s.HasTag(capture.TagIncomplete) {

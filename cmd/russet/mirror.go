@@ -79,7 +79,7 @@ func (p *program) mirrorAction(c *cli.Context) error {
 	if err := noArguments(c); err != nil {
 		return err
 	}
-	second, err := p.secondAddress(c, toNames)
+	second, err := p.address(c, toNames)
 	switch {
 	case err != nil:
 		return err
@@ -249,14 +249,9 @@ func (p *program) mirror(c *cli.Context, from backend.Backend, to repo.MirrorPla
 }
 
 func (p *program) showMirrorPlan(plan *repo.MirrorPlan, planOnly bool) error {
-	switch {
-	case p.json:
-		return p.emit(mirrorPlanMessage{"plan", plan.Copy.Files, plan.Copy.Bytes, plan.Missing.Files, plan.Aside.Files, plan.Aside.Bytes, plan.Refuse})
-	case p.quiet && !planOnly:
-		return nil
-	}
-	_, err := fmt.Fprint(p.stdout, plan)
-	return err
+	return p.showPlan(plan, mirrorPlanMessage{
+		"plan", plan.Copy.Files, plan.Copy.Bytes, plan.Missing.Files, plan.Aside.Files, plan.Aside.Bytes, plan.Refuse,
+	}, planOnly)
 }
 
 func (p *program) showMirror(res repo.MirrorResult, took time.Duration) error {

@@ -60,7 +60,7 @@ func (p *program) recover(ctx context.Context, r *repo.Repository, planOnly bool
 	start := time.Now()
 	opt := repo.RecoverOptions{Owner: owner(start), Version: "russet " + thisVersion().Version, Progress: new(repo.Progress)}
 	var plan *repo.RecoverPlan
-	err := p.showAndApply(ctx, opt.Progress, planOnly, func(report func(repo.Problem)) (_ planned, _ any, err error) {
+	err := p.showAndApply(opt.Progress, planOnly, func(report func(repo.Problem)) (_ planned, _ any, err error) {
 		opt.Report = report
 		if plan, err = r.PlanRecover(ctx, opt); err != nil {
 			return nil, nil, indexFirst(err)
@@ -74,12 +74,10 @@ func (p *program) recover(ctx context.Context, r *repo.Repository, planOnly bool
 			m.Found = append(m.Found, found)
 		}
 		return plan, m, nil
-	}, func() error {
+	}, func() (any, string, error) {
 		res, err := plan.Apply(ctx)
-		if err != nil {
-			return err
-		}
-		return p.showSaved(res.Saved, 0, time.Since(start))
+		message, text := describeSaved(res.Saved, 0, time.Since(start))
+		return message, text, err
 	})
 	if err == nil && !planOnly && slices.ContainsFunc(plan.Trees, func(t repo.RecoveredTree) bool { return t.Losses != repo.Losses{} }) {
 		err = fmt.Errorf("recover: what was found is %w", errIncomplete)

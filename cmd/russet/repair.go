@@ -128,33 +128,19 @@ func repairUsage(c *cli.Context, what string, names []string) error {
 func (p *program) repairIndex(ctx context.Context, r *repo.Repository, opt repo.RepairIndexOptions, planOnly bool) error {
 	opt.Progress = new(repo.Progress)
 	start := time.Now()
-	show := p.startProgress(func() progress { return progressOf(opt.Progress.State()) })
-	defer show.stop()
-	plan, err := r.PlanRepairIndex(ctx, opt)
-	show.stop()
-	if err == nil {
-		err = p.showPlan(plan, repairIndexPlanMessage{
+	var plan *repo.RepairIndexPlan
+	return p.showAndApply(opt.Progress, planOnly, func(func(repo.Problem)) (_ planned, _ any, err error) {
+		if plan, err = r.PlanRepairIndex(ctx, opt); err != nil {
+			return nil, nil, err
+		}
+		return plan, repairIndexPlanMessage{
 			"plan", plan.Packs.Packs, plan.Added.Packs, plan.Changed.Packs, plan.Gone, plan.Damaged.Packs,
 			plan.Hurt, plan.Useless.Packs, plan.Unreadable, plan.Twice,
-		}, planOnly)
-	}
-	if err != nil || planOnly {
-		return err
-	}
-	show = p.startProgress(func() progress { return progressOf(opt.Progress.State()) })
-	defer show.stop()
-	res, err := plan.Apply(ctx)
-	show.stop()
-	if err != nil {
-		return err
-	}
-	if p.json {
-		return p.emit(repairIndexMessage{"summary", res.IndexWritten, res.IndexTaken, time.Since(start).Seconds()})
-	}
-	if plan.Empty() || p.quiet {
-		return nil
-	}
-	_, err = fmt.Fprintf(p.stdout, "wrote %s that name %s; russet check tells whether anything is missing\n",
-		plural(res.IndexWritten, "index file"), plural(plan.Packs.Packs, "pack"))
-	return err
+		}, nil
+	}, func() (any, string, error) {
+		res, err := plan.Apply(ctx)
+		return repairIndexMessage{"summary", res.IndexWritten, res.IndexTaken, time.Since(start).Seconds()},
+			fmt.Sprintf("wrote %s that name %s; russet check tells whether anything is missing\n",
+				plural(res.IndexWritten, "index file"), plural(plan.Packs.Packs, "pack")), err
+	})
 }

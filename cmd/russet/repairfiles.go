@@ -37,24 +37,15 @@ func (p *program) repairFiles(ctx context.Context, r *repo.Repository, folder st
 	defer func() { err = errors.Join(err, root.Close()) }()
 	counted, start := new(repo.Progress), time.Now()
 	var plan *repo.HealPlan
-	err = p.showAndApply(ctx, counted, planOnly, func(func(repo.Problem)) (_ planned, _ any, err error) {
+	err = p.showAndApply(counted, planOnly, func(func(repo.Problem)) (_ planned, _ any, err error) {
 		if plan, err = r.PlanHeal(ctx, root.FS(), counted); err != nil {
-			return nil, nil, err
+			return nil, nil, indexFirst(err)
 		}
 		return plan, healPlanMessage{"plan", plan.Missing, plan.Found, plan.Bytes, plan.Files, plan.Unread}, nil
-	}, func() error {
+	}, func() (any, string, error) {
 		stored, err := plan.Apply(ctx)
-		if err != nil {
-			return err
-		}
-		switch {
-		case p.json:
-			return p.emit(healMessage{"summary", stored, plan.Missing - stored, time.Since(start).Seconds()})
-		case p.quiet:
-			return nil
-		}
-		_, err = fmt.Fprintf(p.stdout, "stored %s of lost content again; %d are missing still\n", plural(stored, "piece"), plan.Missing-stored)
-		return err
+		return healMessage{"summary", stored, plan.Missing - stored, time.Since(start).Seconds()},
+			fmt.Sprintf("stored %s of lost content again; %d are missing still\n", plural(stored, "piece"), plan.Missing-stored), err
 	})
 	if err == nil && !planOnly && plan.Missing > plan.Found {
 		err = fmt.Errorf("repair files: snapshots are %w", errIncomplete)

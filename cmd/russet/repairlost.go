@@ -73,12 +73,16 @@ type planned interface {
 }
 
 // showAndApply makes a plan, shows what it costs and the plan, and carries it
-// out unless that was all that was asked for, or there is nothing to do.
-func (p *program) showAndApply(ctx context.Context, counted *repo.Progress, planOnly bool, make func(func(repo.Problem)) (planned, any, error), apply func() error) error {
+// out unless that was all that was asked for, or there is nothing to do. prepare
+// gives the plan and its message, apply what was done as a message and in words.
+func (p *program) showAndApply(
+	counted *repo.Progress, planOnly bool,
+	prepare func(report func(repo.Problem)) (plan planned, message any, err error), apply func() (message any, text string, err error),
+) error {
 	show := p.startProgress(func() progress { return progressOf(counted.State()) })
 	defer show.stop()
 	var failed error // to print a loss
-	plan, message, err := make(func(problem repo.Problem) { failed = errors.Join(failed, p.showProblem(problem)) })
+	plan, message, err := prepare(func(problem repo.Problem) { failed = errors.Join(failed, p.showProblem(problem)) })
 	show.stop()
 	if err == nil {
 		err = failed
@@ -91,7 +95,18 @@ func (p *program) showAndApply(ctx context.Context, counted *repo.Progress, plan
 	}
 	show = p.startProgress(func() progress { return progressOf(counted.State()) })
 	defer show.stop()
-	return apply()
+	message, text, err := apply()
+	show.stop()
+	switch {
+	case err != nil:
+		return err
+	case p.json:
+		return p.emit(message)
+	case p.quiet:
+		return nil
+	}
+	_, err = fmt.Fprint(p.stdout, text)
+	return err
 }
 
 func (p *program) repairPacks(ctx context.Context, r *repo.Repository, names []string, planOnly bool) error {
@@ -105,30 +120,21 @@ func (p *program) repairPacks(ctx context.Context, r *repo.Repository, names []s
 	}
 	start := time.Now()
 	var plan *repo.RepairPacksPlan
-	err := p.showAndApply(ctx, opt.Progress, planOnly, func(report func(repo.Problem)) (_ planned, _ any, err error) {
+	err := p.showAndApply(opt.Progress, planOnly, func(report func(repo.Problem)) (_ planned, _ any, err error) {
 		opt.Report = report
 		if plan, err = r.PlanRepairPacks(ctx, opt); err != nil {
-			return nil, nil, err
+			return nil, nil, indexFirst(err)
 		}
 		m := repairPacksPlanMessage{"plan", plan.Looked, []damagedMessage{}, plan.SaveBytes, plan.Remove, plan.Leave, plan.Affected}
 		for _, d := range plan.Packs {
 			m.Damaged = append(m.Damaged, damagedMessage{d.ID.String(), d.Gone, d.Save, d.Lost, d.Elsewhere})
 		}
 		return plan, m, nil
-	}, func() error {
+	}, func() (any, string, error) {
 		res, err := plan.Apply(ctx)
 		retakeReserve(ctx, r)
-		if err != nil {
-			return err
-		}
-		switch {
-		case p.json:
-			return p.emit(repairPacksMessage{"summary", res.Saved, res.SavedBytes, res.Removed, time.Since(start).Seconds()})
-		case p.quiet:
-			return nil
-		}
-		_, err = fmt.Fprintf(p.stdout, "saved %s of content, removed %s\n", size(res.SavedBytes), plural(res.Removed, "damaged pack"))
-		return err
+		return repairPacksMessage{"summary", res.Saved, res.SavedBytes, res.Removed, time.Since(start).Seconds()},
+			fmt.Sprintf("saved %s of content, removed %s\n", size(res.SavedBytes), plural(res.Removed, "damaged pack")), err
 	})
 	if err == nil && !planOnly && plan.Affected > 0 {
 		err = situation{fmt.Errorf("repair packs: %d files and folders of snapshots are %w", plan.Affected, errIncomplete), errLostContent}
@@ -155,7 +161,7 @@ func (p *program) repairSnapshots(ctx context.Context, r *repo.Repository, names
 	}
 	start := time.Now()
 	var plan *repo.RepairSnapshotsPlan
-	err := p.showAndApply(ctx, opt.Progress, planOnly, func(report func(repo.Problem)) (_ planned, _ any, err error) {
+	err := p.showAndApply(opt.Progress, planOnly, func(report func(repo.Problem)) (_ planned, _ any, err error) {
 		opt.Report = report
 		if plan, err = r.PlanRepairSnapshots(ctx, opt); err != nil {
 			return nil, nil, indexFirst(err)
@@ -165,13 +171,11 @@ func (p *program) repairSnapshots(ctx context.Context, r *repo.Repository, names
 			m.Damaged = append(m.Damaged, lostInSnapshotMessage{s.ID.String(), s.Nothing, s.Exists, s.Cut, s.Dropped, s.Emptied})
 		}
 		return plan, m, nil
-	}, func() error {
+	}, func() (any, string, error) {
 		res, err := plan.Apply(ctx)
 		retakeReserve(ctx, r)
-		if err != nil {
-			return err
-		}
-		return p.showSaved(res.Saved, res.Removed, time.Since(start))
+		message, text := describeSaved(res.Saved, res.Removed, time.Since(start))
+		return message, text, err
 	})
 	if err == nil && !planOnly {
 		err = notWhole(plan)
@@ -203,24 +207,16 @@ func indexFirst(err error) error {
 	return err
 }
 
-func (p *program) showSaved(saved []chunk.ID, removed int, took time.Duration) error {
-	switch {
-	case p.json:
-		m := savedSnapshotsMessage{"summary", []string{}, removed, took.Seconds()}
-		for _, id := range saved {
-			m.Saved = append(m.Saved, id.String())
-		}
-		return p.emit(m)
-	case p.quiet:
-		return nil
-	}
+// describeSaved is the snapshots that were saved, as a message and in words.
+func describeSaved(saved []chunk.ID, removed int, took time.Duration) (savedSnapshotsMessage, string) {
+	m := savedSnapshotsMessage{"summary", []string{}, removed, took.Seconds()}
 	var text strings.Builder
 	for _, id := range saved {
-		text.WriteString(fmt.Sprintf("saved snapshot %.8s\n", id.String()))
+		m.Saved = append(m.Saved, id.String())
+		fmt.Fprintf(&text, "saved snapshot %.8s\n", id)
 	}
 	if removed > 0 {
-		text.WriteString(fmt.Sprintf("removed %s\n", plural(removed, "damaged snapshot")))
+		fmt.Fprintf(&text, "removed %s\n", plural(removed, "damaged snapshot"))
 	}
-	_, err := fmt.Fprint(p.stdout, text.String())
-	return err
+	return m, text.String()
 }

@@ -68,7 +68,7 @@ func (p *program) withPlace(ctx context.Context, c *cli.Context, at place, kind 
 	}
 	lock, err := r.Lock(ctx, kind >= lockExclusive, p.lockOptions(c.Duration("retry-lock")))
 	if err != nil {
-		return unlessGone(ctx, at.address, lockError(err, withoutLock(c, kind)))
+		return unlessGone(ctx, at.address, at.named(lockError(err, withoutLock(c, kind))))
 	}
 	err = work(lock.Context(), r)
 	if lost := context.Cause(lock.Context()); err != nil && lost != nil {
@@ -147,13 +147,10 @@ func (p *program) openRepository(ctx context.Context, at place) (r *repo.Reposit
 		if errors.Is(err, repo.ErrDamaged) {
 			err = situation{err, errBadConfig}
 		}
-		if at.second {
-			if errors.Is(err, errNoPassword) {
-				err = situation{err, errSecond}
-			}
-			err = fmt.Errorf("second repository %s: %w", at.address, err)
+		if at.second && errors.Is(err, errNoPassword) {
+			err = situation{err, errSecond}
 		}
-		return nil, nil, err
+		return nil, nil, at.named(err)
 	}
 	return r, func() { closeBackend(be) }, nil
 }
@@ -201,9 +198,24 @@ const latestName = "latest"
 func (p *program) loadSnapshot(ctx context.Context, r *repo.Repository, name string) (*repo.Snapshot, error) {
 	s, err := findSnapshot(ctx, r, name)
 	if err != nil {
-		return nil, badSnapshot(err)
+		return nil, err
+	}
+	if err := latestUnknown(ctx, r, name); err != nil {
+		p.warn("%v; this is %s", err, nameSnapshot(s))
 	}
 	return s, loadIndex(ctx, r)
+}
+
+// latestUnknown says why the newest snapshot that can be read may not be the
+// latest, where one of names asks for that.
+func latestUnknown(ctx context.Context, r *repo.Repository, names ...string) error {
+	if !slices.ContainsFunc(names, func(name string) bool { return strings.HasPrefix(name, latestName) }) {
+		return nil
+	}
+	if _, err := r.AllSnapshots(ctx); err != nil {
+		return fmt.Errorf("which snapshot is the latest is not known: %w", badSnapshot(err))
+	}
+	return nil
 }
 
 // findSnapshot finds the snapshot that a person names.
@@ -213,7 +225,8 @@ func findSnapshot(ctx context.Context, r *repo.Repository, name string) (*repo.S
 		name = latestName
 		accept = func(s *repo.Snapshot) bool { return isOf(s, begin) }
 	}
-	return r.FindSnapshot(ctx, name, accept)
+	s, err := r.FindSnapshot(ctx, name, accept)
+	return s, badSnapshot(err)
 }
 
 // isOf tells snapshots of a device whose UDID begins so.
@@ -237,16 +250,24 @@ func isState(s *repo.Snapshot) bool {
 	return len(s.Paths) == 1 && strings.HasPrefix(s.Paths[0], "/russet-")
 }
 
-// findNode looks up a path in a snapshot as people write it: from the root, or
-// from the device's folder, or from its Files, where the domains are. It
-// returns the full path, without a leading slash.
-func findNode(ctx context.Context, r *repo.Repository, s *repo.Snapshot, path string) (string, *repo.Node, error) {
-	tries := []string{path}
+// fullPaths are where a path may lead in a snapshot, as people write it: from
+// the device's folder, or from its Files, where the domains are, or from the
+// root. They have no slash at either end.
+func fullPaths(s *repo.Snapshot, path string) []string {
+	full := []string{path}
 	if udid, ok := capture.UDID(s); ok && !strings.HasPrefix(path, "/") {
-		tries = []string{udid + "/" + path, udid + "/Files/" + path, path}
+		full = []string{udid + "/" + path, udid + "/Files/" + path, path}
 	}
-	for _, try := range tries {
-		try = strings.Trim(try, "/")
+	for i := range full {
+		full[i] = strings.Trim(full[i], "/")
+	}
+	return full
+}
+
+// findNode looks up a path in a snapshot, in the order of fullPaths. It returns
+// the one that leads somewhere.
+func findNode(ctx context.Context, r *repo.Repository, s *repo.Snapshot, path string) (string, *repo.Node, error) {
+	for _, try := range fullPaths(s, path) {
 		n, err := r.Find(ctx, *s.Tree, try)
 		if err == nil || !errors.Is(err, repo.ErrNotFound) {
 			return try, n, err

@@ -14,19 +14,29 @@ type place struct {
 	second   bool // the verb has another one: errors must tell them apart
 }
 
-// secondNames are the names under which a second repository is given: flags, and
-// variables behind the prefix.
-type secondNames struct {
-	repository, repositoryFile string // flags; the latter may be none
-	flags                      string // of the password, before "file" and "command"
-	prefixes                   []string
-	variable                   string // FROM or TO
+// named is an error that says so where it is the second repository's.
+func (at place) named(err error) error {
+	if at.second {
+		err = fmt.Errorf("second repository %s: %w", at.address, err)
+	}
+	return err
 }
 
-// fromNames are restic's, and toNames ours: copy can be told either way.
+// placeNames are the names under which a repository is given: flags, and
+// variables behind the prefix.
+type placeNames struct {
+	repository, repositoryFile string // flags; the latter may be none
+	flags                      string // of a second one's password, before "file" and "command"
+	prefixes                   []string
+	variable                   string // FROM_ or TO_, or nothing
+}
+
+// ownNames are those of --repo and its kin. fromNames are restic's, and toNames
+// ours: copy can be told either way.
 var (
-	fromNames = secondNames{"from-repo", "from-repository-file", "from-password-", []string{ourPrefix, resticPrefix}, "FROM_"}
-	toNames   = secondNames{"to", "", "to-password-", []string{ourPrefix}, "TO_"}
+	ownNames  = placeNames{"repo", "repository-file", "", []string{ourPrefix, resticPrefix}, ""}
+	fromNames = placeNames{"from-repo", "from-repository-file", "from-password-", []string{ourPrefix, resticPrefix}, "FROM_"}
+	toNames   = placeNames{"to", "", "to-password-", []string{ourPrefix}, "TO_"}
 )
 
 // fromFlags are those of verbs that take something from a second repository.
@@ -51,8 +61,8 @@ func (p *program) mainPlace(c *cli.Context) (place, error) {
 
 // secondPlace is the other repository of a verb that works on two. Its address
 // is empty where none is given.
-func (p *program) secondPlace(c *cli.Context, names secondNames) (place, error) {
-	address, err := p.secondAddress(c, names)
+func (p *program) secondPlace(c *cli.Context, names placeNames) (place, error) {
+	address, err := p.address(c, names)
 	if err != nil {
 		return place{}, err
 	}
@@ -64,8 +74,9 @@ func (p *program) secondPlace(c *cli.Context, names secondNames) (place, error) 
 	return place{address, s, true}, err
 }
 
-// secondAddress is where it lies.
-func (p *program) secondAddress(c *cli.Context, names secondNames) (string, error) {
+// address says where a repository is: flags first, then the environment. It is
+// empty where neither does.
+func (p *program) address(c *cli.Context, names placeNames) (string, error) {
 	address, file := c.String(names.repository), ""
 	placeName, fileName := "--"+names.repository, "--"+names.repositoryFile
 	if names.repositoryFile != "" {

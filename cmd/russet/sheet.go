@@ -92,9 +92,13 @@ func (s *sheet) parts() []sheetPart {
 	return parts
 }
 
-// quoteWord puts a name in quotes where a shell would take it apart.
+// quoteWord puts a name in quotes where a shell would take it apart: in double
+// ones, which every shell knows, unless it would look into these.
 func quoteWord(name string) string {
-	if strings.ContainsAny(name, " \t\"'()&;$`!*?") {
+	switch {
+	case strings.ContainsAny(name, "\"$`!"):
+		return "'" + strings.ReplaceAll(name, "'", `'\''`) + "'"
+	case strings.ContainsAny(name, " \t'()&;*?<>|#~[]{}"):
 		return `"` + name + `"`
 	}
 	return name

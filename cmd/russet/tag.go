@@ -105,7 +105,7 @@ func (p *program) changeTags(c *cli.Context, names []string, change func([]strin
 		kind = lockShared
 	}
 	return p.withRepository(c, kind, func(ctx context.Context, r *repo.Repository) error {
-		snaps, err := p.namedSnapshots(ctx, r, names)
+		snaps, err := p.changedSnapshots(ctx, r, names)
 		if err != nil {
 			return err
 		}
