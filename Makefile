@@ -9,7 +9,7 @@ export GOFLAGS := $(strip $(GOFLAGS) -buildvcs=false)
 TOOL  = go tool -modfile=tools.mod
 TAGS  = urfave_cli_no_docs
 FUZZ ?= 20s
-SMOKE ?= 2s
+SMOKE ?= 500x
 SOAK ?= 5m
 CRASHES ?= 10000
 KILLS ?= 300
