@@ -41,6 +41,7 @@ device:
 repo: github.com/klauspost/compress golang.org/x/sync golang.org/x/sys
 device/mb2:
 device/sim:
+records/recordstest:
 backend/backendtest:
 --
 capture: golang.org/x/sync

@@ -1,0 +1,37 @@
+// Package merge finds what would make two sides agree: three-way arithmetic over
+// what both agreed on last (the base) and what they hold now. It does no I/O.
+//
+// docs/sync.md has the table that Plan follows.
+package merge
+
+import "russet/internal/vobject"
+
+// Record is a record as one side has it now.
+type Record struct {
+	Key  string       // the record's own, the same on both sides: its UID
+	Hash vobject.Hash // of its canonical form
+	// Object is its content. Plan wants it only of records that both sides have
+	// and that are not as the base says; nil means that it cannot be had.
+	Object *vobject.Component
+}
+
+// Agreed is a record as both sides had it when a sync last left them alike.
+type Agreed struct {
+	Key string
+	// Source and Target are the hashes of its form on each side: a server may
+	// store less than it is given, or spell it otherwise.
+	Source, Target vobject.Hash
+	Object         *vobject.Component // as Record's; the target's form as it was read back
+	State          State
+}
+
+// State is where a record of the base stands.
+type State string
+
+// The states.
+const (
+	Synced  State = ""        // both sides were alike
+	Removed State = "removed" // the target removed it, and the source still has it: not created again
+	Orphan  State = "orphan"  // the source removed it, and the target had edited it: kept there
+	Held    State = "held"    // a conflict waits for a person
+)
