@@ -95,6 +95,7 @@ func (p *program) verbs() []*cli.Command {
 		p.findVerb(),
 		p.historyVerb(),
 		p.diffVerb(),
+		p.showVerb(),
 		p.statsVerb(),
 		p.restoreVerb(),
 		p.checkVerb(),

@@ -50,7 +50,8 @@ func (p *program) diffVerb() *cli.Command {
 		Usage:     "say what changed from one snapshot to another",
 		ArgsUsage: "SNAPSHOT SNAPSHOT",
 		UsageText: "russet diff 1a2b3c4d latest\n" +
-			"russet diff 1a2b3c4d 5e6f7a8b --metadata --json",
+			"russet diff 1a2b3c4d 5e6f7a8b --metadata --json\n" +
+			"russet diff 1a2b3c4d latest --records    # which contacts, events and reminders",
 		Description: "Lists, with their sizes before and after:\n" +
 			"\n" +
 			"  +  what was added\n" +
@@ -59,13 +60,20 @@ func (p *program) diffVerb() *cli.Command {
 			"  T  what is of another type: a file that became a link\n" +
 			"  U  what has only other times, rights and the like (with --metadata)\n" +
 			"\n" +
-			"Names are those of the phone: DOMAIN/PATH. Snapshots of two devices can be compared, too.",
+			"Names are those of the phone: DOMAIN/PATH. Snapshots of two devices can be compared, too.\n" +
+			"\n" +
+			"With --records the contacts, events and reminders in both are compared instead, one by one,\n" +
+			"whatever databases they lie in. Databases that are the same in both are not read.",
 		Flags: append([]cli.Flag{
 			&cli.BoolFlag{Name: "metadata", Usage: "tell of changes in metadata, too"},
+			&cli.BoolFlag{Name: "records", Usage: "compare contacts, events and reminders instead of files"},
 		}, readFlags()...),
 		Action: func(c *cli.Context) error {
 			if c.NArg() != 2 {
 				return usageError{"diff wants two snapshots"}
+			}
+			if c.Bool("records") && c.Bool("metadata") {
+				return usageError{"--metadata is about files, and --records about what is in them; which one is meant?"}
 			}
 			return p.withRepository(c, lockRead, func(ctx context.Context, r *repo.Repository) error {
 				first, err := findSnapshot(ctx, r, c.Args().Get(0))
@@ -75,6 +83,9 @@ func (p *program) diffVerb() *cli.Command {
 				second, err := p.loadSnapshot(ctx, r, c.Args().Get(1))
 				if err != nil {
 					return err
+				}
+				if c.Bool("records") {
+					return p.diffRecords(ctx, r, first, second)
 				}
 				return p.diff(ctx, r, first, second, repo.DiffOptions{Metadata: c.Bool("metadata")})
 			})

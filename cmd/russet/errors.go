@@ -80,29 +80,32 @@ var (
 	errMirror            = errors.New("it is a mirror of another repository, which alone is written to")
 	errMoving            = errors.New("the source is changed all the time")
 	errNotConfirmed      = errors.New("not confirmed")
+	errNoSuchContainer   = errors.New("nothing is called that")
 	errSealed            = errors.New("the snapshot is sealed: the phone's backup password was not known, so nothing in it can be read")
 	errUnreadable        = errors.New("the backup's manifest could not be read, so the snapshot holds it as it came and no readable files")
 )
 
 // Situations in which an error came up, where they decide what a person can do.
 var (
-	errBadConfig   = errors.New("config or key files are damaged")
-	errBadIndex    = errors.New("an index file is damaged")
-	errBadSnapshot = errors.New("a snapshot's file is damaged")
-	errBadLock     = errors.New("a lock file is damaged")
-	errCannotLock  = errors.New("nothing can be written, for a verb that only reads")
-	errReadOnly    = errors.New("nothing can be written, for a verb that writes")
-	errDeadHolder  = errors.New("who holds the lock no longer runs")
-	errLeftovers   = errors.New("parts of a repository are there without its config")
-	errBadFolder   = errors.New("what the backup folder needs is damaged")
-	errCannotPrune = errors.New("what a prune needs is damaged")
-	errPruneFull   = errors.New("there is no space for copies of packs")
-	errNoSnapshots = errors.New("there are no snapshots")
-	errKeepsNone   = errors.New("a policy would leave nothing of a device")
-	errLostContent = errors.New("content is lost that the computer may still have")
-	errHalfFiles   = errors.New("files were restored in part")
-	errSecond      = errors.New("the second repository wants a password")
-	errNoSuchKey   = errors.New("no key has that id")
+	errBadConfig     = errors.New("config or key files are damaged")
+	errBadIndex      = errors.New("an index file is damaged")
+	errBadSnapshot   = errors.New("a snapshot's file is damaged")
+	errBadLock       = errors.New("a lock file is damaged")
+	errCannotLock    = errors.New("nothing can be written, for a verb that only reads")
+	errReadOnly      = errors.New("nothing can be written, for a verb that writes")
+	errDeadHolder    = errors.New("who holds the lock no longer runs")
+	errLeftovers     = errors.New("parts of a repository are there without its config")
+	errBadFolder     = errors.New("what the backup folder needs is damaged")
+	errCannotPrune   = errors.New("what a prune needs is damaged")
+	errPruneFull     = errors.New("there is no space for copies of packs")
+	errNoSnapshots   = errors.New("there are no snapshots")
+	errKeepsNone     = errors.New("a policy would leave nothing of a device")
+	errLostContent   = errors.New("content is lost that the computer may still have")
+	errHalfFiles     = errors.New("files were restored in part")
+	errSecond        = errors.New("the second repository wants a password")
+	errNoSuchKey     = errors.New("no key has that id")
+	errNoRecords     = errors.New("a snapshot without a database of that kind")
+	errUnknownLayout = errors.New("a database that no reader knows")
 )
 
 // situation is an error with the situation that it came up in, which adds no
@@ -178,6 +181,9 @@ var advices = []advice{
 	{errIncomplete, codeIncomplete, ""},
 	{errNoBackup, 0, "name the folder that holds it; on macOS the terminal needs Full Disk Access to see Finder's"},
 	{fs.ErrExist, 0, "what is there is not overwritten: choose another name"},
+	{errNoRecords, 0, "a phone that keeps nothing of that kind has none; backups that are not encrypted have them, too"},
+	{errUnknownLayout, 0, "this version of iOS is not known yet: russet cat gives the database as it is; please tell the developers what the error says"},
+	{errNoSuchContainer, 0, "russet show KIND --json lists what there is, in its last line"},
 	{errNoSuchPath, 0, "russet ls SNAPSHOT shows what there is"},
 	{errNoPassword, 0, "give it with --password-file or --password-command, set RUSSET_PASSWORD, or run on a terminal"},
 }

@@ -1,0 +1,195 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"russet/capture"
+	"russet/chunk"
+	"russet/records"
+	"russet/repo"
+)
+
+// kindNames are the kinds of records, as people name them.
+var kindNames = []records.Kind{records.Contacts, records.Calendar, records.Reminders}
+
+// recordProblemMessage is something in a phone's database that could not be read.
+type recordProblemMessage struct {
+	MessageType string `json:"message_type" doc:"\"problem\""`
+	Kind        string `json:"kind" doc:"contacts, calendar or reminders"`
+	Store       string `json:"store" doc:"the database, as DOMAIN/PATH"`
+	Row         int64  `json:"row,omitempty" doc:"of the database; absent where it is about more than one"`
+	Text        string `json:"text" doc:"what is wrong"`
+	Lost        bool   `json:"lost" doc:"a record, or a part of one, is missing because of it"`
+}
+
+// parseKind reads a kind of records.
+func parseKind(text string) (records.Kind, error) {
+	for _, kind := range kindNames {
+		if string(kind) == text || string(kind) == text+"s" {
+			return kind, nil
+		}
+	}
+	return "", usageError{fmt.Sprintf("%q is no kind of records; there are %s", text, joinKinds())}
+}
+
+func joinKinds() string {
+	var names []string
+	for _, kind := range kindNames {
+		names = append(names, string(kind))
+	}
+	return strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1]
+}
+
+// completeKinds offers the kinds where the first argument is missing.
+func completeKinds(c *cli.Context) {
+	if c.NArg() == 0 {
+		for _, kind := range kindNames {
+			fmt.Fprintln(c.App.Writer, kind)
+		}
+	}
+}
+
+// phoneFiles are the phone's files in a snapshot, readable.
+func phoneFiles(ctx context.Context, r *repo.Repository, s *repo.Snapshot) (fs.FS, error) {
+	if err := unreadable(ctx, r, s); err != nil {
+		return nil, fmt.Errorf("read snapshot %s: %w", shortID(s), err)
+	}
+	v, err := capture.Open(ctx, r, s)
+	if err != nil {
+		return nil, err
+	}
+	return fs.Sub(v.FS(ctx), "Files")
+}
+
+// readRecords reads the records of one kind in a snapshot.
+func readRecords(ctx context.Context, r *repo.Repository, s *repo.Snapshot, kind records.Kind) (*records.Set, error) {
+	files, err := phoneFiles(ctx, r, s)
+	if err != nil {
+		return nil, err
+	}
+	set, err := records.Read(ctx, files, kind)
+	switch {
+	case errors.Is(err, records.ErrNoStore):
+		err = situation{err, errNoRecords}
+	case errors.Is(err, records.ErrUnknownLayout):
+		err = situation{err, errUnknownLayout}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read snapshot %s: %w", shortID(s), err)
+	}
+	return set, nil
+}
+
+// storeBlobs name the content of all databases of a kind in a snapshot: where they
+// are the same, so are the records.
+func storeBlobs(files fs.FS, kind records.Kind) (string, error) {
+	names, err := records.Stores(files, kind)
+	if err != nil {
+		return "", err
+	}
+	var ids []byte
+	for _, name := range names {
+		info, err := fs.Stat(files, name)
+		if err != nil {
+			return "", err
+		}
+		n, ok := info.Sys().(*repo.Node)
+		if !ok {
+			return "", fmt.Errorf("look at %s: it is not in a repository", name)
+		}
+		ids = append(append(ids, name...), 0)
+		for _, id := range n.Content {
+			ids = append(ids, id[:]...)
+		}
+	}
+	return chunk.Sum(ids).String(), nil
+}
+
+// tellProblems says what could not be read, and returns an error where records
+// are missing because of it.
+func (p *program) tellProblems(set *records.Set) error {
+	lost := !set.Complete
+	for _, problem := range set.Problems {
+		lost = lost || problem.Lost
+		if p.json {
+			err := p.emit(recordProblemMessage{"problem", string(set.Kind), problem.Store, problem.Row, problem.Text, problem.Lost})
+			if err != nil {
+				return err
+			}
+			continue
+		}
+		where := problem.Store
+		if problem.Row != 0 {
+			where += fmt.Sprintf(", row %d", problem.Row)
+		}
+		p.warn("%s: %s", visible(where), visible(problem.Text))
+	}
+	if lost {
+		return fmt.Errorf("read %s: some of it cannot be read: %w", set.Kind, errIncomplete)
+	}
+	return nil
+}
+
+// containerFlag chooses accounts, calendars and lists.
+func containerFlag(what string) cli.Flag {
+	return &cli.StringSliceFlag{Name: "in", Usage: what + " of the account, calendar or list `NAME` alone"}
+}
+
+// chooseContainers leaves of a set the records in the containers that are named by
+// their name, their account's name or their id. That a name names none is an
+// error.
+func chooseContainers(set *records.Set, names []string) error {
+	if len(names) == 0 {
+		return nil
+	}
+	chosen := map[string]bool{}
+	for _, name := range names {
+		found := false
+		for _, c := range set.Containers {
+			if strings.EqualFold(c.Name, name) || strings.EqualFold(c.Account, name) || c.ID == name {
+				chosen[c.ID], found = true, true
+			}
+		}
+		if !found {
+			return fmt.Errorf("look for %q among accounts, calendars and lists: %w", name, errNoSuchContainer)
+		}
+	}
+	set.Records = slices.DeleteFunc(set.Records, func(r records.Record) bool { return !chosen[r.Container] })
+	return nil
+}
+
+// containerNames names containers by their ids, with their accounts where a name
+// is not enough.
+func containerNames(set *records.Set) map[string]string {
+	names := map[string]string{}
+	for _, c := range set.Containers {
+		name := cmp.Or(c.Name, c.Account, c.ID)
+		if c.Account != "" && c.Account != name {
+			name = c.Account + "/" + name
+		}
+		names[c.ID] = name
+	}
+	return names
+}
+
+// parseDay reads a day, or a moment, as people write it. Nothing is no time.
+func parseDay(flag, text string) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	for _, layout := range []string{time.DateOnly, "2006-01-02 15:04", time.DateTime, time.RFC3339} {
+		if t, err := time.ParseInLocation(layout, text, time.Local); err == nil {
+			return t, nil
+		}
+	}
+	return time.Time{}, usageError{fmt.Sprintf("--%s: %q is no day; 2026-03-31 is one, and so is \"2026-03-31 14:00\"", flag, text)}
+}

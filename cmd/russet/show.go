@@ -1,0 +1,238 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"russet/records"
+	"russet/repo"
+)
+
+// recordMessage is a contact, an event or a reminder.
+type recordMessage struct {
+	MessageType   string              `json:"message_type" doc:"\"record\""`
+	Kind          string              `json:"kind" doc:"contacts, calendar or reminders"`
+	UID           string              `json:"uid" doc:"the same in every snapshot"`
+	Container     string              `json:"container" doc:"the id of the account, calendar or list that holds it"`
+	ContainerName string              `json:"container_name" doc:"as people see it"`
+	Title         string              `json:"title" doc:"what people call it"`
+	When          time.Time           `json:"when,omitzero" doc:"when an event begins or a reminder is due"`
+	Modified      time.Time           `json:"modified,omitzero" doc:"when the phone says that it was changed last"`
+	Fields        map[string][]string `json:"fields" doc:"what the table shows, by the names of its columns"`
+	Object        string              `json:"object" doc:"all of it, as a vCard or an iCalendar object"`
+}
+
+// recordsMessage sums up what was read of a kind.
+type recordsMessage struct {
+	MessageType string             `json:"message_type" doc:"\"summary\""`
+	Kind        string             `json:"kind" doc:"contacts, calendar or reminders"`
+	Snapshot    string             `json:"snapshot" doc:"the id of the snapshot"`
+	Shown       int                `json:"shown" doc:"records"`
+	Records     int                `json:"records" doc:"how many there are in all"`
+	Problems    int                `json:"problems" doc:"what could not be read or understood"`
+	Complete    bool               `json:"complete" doc:"all databases could be read to their last row"`
+	Readers     []string           `json:"readers" doc:"which layouts the databases have"`
+	Containers  []containerMessage `json:"containers" doc:"accounts, calendars and lists"`
+}
+
+// containerMessage is an account, a calendar or a list.
+type containerMessage struct {
+	ID      string `json:"id" doc:"the same in every snapshot"`
+	Name    string `json:"name" doc:"as people see it"`
+	Account string `json:"account,omitempty" doc:"whose it is; absent where it is the phone's own"`
+	Type    string `json:"type" doc:"local, carddav, caldav, exchange, subscribed, birthdays, suggested or other"`
+	Host    string `json:"host,omitempty" doc:"the server that the phone syncs it with, where that is known"`
+	Synced  bool   `json:"synced" doc:"a sync takes it unless it is told otherwise"`
+	Records int    `json:"records" doc:"how many it holds"`
+}
+
+func (p *program) showVerb() *cli.Command {
+	return &cli.Command{
+		Name:      "show",
+		Category:  groupLook,
+		Usage:     "list the contacts, events or reminders in a snapshot",
+		ArgsUsage: joinKindsBy("|") + " [SNAPSHOT]",
+		UsageText: "russet show contacts\n" +
+			"russet show contacts latest:00008030 --search miller\n" +
+			"russet show calendar --since 2026-11-01\n" +
+			"russet show reminders 1a2b3c4d --in Family --json",
+		Description: "Reads the phone's databases in a snapshot, the latest if none is named, and lists what they\n" +
+			"hold. Nothing is copied to this computer. What cannot be read is said, and the rest is shown\n" +
+			"(exit code 3).\n" +
+			"\n" +
+			"--since takes events that happen on that day or later, each time that one that repeats\n" +
+			"does (a year ahead at most), and contacts and reminders that were changed since.",
+		Flags: append([]cli.Flag{
+			&cli.StringFlag{Name: "search", Usage: "those that hold `TEXT`, whatever the case"},
+			&cli.StringFlag{Name: "since", Usage: "those since `DAY`, such as 2026-03-31"},
+			containerFlag("those"),
+		}, readFlags()...),
+		BashComplete: completeKinds,
+		Action: func(c *cli.Context) error {
+			if c.NArg() < 1 || c.NArg() > 2 {
+				return usageError{"show wants to know what to show: " + joinKinds() + "; and, after that, at most one snapshot"}
+			}
+			kind, err := parseKind(c.Args().First())
+			if err != nil {
+				return err
+			}
+			since, err := parseDay("since", c.String("since"))
+			if err != nil {
+				return err
+			}
+			return p.withRepository(c, lockRead, func(ctx context.Context, r *repo.Repository) error {
+				s, err := p.loadSnapshot(ctx, r, cmp.Or(c.Args().Get(1), latestName))
+				if err != nil {
+					return err
+				}
+				set, err := readRecords(ctx, r, s, kind)
+				if err != nil {
+					return err
+				}
+				total := len(set.Records)
+				if err := chooseContainers(set, c.StringSlice("in")); err != nil {
+					return err
+				}
+				shown, err := p.listRecords(set, since, c.String("search"))
+				if err != nil {
+					return err
+				}
+				err = p.tellProblems(set)
+				return errors.Join(p.sumRecords(s, set, shown, total), err)
+			})
+		},
+	}
+}
+
+// joinKindsBy names the kinds in one word.
+func joinKindsBy(separator string) string {
+	return strings.NewReplacer(", ", separator, " and ", separator).Replace(joinKinds())
+}
+
+// shownRecord is a record with its row; of an event that repeats there may be
+// several.
+type shownRecord struct {
+	record *records.Record
+	row    records.Row
+}
+
+// ahead bounds how far into the future an event that repeats is followed.
+const ahead = 366 * 24 * time.Hour
+
+// maxOccurrences bounds how often one event is listed.
+const maxOccurrences = 1000
+
+// selectRecords are the records that a person asks for, in the order of a table:
+// events and reminders by time, contacts by name.
+func selectRecords(set *records.Set, since time.Time, search string) []shownRecord {
+	var list []shownRecord
+	for i := range set.Records {
+		rec := &set.Records[i]
+		row := records.Summary(set.Kind, *rec)
+		if search != "" && !row.Matches(search) {
+			continue
+		}
+		switch {
+		case since.IsZero():
+			list = append(list, shownRecord{rec, row})
+		case set.Kind == records.Calendar:
+			for _, when := range records.Occurrences(rec.Object, since, since.Add(ahead), maxOccurrences) {
+				row.When = when
+				list = append(list, shownRecord{rec, row})
+			}
+		case !rec.Modified.Before(since):
+			list = append(list, shownRecord{rec, row})
+		}
+	}
+	slices.SortStableFunc(list, func(a, b shownRecord) int {
+		return cmp.Or(a.row.When.Compare(b.row.When), strings.Compare(strings.ToLower(a.row.Title), strings.ToLower(b.row.Title)))
+	})
+	return list
+}
+
+// listRecords prints the records that are asked for, and returns how many these
+// are.
+func (p *program) listRecords(set *records.Set, since time.Time, search string) (int, error) {
+	list := selectRecords(set, since, search)
+	names, columns := containerNames(set), records.Columns(set.Kind)
+	if p.json {
+		for _, s := range list {
+			if err := p.emit(describeRecord(set.Kind, s, names, columns)); err != nil {
+				return 0, err
+			}
+		}
+		return len(list), nil
+	}
+	if len(list) == 0 {
+		p.note("nothing was found")
+		return 0, nil
+	}
+	t := table{head: append(slices.Clone(columns), "in")}
+	for _, s := range list {
+		t.add(append(shortened(s.row.Text()), names[s.record.Container])...)
+	}
+	_, err := fmt.Fprint(p.stdout, t.String())
+	return len(list), err
+}
+
+// maxCell is the width in columns of what stands in one cell of a table of records.
+const maxCell = 40
+
+// shortened makes texts fit into a table.
+func shortened(texts []string) []string {
+	for i, text := range texts {
+		line, rest, _ := strings.Cut(strings.TrimSpace(text), "\n")
+		if rest != "" {
+			line += " …"
+		}
+		texts[i] = elide(visible(line), maxCell)
+	}
+	return texts
+}
+
+func describeRecord(kind records.Kind, s shownRecord, names map[string]string, columns []string) recordMessage {
+	fields := map[string][]string{}
+	for i, values := range s.row.Fields {
+		if len(values) > 0 {
+			fields[columns[i]] = values
+		}
+	}
+	return recordMessage{
+		"record", string(kind), s.record.UID, s.record.Container, names[s.record.Container],
+		s.row.Title, s.row.When, s.record.Modified, fields, string(s.record.Object.Bytes()),
+	}
+}
+
+// sumRecords says how much was shown, and what else there is.
+func (p *program) sumRecords(s *repo.Snapshot, set *records.Set, shown, total int) error {
+	if p.json {
+		held := map[string]int{}
+		for _, r := range set.Records {
+			held[r.Container]++
+		}
+		m := recordsMessage{
+			MessageType: "summary", Kind: string(set.Kind), Snapshot: s.ID().String(), Shown: shown, Records: total,
+			Problems: len(set.Problems), Complete: set.Complete, Readers: set.Readers, Containers: []containerMessage{},
+		}
+		for _, c := range set.Containers {
+			m.Containers = append(m.Containers, containerMessage{c.ID, c.Name, c.Account, c.Type, c.Host, c.Synced, held[c.ID]})
+		}
+		return p.emit(m)
+	}
+	if p.quiet {
+		return nil
+	}
+	text := plural(shown, "entry")
+	if shown != 1 {
+		text = count(int64(shown)) + " entries"
+	}
+	_, err := fmt.Fprintf(p.stdout, "%s of %s, snapshot %s\n", text, count(int64(total)), nameSnapshot(s))
+	return err
+}
