@@ -260,7 +260,9 @@ func (b *addressBook) readPeople(ctx context.Context) error {
 	return nil
 }
 
-func errTooMany(what string, limit int) error { return fmt.Errorf("it has more than %d %s", limit, what) }
+func errTooMany(what string, limit int) error {
+	return fmt.Errorf("it has more than %d %s", limit, what)
+}
 
 // readValues reads phone numbers, addresses and all else of which a person may
 // have several.
