@@ -22,14 +22,14 @@ type logged struct {
 	ends    []int    // length of the log after each transaction
 }
 
-const logPage = 1024
+const logPage = 4096
 
 // makeLogged writes a database of five transactions; the first of them is in the
 // database itself.
 func makeLogged(t testing.TB) logged {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "x.db")
-	db, err := sql.Open("sqlite", "file:"+filepath.ToSlash(name)+"?_pragma=page_size(1024)&_pragma=journal_mode(wal)&_pragma=wal_autocheckpoint(0)")
+	db, err := sql.Open("sqlite", "file:"+filepath.ToSlash(name)+"?_pragma=journal_mode(wal)&_pragma=wal_autocheckpoint(0)")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +59,7 @@ func makeLogged(t testing.TB) logged {
 	exec("PRAGMA wal_checkpoint(TRUNCATE)")
 	state()
 	for i := range 4 {
-		exec("INSERT INTO t VALUES (?, ?)", i+2, strings.Repeat(fmt.Sprint(i), 1500))
+		exec("INSERT INTO t VALUES (?, ?)", i+2, strings.Repeat(fmt.Sprint(i), 6000))
 		state()
 		if i == 2 {
 			exec("DELETE FROM t WHERE x = 3")
