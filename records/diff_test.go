@@ -9,8 +9,8 @@ import (
 	"russet/internal/vobject"
 )
 
-// card is a record of a name and a container.
-func card(uid, container, name string) Record {
+// contact is a record of a name and a container.
+func contact(uid, container, name string) Record {
 	c := vobject.New("VCARD")
 	c.Add(vobject.NewLine("UID", uid), vobject.NewLine("FN", name), vobject.NewLine("REV", "20260101T000000Z"))
 	return Record{UID: uid, Container: container, Object: c}
@@ -40,8 +40,8 @@ func describe(changes []Change) string {
 
 func TestDiff(t *testing.T) {
 	t.Parallel()
-	one, two, three := card("1", "a", "Ada"), card("2", "a", "Bo"), card("3", "b", "Cy")
-	later := card("1", "a", "Ada")
+	one, two, three := contact("1", "a", "Ada"), contact("2", "a", "Bo"), contact("3", "b", "Cy")
+	later := contact("1", "a", "Ada")
 	later.Object.Set(vobject.NewLine("REV", "20270101T000000Z"))
 	for _, tt := range []struct {
 		name          string
@@ -49,11 +49,11 @@ func TestDiff(t *testing.T) {
 		want          string
 	}{
 		{"the same", setOf(true, one, two), setOf(true, two, later), ""},
-		{"new, changed and gone", setOf(true, one, two), setOf(true, card("2", "a", "Bob"), three), "-1 2[FN] +3"},
+		{"new, changed and gone", setOf(true, one, two), setOf(true, contact("2", "a", "Bob"), three), "-1 2[FN] +3"},
 		{"everything", setOf(true), setOf(true, one, two), "+1 +2"},
-		{"moved", setOf(true, one, two), setOf(true, two, card("1", "b", "Ada")), "1[CONTAINER]"},
-		{"moved back and changed", setOf(true, card("1", "b", "Ada")), setOf(true, card("1", "a", "Eve")), "1[CONTAINER FN]"},
-		{"in two containers, gone from one", setOf(true, one, card("1", "b", "Ada")), setOf(true, one), "-1"},
+		{"moved", setOf(true, one, two), setOf(true, two, contact("1", "b", "Ada")), "1[CONTAINER]"},
+		{"moved back and changed", setOf(true, contact("1", "b", "Ada")), setOf(true, contact("1", "a", "Eve")), "1[CONTAINER FN]"},
+		{"in two containers, gone from one", setOf(true, one, contact("1", "b", "Ada")), setOf(true, one), "-1"},
 		{"nobody knows what is gone", setOf(true, one, two), setOf(false, three), "+3"},
 		{"nobody knows what is new", setOf(false, one, two), setOf(true, three), "-1 -2"},
 	} {
@@ -61,7 +61,7 @@ func TestDiff(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
 		}
 	}
-	if got := Diff(setOf(true, one), setOf(true, card("1", "a", "X"))); len(got) != 1 || !slices.Equal(got[0].Properties, []string{"FN"}) {
+	if got := Diff(setOf(true, one), setOf(true, contact("1", "a", "X"))); len(got) != 1 || !slices.Equal(got[0].Properties, []string{"FN"}) {
 		t.Errorf("one change: got %v", got)
 	}
 }
