@@ -21,8 +21,11 @@ type Agreed struct {
 	// Source and Target are the hashes of its form on each side: a server may
 	// store less than it is given, or spell it otherwise.
 	Source, Target vobject.Hash
-	Object         *vobject.Component // as Record's; the target's form as it was read back
-	State          State
+	// Object is the target's form as it was read back, and Given the source's where
+	// the two do not mean the same. Plan wants them of records that one of the sides
+	// has otherwise than here; nil means that they cannot be had.
+	Object, Given *vobject.Component
+	State         State
 }
 
 // State is where a record of the base stands.
@@ -31,7 +34,7 @@ type State string
 // The states.
 const (
 	Synced  State = ""        // both sides were alike
-	Removed State = "removed" // the target removed it, and the source still has it: not created again
-	Orphan  State = "orphan"  // the source removed it, and the target had edited it: kept there
+	Removed State = "removed" // the source alone has it, and that is as it shall be: not created again
+	Orphan  State = "orphan"  // the target alone has it, and that is as it shall be: kept there
 	Held    State = "held"    // a conflict waits for a person
 )

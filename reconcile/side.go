@@ -1,6 +1,3 @@
-// Package reconcile runs a sync: it observes both sides, plans with package
-// merge, guards the plan, keeps what it is about to replace, applies, reads back,
-// and keeps what was agreed in the repository.
 package reconcile
 
 import (
