@@ -151,6 +151,8 @@ func TestKey(t *testing.T) {
 		{card(t, "UID: a "), "a", true},
 		{card(t, "FN:a"), "", false},
 		{card(t, "UID:"), "", false},
+		{card(t, "UID:a", "UID:b"), "", false},
+		{card(t, "UID:a", "UID:a"), "a", true},
 		{calendar(t, in(vevent, lines("BEGIN:VTIMEZONE", "END:VTIMEZONE"), vevent)...), "a,b", true},
 		{calendar(t), "", false},
 		{calendar(t, in(vevent, lines("BEGIN:VEVENT", "UID:b", "END:VEVENT"))...), "", false},
