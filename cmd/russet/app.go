@@ -14,6 +14,7 @@ const (
 	groupKeep  = "Keep backups"
 	groupPhone = "Phones at hand"
 	groupLook  = "Look inside and get back"
+	groupSync  = "Bring records elsewhere"
 	groupCare  = "Look after the repository"
 	groupSelf  = "This program"
 )
@@ -98,6 +99,8 @@ func (p *program) verbs() []*cli.Command {
 		p.showVerb(),
 		p.statsVerb(),
 		p.restoreVerb(),
+		p.exportVerb(),
+		p.syncVerb(),
 		p.checkVerb(),
 		p.forgetVerb(),
 		p.pinVerb(),

@@ -46,6 +46,9 @@ var variables = []variable{
 	{"BACKUP_PASSWORD", false, "", "the phone's backup password"},
 	{"BACKUP_PASSWORD_FILE", false, "backup-password-file", "a file that holds the phone's backup password"},
 	{"BACKUP_PASSWORD_COMMAND", false, "backup-password-command", "a command that prints the phone's backup password"},
+	{"SERVER_PASSWORD", false, "", "the password of a sync's server"},
+	{"SERVER_PASSWORD_FILE", false, "server-password-file", "a file that holds the password of a sync's server"},
+	{"SERVER_PASSWORD_COMMAND", false, "server-password-command", "a command that prints the password of a sync's server"},
 }
 
 // names lists the environment's names of a variable, ours first.

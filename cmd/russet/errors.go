@@ -14,6 +14,8 @@ import (
 	"russet/capture"
 	"russet/internal/durable"
 	"russet/ios"
+	"russet/merge"
+	"russet/reconcile"
 	"russet/repo"
 )
 
@@ -29,6 +31,8 @@ const (
 	codeBackupLocked = 21
 	codeDamaged      = 22
 	codeFull         = 23
+	codeHeld         = 24
+	codeConflicts    = 25
 	codePhoneAway    = 30
 	codePhoneWaits   = 31
 	codePhoneRefuses = 32
@@ -54,6 +58,8 @@ var exitCodes = []exitCode{
 	{codeBackupLocked, "the phone's backup password is wrong, or was not given: the backup is kept sealed, or the snapshot is"},
 	{codeDamaged, "the repository is damaged"},
 	{codeFull, "the drive is full"},
+	{codeHeld, "a sync's plan is held back: it would remove or change much, or a side is not what it was"},
+	{codeConflicts, "a sync was done, and records wait for a decision"},
 	{codePhoneAway, "no phone is connected, or it went away: to be tried again"},
 	{codePhoneWaits, "somebody has to do something at the phone (unlock it, tap Trust, enter the passcode): to be tried again then"},
 	{codePhoneRefuses, "the phone refuses, and will until something is changed"},
@@ -80,6 +86,9 @@ var (
 	errMirror            = errors.New("it is a mirror of another repository, which alone is written to")
 	errMoving            = errors.New("the source is changed all the time")
 	errNotConfirmed      = errors.New("not confirmed")
+	errConflicts         = errors.New("records wait for a decision")
+	errNoSuchRecord      = errors.New("no such record")
+	errOtherDevice       = errors.New("it is of another device")
 	errNoSuchContainer   = errors.New("nothing is called that")
 	errSealed            = errors.New("the snapshot is sealed: the phone's backup password was not known, so nothing in it can be read")
 	errUnreadable        = errors.New("the backup's manifest could not be read, so the snapshot holds it as it came and no readable files")
@@ -87,25 +96,30 @@ var (
 
 // Situations in which an error came up, where they decide what a person can do.
 var (
-	errBadConfig     = errors.New("config or key files are damaged")
-	errBadIndex      = errors.New("an index file is damaged")
-	errBadSnapshot   = errors.New("a snapshot's file is damaged")
-	errBadLock       = errors.New("a lock file is damaged")
-	errCannotLock    = errors.New("nothing can be written, for a verb that only reads")
-	errReadOnly      = errors.New("nothing can be written, for a verb that writes")
-	errDeadHolder    = errors.New("who holds the lock no longer runs")
-	errLeftovers     = errors.New("parts of a repository are there without its config")
-	errBadFolder     = errors.New("what the backup folder needs is damaged")
-	errCannotPrune   = errors.New("what a prune needs is damaged")
-	errPruneFull     = errors.New("there is no space for copies of packs")
-	errNoSnapshots   = errors.New("there are no snapshots")
-	errKeepsNone     = errors.New("a policy would leave nothing of a device")
-	errLostContent   = errors.New("content is lost that the computer may still have")
-	errHalfFiles     = errors.New("files were restored in part")
-	errSecond        = errors.New("the second repository wants a password")
-	errNoSuchKey     = errors.New("no key has that id")
-	errNoRecords     = errors.New("a snapshot without a database of that kind")
-	errUnknownLayout = errors.New("a database that no reader knows")
+	errBadConfig          = errors.New("config or key files are damaged")
+	errBadIndex           = errors.New("an index file is damaged")
+	errBadSnapshot        = errors.New("a snapshot's file is damaged")
+	errBadLock            = errors.New("a lock file is damaged")
+	errCannotLock         = errors.New("nothing can be written, for a verb that only reads")
+	errReadOnly           = errors.New("nothing can be written, for a verb that writes")
+	errDeadHolder         = errors.New("who holds the lock no longer runs")
+	errLeftovers          = errors.New("parts of a repository are there without its config")
+	errBadFolder          = errors.New("what the backup folder needs is damaged")
+	errCannotPrune        = errors.New("what a prune needs is damaged")
+	errPruneFull          = errors.New("there is no space for copies of packs")
+	errNoSnapshots        = errors.New("there are no snapshots")
+	errKeepsNone          = errors.New("a policy would leave nothing of a device")
+	errLostContent        = errors.New("content is lost that the computer may still have")
+	errHalfFiles          = errors.New("files were restored in part")
+	errSecond             = errors.New("the second repository wants a password")
+	errNoSuchKey          = errors.New("no key has that id")
+	errServerPassword     = errors.New("a server wants a password")
+	errSeveralCollections = errors.New("several collections")
+	errHeldPlan           = errors.New("a plan that a person may approve of")
+	errRefusedPlan        = errors.New("a plan that nobody can approve of")
+	errOtherPlan          = errors.New("a plan that is not the one that was seen")
+	errNoRecords          = errors.New("a snapshot without a database of that kind")
+	errUnknownLayout      = errors.New("a database that no reader knows")
 )
 
 // situation is an error with the situation that it came up in, which adds no
@@ -181,6 +195,17 @@ var advices = []advice{
 	{errIncomplete, codeIncomplete, ""},
 	{errNoBackup, 0, "name the folder that holds it; on macOS the terminal needs Full Disk Access to see Finder's"},
 	{fs.ErrExist, 0, "what is there is not overwritten: choose another name"},
+	{errHeldPlan, codeHeld, ""}, // and remedied
+	{errRefusedPlan, codeHeld, "nothing was changed; where the target or the phone was replaced on purpose, remove the sync and add it anew: what both have is then taken for the same"},
+	{errOtherPlan, codeHeld, "one of the sides was changed meanwhile: russet sync plan shows what would be done now"},
+	{errConflicts, codeConflicts, "russet sync conflicts NAME lists them"},
+	{reconcile.ErrBusy, codeLocked, "wait for the other run"},
+	{reconcile.ErrNoSync, 0, "russet sync status lists the syncs that there are"},
+	{errServerPassword, 0, "give it with --server-password-file or --server-password-command, set RUSSET_SERVER_PASSWORD, or run on a terminal"},
+	{errSeveralCollections, 0, "give one of these addresses with --to"},
+	{errNoSuchRecord, 0, "russet show KIND SNAPSHOT --json shows the uids"},
+	{merge.ErrDenied, 0, "is the user's name right, and the password? many servers want an app password"},
+	{merge.ErrMissing, 0, "is the address right, and the drive connected?"},
 	{errNoRecords, 0, "a phone that keeps nothing of that kind has none; backups that are not encrypted have them, too"},
 	{errUnknownLayout, 0, "this version of iOS is not known yet: russet cat gives the database as it is; please tell the developers what the error says"},
 	{errNoSuchContainer, 0, "russet show KIND --json lists what there is, in its last line"},
@@ -231,7 +256,7 @@ func adviceFor(err error) advice {
 		if !errors.Is(err, a.is) {
 			continue
 		}
-		if r, ok := errors.AsType[remedied](err); ok && a.is == errProblems {
+		if r, ok := errors.AsType[remedied](err); ok && a.hint == "" {
 			a.hint = r.hint
 		}
 		return a

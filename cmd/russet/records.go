@@ -144,27 +144,36 @@ func containerFlag(what string) cli.Flag {
 	return &cli.StringSliceFlag{Name: "in", Usage: what + " of the account, calendar or list `NAME` alone"}
 }
 
-// chooseContainers leaves of a set the records in the containers that are named by
-// their name, their account's name or their id. That a name names none is an
-// error.
+// chooseContainers leaves of a set the records in the containers that are named.
 func chooseContainers(set *records.Set, names []string) error {
 	if len(names) == 0 {
 		return nil
 	}
-	chosen := map[string]bool{}
+	ids, err := containerIDs(set, names)
+	if err != nil {
+		return err
+	}
+	set.Records = slices.DeleteFunc(set.Records, func(r records.Record) bool { return !slices.Contains(ids, r.Container) })
+	return nil
+}
+
+// containerIDs are the ids of the containers that are named by their name, their
+// account's name or their id.
+func containerIDs(set *records.Set, names []string) ([]string, error) {
+	var ids []string
 	for _, name := range names {
-		found := false
+		n := len(ids)
 		for _, c := range set.Containers {
 			if strings.EqualFold(c.Name, name) || strings.EqualFold(c.Account, name) || c.ID == name {
-				chosen[c.ID], found = true, true
+				ids = append(ids, c.ID)
 			}
 		}
-		if !found {
-			return fmt.Errorf("look for %q among accounts, calendars and lists: %w", name, errNoSuchContainer)
+		if len(ids) == n {
+			return nil, fmt.Errorf("look for %q among accounts, calendars and lists: %w", name, errNoSuchContainer)
 		}
 	}
-	set.Records = slices.DeleteFunc(set.Records, func(r records.Record) bool { return !chosen[r.Container] })
-	return nil
+	slices.Sort(ids)
+	return slices.Compact(ids), nil
 }
 
 // containerNames names containers by their ids, with their accounts where a name
