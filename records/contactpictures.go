@@ -49,6 +49,7 @@ func (b *addressBook) readPictures(ctx context.Context) error {
 	if err == nil {
 		defer images.Close()
 		images.set = b.s.set
+		b.s.set.Stores = append(b.s.set.Stores, images.path)
 		err = b.readPictureTables(ctx, images)
 	}
 	if err != nil && ctx.Err() == nil {

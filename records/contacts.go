@@ -219,7 +219,8 @@ func (b *addressBook) uid(p *person, c Container, used map[[2]string]bool) strin
 		// Row numbers survive edits and restores. They do not survive an account that is
 		// set up anew, and then nothing else of a contact without an identifier does.
 		sum := sha256.Sum256([]byte(c.ID + "\x00" + strconv.FormatInt(p.row, 10) + "\x00" + p.created + "\x00" + clean))
-		clean = strings.ToUpper(fmt.Sprintf("%x-%x-8%x-8%x-%x", sum[:4], sum[4:6], sum[6:8], sum[8:10], sum[10:16]))
+		sum[6], sum[8] = sum[6]&0x0f|0x80, sum[8]&0x3f|0x80 // RFC 9562, version 8
+		clean = fmt.Sprintf("%X-%X-%X-%X-%X", sum[:4], sum[4:6], sum[6:8], sum[8:10], sum[10:16])
 	}
 	used[[2]string{c.ID, clean}] = true
 	return clean

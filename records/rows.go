@@ -17,9 +17,9 @@ import (
 )
 
 const (
-	// maxValue is the length in bytes of the longest row or value that is read: a
-	// picture of an address book is below it.
-	maxValue = 64 << 20
+	// maxRow is the length in bytes of the longest row that is read: one with a
+	// picture of an address book is far below it.
+	maxRow = 64 << 20
 	// maxText is the length in bytes of a text that ends up in a record.
 	maxText = 1 << 20
 	// bytesPerRow bounds the rows of a table by the size of the database: pages can
@@ -65,7 +65,7 @@ func (s *store) rows(ctx context.Context, table string, columns ...string) iter.
 			if sqlite.TooLong(err) {
 				last := r.id
 				if err = s.db.QueryRowContext(ctx, fmt.Sprintf("SELECT min(rowid)"+after, quoteName(table), last)).Scan(&r.id); err == nil {
-					s.missing(r.id, "a row of table %s is longer than %d bytes", table, maxValue)
+					s.missing(r.id, "a row of table %s is longer than %d bytes", table, s.row)
 					continue
 				}
 			}
@@ -81,7 +81,7 @@ func (s *store) rows(ctx context.Context, table string, columns ...string) iter.
 // rowsAfter yields the rows of a query until one cannot be read. more is false where
 // the caller wants no more.
 func (s *store) rowsAfter(ctx context.Context, query string, r *row, left *int64, yield func(row, error) bool) (more bool, err error) {
-	for values, err := range s.db.Rows(ctx, query, maxValue) {
+	for values, err := range s.db.Rows(ctx, query, s.row) {
 		if err != nil {
 			return true, err
 		}

@@ -13,6 +13,7 @@ sqlite3 sqlite3
 rclone rclone
 idevice_id libimobiledevice-utils
 ifuse ifuse
+khard khard
 cc gcc libc6-dev
 python3 python3 python3-venv'
 
