@@ -1,0 +1,172 @@
+package records
+
+import (
+	"context"
+	"database/sql/driver"
+	"fmt"
+	"iter"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+const (
+	// maxValue is the length in bytes of the longest row or value that is read: a
+	// picture of an address book is below it.
+	maxValue = 64 << 20
+	// maxText is the length in bytes of a text that ends up in a record.
+	maxText = 1 << 20
+	// bytesPerRow bounds the rows of a table by the size of the database: pages can
+	// refer to each other without end, and a row has more than four bytes.
+	bytesPerRow = 4
+)
+
+// row is a row of a table. What its methods return of a column that is missing,
+// NULL or of another type is zero.
+type row struct {
+	id     int64
+	index  map[string]int
+	values []driver.Value
+}
+
+// rows yields the rows of a table in the order of their rowids. Columns that the
+// table has not are as if they were NULL; a table that is not there has no rows.
+// The row is used again for the next one, what its methods return is not. After an
+// error no row follows.
+func (s *store) rows(ctx context.Context, table string, columns ...string) iter.Seq2[row, error] {
+	return func(yield func(row, error) bool) {
+		if !s.schema.has(table) {
+			return
+		}
+		r := row{index: map[string]int{}}
+		names := []string{"rowid"}
+		for _, c := range columns {
+			if s.schema.has(table, c) {
+				r.index[c] = len(names)
+				names = append(names, "+"+quoteName(c)) // an expression: the driver makes no times of its type
+			}
+		}
+		query := "SELECT " + strings.Join(names, ", ") + " FROM " + quoteName(table) + " ORDER BY rowid"
+		left := s.size/bytesPerRow + 1
+		for values, err := range s.db.Rows(ctx, query, maxValue) {
+			if left--; left < 0 && err == nil {
+				err = fmt.Errorf("it has more rows than there is space for")
+			}
+			if err != nil {
+				yield(row{}, fmt.Errorf("read table %s: %w", table, err))
+				return
+			}
+			r.id, _ = values[0].(int64)
+			r.values = values
+			if !yield(r, nil) {
+				return
+			}
+		}
+	}
+}
+
+func quoteName(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
+
+func (r row) value(column string) driver.Value {
+	if i, ok := r.index[column]; ok {
+		return r.values[i]
+	}
+	return nil
+}
+
+// has reports whether the column is there and not NULL.
+func (r row) has(column string) bool { return r.value(column) != nil }
+
+// text returns a text in valid UTF-8. A number is written out, as SQLite does.
+func (r row) text(column string) string {
+	switch v := r.value(column).(type) {
+	case string:
+		return validText(v)
+	case []byte:
+		return validText(string(v)) // CallHistory and others keep text so
+	case int64:
+		return strconv.FormatInt(v, 10)
+	case float64:
+		return strconv.FormatFloat(v, 'g', -1, 64)
+	}
+	return ""
+}
+
+// validText returns s in valid UTF-8, and at most maxText bytes of it.
+func validText(s string) string {
+	if len(s) > maxText {
+		s = s[:maxText]
+		for len(s) > 0 && !utf8.RuneStart(s[len(s)-1]) {
+			s = s[:len(s)-1]
+		}
+		s = s[:max(len(s)-1, 0)] // the beginning of a character
+	}
+	return strings.ToValidUTF8(s, "\uFFFD")
+}
+
+// integer returns a whole number; ok is false where there is none.
+func (r row) integer(column string) (n int64, ok bool) {
+	switch v := r.value(column).(type) {
+	case int64:
+		return v, true
+	case float64:
+		if v == math.Trunc(v) && math.Abs(v) < 1<<62 {
+			return int64(v), true
+		}
+	case string:
+		n, err := strconv.ParseInt(strings.TrimSpace(v), 10, 64)
+		return n, err == nil
+	}
+	return 0, false
+}
+
+// number returns a number; ok is false where there is none.
+func (r row) number(column string) (f float64, ok bool) {
+	switch v := r.value(column).(type) {
+	case int64:
+		return float64(v), true
+	case float64:
+		return v, !math.IsNaN(v) && !math.IsInf(v, 0)
+	case string:
+		f, err := strconv.ParseFloat(strings.TrimSpace(v), 64)
+		return f, err == nil && !math.IsNaN(f) && !math.IsInf(f, 0)
+	}
+	return 0, false
+}
+
+// bytes returns a blob, or nil. It is the caller's.
+func (r row) bytes(column string) []byte {
+	switch v := r.value(column).(type) {
+	case []byte:
+		return slices.Clone(v)
+	case string:
+		return []byte(v)
+	}
+	return nil
+}
+
+// time returns a time that is kept as Cocoa seconds, in UTC; ok is false where
+// there is none.
+func (r row) time(column string) (t time.Time, ok bool) {
+	f, ok := r.number(column)
+	if !ok {
+		return time.Time{}, false
+	}
+	return cocoaTime(f)
+}
+
+// cocoaTime returns the time that is seconds after the beginning of 2001, in UTC;
+// ok is false of what stands for no time, and of what no calendar can write.
+func cocoaTime(seconds float64) (t time.Time, ok bool) {
+	const epoch = 978_307_200
+	// Apple's distant past and future are the years 1 and 4001.
+	const distantPast, distantFuture = -63_114_076_800, 64_092_211_200
+	if math.IsNaN(seconds) || seconds <= distantPast || seconds >= distantFuture {
+		return time.Time{}, false
+	}
+	whole := math.Floor(seconds)
+	return time.Unix(epoch+int64(whole), int64((seconds-whole)*1e9)).UTC(), true
+}
