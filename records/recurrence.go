@@ -124,8 +124,11 @@ func (r *rule) check() error {
 		values   []int
 		min, max int
 	}{
-		{"months", r.months, 1, 12}, {"week numbers", r.weeks, -53, 53}, {"days of the year", r.yearDays, -366, 366},
-		{"days of the month", r.monthDays, -31, 31}, {"set positions", r.places, -366, 366},
+		{"months", r.months, 1, 12},
+		{"week numbers", r.weeks, -53, 53},
+		{"days of the year", r.yearDays, -366, 366},
+		{"days of the month", r.monthDays, -31, 31},
+		{"set positions", r.places, -366, 366},
 	} {
 		slices.Sort(p.values)
 		for _, v := range p.values {

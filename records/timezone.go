@@ -104,6 +104,12 @@ func onsetsOf(loc *time.Location) []onset {
 			return found
 		}
 		_, from := t.Zone()
+		if !end.After(t) {
+			// Beyond its table Go ends a period with the 365th day of the year, and
+			// does not leave the 366th.
+			t = t.Add(24 * time.Hour)
+			continue
+		}
 		name, to := end.Zone()
 		// Where winter time is the exception (Europe/Dublin), databases differ on which
 		// of the two is called summer time: the later clock is.
