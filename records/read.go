@@ -93,7 +93,7 @@ func readStore(ctx context.Context, fsys fs.FS, p place, name string, set *Set) 
 	} else if err != nil {
 		return err
 	}
-	set.Stores = append(set.Stores, name)
+	set.Stores = append(append(set.Stores, name), part.Stores...)
 	set.Readers = append(set.Readers, path.Base(name)+" ("+p.readers[i].name+")")
 	set.Containers = append(set.Containers, part.Containers...)
 	set.Records = append(set.Records, part.Records...)

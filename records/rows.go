@@ -3,6 +3,7 @@ package records
 import (
 	"context"
 	"database/sql/driver"
+	"errors"
 	"fmt"
 	"iter"
 	"math"
@@ -11,12 +12,14 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"russet/internal/sqlite"
 )
 
 const (
-	// maxValue is the length in bytes of the longest row or value that is read: a
-	// picture of an address book is below it.
-	maxValue = 64 << 20
+	// maxRow is the length in bytes of the longest row that is read: one with a
+	// picture of an address book is far below it.
+	maxRow = 64 << 20
 	// maxText is the length in bytes of a text that ends up in a record.
 	maxText = 1 << 20
 	// bytesPerRow bounds the rows of a table by the size of the database: pages can
@@ -28,20 +31,24 @@ const (
 // NULL or of another type is zero.
 type row struct {
 	id     int64
+	s      *store // for its problems
 	index  map[string]int
 	values []driver.Value
 }
 
+// maxLongRows bounds the rows of a table that are passed over as too long.
+const maxLongRows = 1000
+
 // rows yields the rows of a table in the order of their rowids. Columns that the
-// table has not are as if they were NULL; a table that is not there has no rows.
-// The row is used again for the next one, what its methods return is not. After an
-// error no row follows.
+// table has not are as if they were NULL; a table that is not there has no rows. A
+// row that is too long is passed over and told as missing. The row is used again
+// for the next one, what its methods return is not. After an error no row follows.
 func (s *store) rows(ctx context.Context, table string, columns ...string) iter.Seq2[row, error] {
 	return func(yield func(row, error) bool) {
 		if !s.schema.has(table) {
 			return
 		}
-		r := row{index: map[string]int{}}
+		r := row{s: s, index: map[string]int{}}
 		names := []string{"rowid"}
 		for _, c := range columns {
 			if s.schema.has(table, c) {
@@ -49,23 +56,45 @@ func (s *store) rows(ctx context.Context, table string, columns ...string) iter.
 				names = append(names, "+"+quoteName(c)) // an expression: the driver makes no times of its type
 			}
 		}
-		query := "SELECT " + strings.Join(names, ", ") + " FROM " + quoteName(table) + " ORDER BY rowid"
+		const after = " FROM %s WHERE rowid > %d"
+		query := "SELECT " + strings.Join(names, ", ") + after + " ORDER BY rowid"
 		left := s.size/bytesPerRow + 1
-		for values, err := range s.db.Rows(ctx, query, maxValue) {
-			if left--; left < 0 && err == nil {
-				err = fmt.Errorf("it has more rows than there is space for")
+		r.id = math.MinInt64 // which SQLite never gives
+		for range maxLongRows {
+			more, err := s.rowsAfter(ctx, fmt.Sprintf(query, quoteName(table), r.id), &r, &left, yield)
+			if sqlite.TooLong(err) {
+				last := r.id
+				if err = s.db.QueryRowContext(ctx, fmt.Sprintf("SELECT min(rowid)"+after, quoteName(table), last)).Scan(&r.id); err == nil {
+					s.missing(r.id, "a row of table %s is longer than %d bytes", table, s.row)
+					continue
+				}
 			}
-			if err != nil {
+			if err != nil && more {
 				yield(row{}, fmt.Errorf("read table %s: %w", table, err))
-				return
 			}
-			r.id, _ = values[0].(int64)
-			r.values = values
-			if !yield(r, nil) {
-				return
-			}
+			return
+		}
+		yield(row{}, fmt.Errorf("read table %s: more than %d rows are too long", table, maxLongRows))
+	}
+}
+
+// rowsAfter yields the rows of a query until one cannot be read. more is false where
+// the caller wants no more.
+func (s *store) rowsAfter(ctx context.Context, query string, r *row, left *int64, yield func(row, error) bool) (more bool, err error) {
+	for values, err := range s.db.Rows(ctx, query, s.row) {
+		if err != nil {
+			return true, err
+		}
+		if *left--; *left < 0 {
+			return true, errors.New("it has more rows than there is space for")
+		}
+		r.id, _ = values[0].(int64)
+		r.values = values
+		if !yield(*r, nil) {
+			return false, nil
 		}
 	}
+	return true, nil
 }
 
 func quoteName(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
@@ -84,25 +113,36 @@ func (r row) has(column string) bool { return r.value(column) != nil }
 func (r row) text(column string) string {
 	switch v := r.value(column).(type) {
 	case string:
-		return validText(v)
+		return r.valid(column, v)
 	case []byte:
-		return validText(string(v)) // CallHistory and others keep text so
+		return r.valid(column, string(v)) // CallHistory and others keep text so
 	case int64:
 		return strconv.FormatInt(v, 10)
 	case float64:
-		return strconv.FormatFloat(v, 'g', -1, 64)
+		return strconv.FormatFloat(v, 'f', -1, 64)
 	}
 	return ""
+}
+
+// valid returns a text as it may stand in a record, and tells what is lost.
+func (r row) valid(column, text string) string {
+	if len(text) > maxText {
+		r.s.lost(r.id, "column %s has more than %d bytes, and is cut there", column, maxText)
+	}
+	if !utf8.ValidString(text) {
+		r.s.lost(r.id, "column %s is not UTF-8", column)
+	}
+	return validText(text)
 }
 
 // validText returns s in valid UTF-8, and at most maxText bytes of it.
 func validText(s string) string {
 	if len(s) > maxText {
-		s = s[:maxText]
-		for len(s) > 0 && !utf8.RuneStart(s[len(s)-1]) {
-			s = s[:len(s)-1]
+		n := maxText
+		for n > maxText-utf8.UTFMax && !utf8.RuneStart(s[n]) {
+			n--
 		}
-		s = s[:max(len(s)-1, 0)] // the beginning of a character
+		s = s[:n]
 	}
 	return strings.ToValidUTF8(s, "\uFFFD")
 }

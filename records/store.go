@@ -30,13 +30,14 @@ type store struct {
 	db     *sqlite.DB
 	schema schema
 	size   int64
+	row    int  // bytes of the longest row that is read
 	set    *Set // what it holds, filled by its reader
 	files  []io.Closer
 }
 
 // openStore opens the database at name, with its write-ahead log, for reading.
 func openStore(ctx context.Context, fsys fs.FS, name string) (*store, error) {
-	s := &store{path: name, fsys: fsys, set: &Set{Complete: true}}
+	s := &store{path: name, fsys: fsys, row: maxRow, set: &Set{Complete: true}}
 	err := s.open(ctx)
 	if err != nil {
 		s.Close()

@@ -136,6 +136,13 @@ func (db *DB) Rows(ctx context.Context, query string, maxValue int) iter.Seq2[[]
 	}
 }
 
+// TooLong reports whether an error of Rows says that a row was longer than allowed.
+func TooLong(err error) bool {
+	const tooBig = 18 // SQLITE_TOOBIG
+	e, ok := errors.AsType[*sqlite.Error](err)
+	return ok && e.Code()&0xff == tooBig
+}
+
 // Check reads the whole database and returns an error when its pages do not fit together (PRAGMA quick_check).
 func (db *DB) Check(ctx context.Context) error {
 	var found string

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 )
 
 const (
@@ -14,7 +15,7 @@ const (
 	maxFrames = 8 << 20
 )
 
-// ErrWAL is in errors of a write-ahead log that belongs to another database.
+// ErrWAL is in errors of a write-ahead log that cannot be that of its database.
 var ErrWAL = errors.New("the write-ahead log does not fit")
 
 // WithWAL returns the database as it is once its write-ahead log is taken into
@@ -31,6 +32,11 @@ func WithWAL(db io.ReaderAt, size int64, wal io.ReaderAt, walSize int64) (io.Rea
 	}
 	if l == nil || len(l.frames) == 0 {
 		return db, size, nil
+	}
+	// A page may have been left out that was free again before it was written. A
+	// size far beyond what is there would undo every limit that depends on it.
+	if l.pages*l.pageSize > 2*(size+walSize)+1<<20 {
+		return nil, 0, fmt.Errorf("%w: it tells of %d pages, more than there are", ErrWAL, l.pages)
 	}
 	if size > 0 {
 		var head [18]byte
@@ -104,9 +110,7 @@ func (l *log) read(r io.ReaderAt, size int64, order binary.ByteOrder, sum checks
 		open[page] = at + frameHeader
 		at += step
 		if pages > 0 {
-			for p, where := range open {
-				l.frames[p] = where
-			}
+			maps.Copy(l.frames, open)
 			clear(open)
 			l.pages = int64(pages)
 		}

@@ -1,0 +1,193 @@
+package vobject_test
+
+import (
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"russet/internal/vobject"
+)
+
+// parse reads one object, whose lines are separated as the test likes.
+func parse(t testing.TB, lines ...string) *vobject.Component {
+	t.Helper()
+	objects, err := vobject.Parse([]byte(strings.Join(lines, "\r\n") + "\r\n"))
+	if err != nil || len(objects) != 1 {
+		t.Fatalf("%q: got %d objects, %v, want 1", lines, len(objects), err)
+	}
+	return objects[0]
+}
+
+func card(t testing.TB, lines ...string) *vobject.Component {
+	t.Helper()
+	return parse(t, slices.Concat([]string{"BEGIN:VCARD"}, lines, []string{"END:VCARD"})...)
+}
+
+func calendar(t testing.TB, lines ...string) *vobject.Component {
+	t.Helper()
+	return parse(t, slices.Concat([]string{"BEGIN:VCALENDAR"}, lines, []string{"END:VCALENDAR"})...)
+}
+
+// without returns what is in a and not in b.
+func without(a, b []vobject.Property) []vobject.Property {
+	return slices.DeleteFunc(slices.Clone(a), func(p vobject.Property) bool { return slices.Contains(b, p) })
+}
+
+// merged takes what changed from base to source into target.
+func merged(base, source, target *vobject.Component) *vobject.Component {
+	b, s := vobject.Canonical(base), vobject.Canonical(source)
+	return vobject.Apply(target, without(b, s), without(s, b), source)
+}
+
+func TestApplyCards(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name                       string
+		base, source, target, want []string
+	}{
+		{
+			"a line is replaced where it stands, and what else is there stays as it is",
+			[]string{"FN:A", "TEL;TYPE=CELL:1"},
+			[]string{"FN:A", "TEL;TYPE=CELL:2"},
+			[]string{"fn:A", "tel;type=cell:1", "X-Odd;a=\"b\":\\,,", "NOTE:lo", " ng"},
+			[]string{"fn:A", "TEL;TYPE=CELL:2", "X-Odd;a=\"b\":\\,,", "NOTE:lo", " ng"},
+		},
+		{
+			"a new line stands after the last of its name",
+			[]string{"TEL:1", "FN:A"},
+			[]string{"TEL:1", "TEL:2", "FN:A", "NOTE:n"},
+			[]string{"TEL:1", "FN:A", "REV:x"},
+			[]string{"TEL:1", "TEL:2", "FN:A", "REV:x", "NOTE:n"},
+		},
+		{
+			"a group comes with its label, under a name that is free",
+			[]string{"FN:A"},
+			[]string{"FN:A", "item1.TEL:1", "item1.X-ABLabel:Boat"},
+			[]string{"FN:A", "item1.URL:u", "item1.X-ABLABEL:Shop", "item2.IMPP:x"},
+			[]string{"FN:A", "item1.URL:u", "item1.X-ABLABEL:Shop", "item2.IMPP:x", "item3.TEL:1", "item3.X-ABLabel:Boat"},
+		},
+		{
+			"a group goes with its label, unless another line has it",
+			[]string{"item1.TEL:1", "item1.X-ABLABEL:A", "item2.TEL:2", "item2.X-ABLABEL:B"},
+			nil,
+			[]string{"a.TEL:1", "a.X-ABLABEL:A", "FN:F", "b.TEL:2", "b.EMAIL:e", "b.X-ABLABEL:B"},
+			[]string{"FN:F", "b.EMAIL:e", "b.X-ABLABEL:B"},
+		},
+		{
+			"another label is another property",
+			[]string{"item1.TEL:1", "item1.X-ABLABEL:A"},
+			[]string{"item1.TEL:1", "item1.X-ABLABEL:B"},
+			[]string{"item7.TEL:1", "item7.X-ABLABEL:A", "FN:F"},
+			[]string{"item1.TEL:1", "item1.X-ABLABEL:B", "FN:F"},
+		},
+		{
+			"values of lists are taken one by one",
+			[]string{"CATEGORIES:a,b", "NICKNAME:x"},
+			[]string{"CATEGORIES:b,c\\,d", "NICKNAME:y,z"},
+			[]string{"CATEGORIES:own,a,b", "NICKNAME:x"},
+			[]string{"CATEGORIES:own,b,c\\,d", "NICKNAME:y,z"},
+		},
+		{
+			"what is there already is not added, what is not there not removed",
+			[]string{"NOTE:a"},
+			[]string{"NOTE:b"},
+			[]string{"NOTE:b"},
+			[]string{"NOTE:b"},
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			target := card(t, c.target...)
+			before := string(target.Bytes())
+			got := string(merged(card(t, c.base...), card(t, c.source...), target).Bytes())
+			if want := string(card(t, c.want...).Bytes()); got != want {
+				t.Errorf("got\n%swant\n%s", got, want)
+			}
+			if string(target.Bytes()) != before {
+				t.Error("the target itself was changed")
+			}
+		})
+	}
+}
+
+func event(lines ...string) []string {
+	return slices.Concat([]string{"BEGIN:VEVENT", "UID:u"}, lines, []string{"END:VEVENT"})
+}
+
+func TestApplyCalendars(t *testing.T) {
+	t.Parallel()
+	master := event("DTSTAMP:1", "SUMMARY:s", "EXDATE:20260102T090000Z")
+	alarm := []string{"BEGIN:VALARM", "TRIGGER:-PT5M", "END:VALARM"}
+	override := event("RECURRENCE-ID:20260101T090000Z", "DTSTAMP:2", "SUMMARY:o")
+	zone := []string{"BEGIN:VTIMEZONE", "TZID:Europe/Rome", "END:VTIMEZONE"}
+	in := slices.Concat[[]string]
+	for _, c := range []struct {
+		name                       string
+		base, source, target, want []string
+	}{
+		{"a new override comes whole", master, in(master, override), in([]string{"VERSION:2.0"}, master), in([]string{"VERSION:2.0"}, master, override)},
+		{"an override that is gone goes whole", in(master, override), master, in(override, master), master},
+		{
+			"an override that somebody changed keeps its place", in(master, override), master,
+			in(master, event("RECURRENCE-ID:20260101T090000Z", "SUMMARY:o", "LOCATION:l")),
+			in(master, event("RECURRENCE-ID:20260101T090000Z", "LOCATION:l")),
+		},
+		{
+			"alarms are taken whole", event("SUMMARY:s"), event(in([]string{"SUMMARY:s"}, alarm)...),
+			event("SUMMARY:t"), event(in([]string{"SUMMARY:t"}, alarm)...),
+		},
+		{
+			"lines stand before alarms", event(alarm...), event(in([]string{"LOCATION:l"}, alarm)...),
+			event(alarm...), event(in([]string{"LOCATION:l"}, alarm)...),
+		},
+		{
+			"a zone comes with the first time in it", event("SUMMARY:s"), in(zone, event("SUMMARY:s", "DTSTART;TZID=Europe/Rome:20260101T090000")),
+			event("SUMMARY:s"), in(zone, event("SUMMARY:s", "DTSTART;TZID=Europe/Rome:20260101T090000")),
+		},
+		{
+			"a date is not put among those of another zone", event(),
+			event("EXDATE;TZID=Europe/Rome:20260103T090000"), event("EXDATE:20260102T090000Z"),
+			event("EXDATE:20260102T090000Z", "EXDATE;TZID=Europe/Rome:20260103T090000"),
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			got := string(merged(calendar(t, c.base...), calendar(t, c.source...), calendar(t, c.target...)).Bytes())
+			if want := string(calendar(t, c.want...).Bytes()); got != want {
+				t.Errorf("got\n%swant\n%s", got, want)
+			}
+		})
+	}
+}
+
+// randomCard makes a card of few words, so that cards made alike have much in common.
+func randomCard(t *testing.T, r *rand.Rand) *vobject.Component {
+	var lines []string
+	for i := range r.IntN(6) {
+		group := []string{"", "", "item1.", "item2.", "x."}[r.IntN(5)]
+		name := []string{"TEL", "EMAIL;TYPE=home", "CATEGORIES", "CATEGORIES", "NICKNAME;LANGUAGE=de", "NOTE"}[r.IntN(6)]
+		var values []string
+		for range 1 + r.IntN(2) {
+			values = append(values, []string{"a", "b", "c", ""}[r.IntN(4)])
+		}
+		lines = append(lines, group+name+":"+strings.Join(values, ","))
+		if group != "" && r.IntN(2) == 0 {
+			lines = append(lines, []string{group, "x."}[r.IntN(2)]+"X-ABLabel:"+[]string{"L", "M"}[i%2])
+		}
+	}
+	return card(t, lines...)
+}
+
+// Whatever changes, Apply makes of an object what arithmetic makes of its canonical form.
+func TestApplyIsArithmetic(t *testing.T) {
+	t.Parallel()
+	r := rand.New(rand.NewPCG(5, 0))
+	for range 20_000 {
+		source, target := randomCard(t, r), randomCard(t, r)
+		s, have := vobject.Canonical(source), vobject.Canonical(target)
+		if got := vobject.Canonical(vobject.Apply(target, without(have, s), without(s, have), source)); !slices.Equal(got, s) {
+			t.Fatalf("made alike:\n%s%sgot\n%q\nwant\n%q", target.Bytes(), source.Bytes(), got, s)
+		}
+	}
+}
