@@ -220,7 +220,7 @@ func (l *lister) listing(token string) merge.Listing {
 func (c *Collection) member(at *url.URL, href string) (*url.URL, error) {
 	u, err := c.client.resolve(at, href)
 	if foreign, ok := errors.AsType[*HostError](err); ok {
-		r, err := url.Parse(strings.TrimSpace(href))
+		r, err := parseHref(href)
 		if err != nil || !strings.HasPrefix(normal(r).Path, c.at.Path) {
 			return nil, foreign
 		}

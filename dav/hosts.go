@@ -117,15 +117,22 @@ func unreserved(c byte) bool {
 // server behind a proxy often believes that it is asked by http; its own name
 // with http is taken as the address given.
 func (c *client) resolve(base *url.URL, ref string) (*url.URL, error) {
-	r, err := url.Parse(strings.TrimSpace(ref))
-	if err != nil || len(ref) > maxURL {
+	r, err := parseHref(ref)
+	if err != nil {
 		return nil, fmt.Errorf("read href at %q: malformed", base.Host)
 	}
 	u := base.ResolveReference(r)
 	if u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
 		return nil, fmt.Errorf("read href at %q: not of the web", base.Host)
 	}
-	u = normal(u)
+	if u = normal(u); len(u.String()) > maxURL {
+		return nil, fmt.Errorf("read href at %q: malformed", base.Host)
+	}
+	for s := range strings.SplitSeq(u.Path, "/") {
+		if s == "." || s == ".." { // spelled so that it was not taken for one
+			return nil, fmt.Errorf("read href at %q: malformed", base.Host)
+		}
+	}
 	if u.Scheme == "http" && c.home.Scheme == "https" && u.Hostname() == c.home.Hostname() {
 		u.Scheme, u.Host = "https", c.home.Host
 	}
@@ -133,6 +140,24 @@ func (c *client) resolve(base *url.URL, ref string) (*url.URL, error) {
 		return nil, &HostError{Host: u.Host}
 	}
 	return u, nil
+}
+
+// parseHref reads an href. What a server left unescaped is escaped first: else
+// its slashes that are escaped would be taken for others.
+func parseHref(s string) (*url.URL, error) {
+	s = strings.TrimSpace(s)
+	if len(s) > maxURL {
+		return nil, errMalformed
+	}
+	var b strings.Builder
+	for i := range len(s) {
+		if c := s[i]; c >= 0x80 || strings.IndexByte(" \"<>^`{}|\\", c) >= 0 {
+			fmt.Fprintf(&b, "%%%02X", c)
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return url.Parse(b.String())
 }
 
 // trusted reports whether the host rule lets credentials go to u.

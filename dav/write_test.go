@@ -159,7 +159,9 @@ func TestConditions(t *testing.T) {
 
 func TestWriteErrors(t *testing.T) {
 	t.Parallel()
-	named := func(name string) string { return `<error xmlns="DAV:" xmlns:C="urn:ietf:params:xml:ns:carddav"><` + name + `/></error>` }
+	named := func(name string) string {
+		return `<error xmlns="DAV:" xmlns:C="urn:ietf:params:xml:ns:carddav"><` + name + `/></error>`
+	}
 	for name, try := range map[string]struct {
 		fault  davtest.Fault
 		quirks davtest.Quirks
