@@ -17,29 +17,24 @@ type unit struct {
 // several are the properties of which an object has as many as it likes: each of
 // their values is a unit of its own. All others are units by their names.
 const several = " TEL EMAIL ADR URL IMPP X-SOCIALPROFILE SOCIALPROFILE RELATED X-ABRELATEDNAMES X-ABDATE CATEGORIES LANG KEY MEMBER" +
-	" X-ADDRESSBOOKSERVER-MEMBER ATTENDEE COMMENT CONTACT ATTACH RELATED-TO RESOURCES CONFERENCE "
+	" X-ADDRESSBOOKSERVER-MEMBER ATTENDEE COMMENT CONTACT ATTACH RELATED-TO RESOURCES CONFERENCE VALARM "
 
 // timing are the properties of an event or a task that say when it is only
 // together.
 const timing = " DTSTART DTEND DUE DURATION RRULE RDATE EXDATE EXRULE RECURRENCE-ID "
 
-// unitOf says to which unit a property belongs. Parts other than an event or a task
-// itself are units: an override, and all alarms of an event, since alarms have
-// nothing but their place to tell them apart.
+// unitOf says to which unit a property belongs. An override of one occurrence is a
+// unit of its own.
 func unitOf(p vobject.Property) unit {
-	master, rest, below := strings.Cut(p.Part, "/")
 	switch {
-	case below && strings.HasPrefix(rest, "VALARM"):
-		return unit{part: master, name: "VALARM"}
-	case below:
-		override, _, _ := strings.Cut(rest, "/")
-		return unit{part: master + "/" + override}
-	case master != "" && strings.Contains(timing, " "+p.Name+" "):
-		return unit{part: master, name: "DTSTART"}
+	case strings.Contains(p.Part, "/"):
+		return unit{part: p.Part}
+	case p.Part != "" && strings.Contains(timing, " "+p.Name+" "):
+		return unit{part: p.Part, name: "DTSTART"}
 	case strings.Contains(several, " "+p.Name+" "):
-		return unit{part: master, name: p.Name, value: p.Value}
+		return unit{part: p.Part, name: p.Name, value: p.Value}
 	}
-	return unit{part: master, name: p.Name}
+	return unit{part: p.Part, name: p.Name}
 }
 
 // label names a unit for people: the property, or the part.
@@ -160,7 +155,7 @@ func (m *merged) apply(to, from *vobject.Component, wins bool) *vobject.Componen
 	if len(removed)+len(added) == 0 {
 		return to
 	}
-	return patch(to, from, removed, added)
+	return vobject.Apply(to, removed, added, from)
 }
 
 // ChangedNames are the names of the properties in which two objects differ; nil
