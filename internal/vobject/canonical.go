@@ -38,7 +38,7 @@ type Property struct {
 //     X-RADICALE-NAME, X-WR-ALARMUID, and X-MOZ-GENERATION, -LASTACK, -SNOOZE-TIME;
 //   - VTIMEZONE of the tz database's names, which are known by their form;
 //   - the parameters VALUE, ENCODING and CHARSET, once they are applied; those of
-//     scheduling (SCHEDULE-AGENT, -STATUS, -FORCE-SEND) and X-VOBJ-...; TYPE=INTERNET of
+//     scheduling (SCHEDULE-AGENT, -STATUS, -FORCE-SEND) and of the library vobject; TYPE=INTERNET of
 //     EMAIL, TYPE=VOICE of TEL, the type of media that is inline;
 //   - properties without a value, and values and parameters that are the default:
 //     TRANSP:OPAQUE, CLASS:PUBLIC, PRIORITY:0, PERCENT-COMPLETE:0, REPEAT:0,
@@ -49,9 +49,10 @@ type Property struct {
 // Media that is inline is its SHA-256. A component's X-ABLABEL and X-ABADR are
 // parameters of the properties of their group.
 func Canonical(c *Component) []Property {
-	var props []Property
-	for _, e := range read(c) {
-		props = append(props, e.Property)
+	found := read(c)
+	props := make([]Property, len(found))
+	for i, e := range found {
+		props[i] = e.Property
 	}
 	slices.SortFunc(props, compareProperties)
 	return slices.Compact(props)
@@ -87,15 +88,15 @@ func compareProperties(a, b Property) int {
 // entry is a property and where it stands.
 type entry struct {
 	Property
-	in   *Component // the component that holds it
-	line int        // in in.Lines; -1 where it is a component
+	in   *Component // what holds it
+	line int        // which of its lines; -1 where it is a component
 	item int        // which value of a list; -1 where the line is one value
-	part int        // in in.Parts; -1 where it is a line
+	part int        // which of its parts; -1 where it is a line
 }
 
 // read returns what the object says, in its own order.
 func read(c *Component) []entry {
-	var r reader
+	r := reader{make([]entry, 0, len(c.Lines)+len(c.Parts))}
 	r.component("", c)
 	return r.found
 }
@@ -110,7 +111,7 @@ func (r *reader) component(part string, c *Component) {
 	}
 	for i, p := range c.Parts {
 		switch {
-		case p.Name == "VTIMEZONE" && isZone(Unescape(p.Value("TZID"))):
+		case p.Name == "VTIMEZONE" && knownZone(p):
 		case c.Name == "VCALENDAR" && separate(p.Name):
 			r.component(partOf(p), p)
 		default:
@@ -126,15 +127,22 @@ func separate(name string) bool { return name == "VEVENT" || name == "VTODO" || 
 
 // partOf names a component of a VCALENDAR.
 func partOf(c *Component) string {
-	l, ok := c.Get("RECURRENCE-ID")
-	if !ok {
-		return c.Name
+	part := c.Name
+	for _, l := range c.All("RECURRENCE-ID") {
+		l.Name = "RECURRENCE-ID"
+		id := c.Name + "/" + canonicalValue(l, l.Value)
+		if params := canonicalParams(l, nil); params != "" {
+			id += ";" + params
+		}
+		part = max(part, id) // there should be one: whichever comes first, the answer is the same
 	}
-	id := c.Name + "/" + canonicalValue(l, l.Value)
-	if params := canonicalParams(l, nil); params != "" {
-		id += ";" + params
-	}
-	return id
+	return part
+}
+
+// knownZone reports whether a VTIMEZONE defines what the tz database has.
+func knownZone(c *Component) bool {
+	ids := c.All("TZID")
+	return len(ids) > 0 && !slices.ContainsFunc(ids, func(l Line) bool { return !isZone(Unescape(l.Value)) })
 }
 
 // wholeOf is what a component says, as one text.
@@ -145,21 +153,21 @@ func wholeOf(c *Component) string {
 		if p.Params != "" {
 			b.WriteString(";" + p.Params)
 		}
-		b.WriteString(":" + Text(p.Value) + "\n")
+		b.WriteString(":" + strings.ReplaceAll(p.Value, "\n", `\n`) + "\n")
 	}
 	return b.String()
 }
 
 // volatile are the properties that say nothing of the record itself.
-const volatile = " UID PRODID VERSION REV DTSTAMP CREATED LAST-MODIFIED SEQUENCE ACKNOWLEDGED METHOD CALSCALE " +
-	"X-RADICALE-NAME X-WR-CALNAME X-WR-ALARMUID X-MOZ-GENERATION X-MOZ-LASTACK X-MOZ-SNOOZE-TIME "
+var volatile = map[string]bool{
+	"UID": true, "PRODID": true, "VERSION": true, "REV": true, "DTSTAMP": true, "CREATED": true, "LAST-MODIFIED": true,
+	"SEQUENCE": true, "ACKNOWLEDGED": true, "X-RADICALE-NAME": true, "X-WR-ALARMUID": true,
+	"X-MOZ-GENERATION": true, "X-MOZ-LASTACK": true, "X-MOZ-SNOOZE-TIME": true,
+}
 
 // lists are the properties whose values are lists in which order says nothing:
 // each value is a property.
-const lists = " CATEGORIES NICKNAME RESOURCES EXDATE RDATE "
-
-// oneOf reports whether name is in a list of words with blanks around each.
-func oneOf(list, name string) bool { return strings.Contains(list, " "+name+" ") }
+var lists = map[string]bool{"CATEGORIES": true, "NICKNAME": true, "EXDATE": true, "RDATE": true}
 
 // lines reads the lines of c itself.
 func (r *reader) lines(part string, c *Component) {
@@ -167,7 +175,7 @@ func (r *reader) lines(part string, c *Component) {
 	for i, l := range c.Lines {
 		l.Name = strings.ToUpper(l.Name)
 		group := groups[strings.ToUpper(l.Group)]
-		if oneOf(volatile, l.Name) || companion(l.Name) && group != nil && group.others > 0 {
+		if volatile[l.Name] || companion(l.Name) && group != nil && group.others > 0 {
 			continue
 		}
 		var labels []string
@@ -175,7 +183,7 @@ func (r *reader) lines(part string, c *Component) {
 			labels = group.labels
 		}
 		values, item := []string{l.Value}, -1
-		if oneOf(lists, l.Name) {
+		if lists[l.Name] {
 			values, item = List(l.Value), 0
 		}
 		params := canonicalParams(l, labels)

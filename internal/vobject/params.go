@@ -5,17 +5,44 @@ import (
 	"strings"
 )
 
-// silent are parameters that say nothing, or nothing more once the value is read.
-const silent = " VALUE ENCODING CHARSET SCHEDULE-AGENT SCHEDULE-STATUS SCHEDULE-FORCE-SEND X-APPLE-OMIT-YEAR "
+// spelling is how the values of a parameter are compared.
+type spelling int
 
-// caseless are the parameters whose values say the same in any case.
-const caseless = " TYPE CUTYPE ROLE PARTSTAT RSVP RELTYPE RELATED RANGE FBTYPE LANGUAGE MEDIATYPE EMAIL X-SERVICE-TYPE X-ABADR "
+const (
+	exact    spelling = iota // what no table names
+	caseless                 // the same in any case
+	address                  // a URI
+	zone                     // a TZID
+	silent                   // says nothing, or nothing more once the value is read
+)
 
-// defaultParams are parameters that say what their absence says.
-const defaultParams = " CUTYPE=individual ROLE=req-participant PARTSTAT=needs-action RSVP=false RELTYPE=parent RELATED=start FBTYPE=busy "
+// spellings are those of the parameters that are not compared as they stand.
+var spellings = map[string]spelling{
+	"VALUE": silent, "ENCODING": silent, "CHARSET": silent, "X-APPLE-OMIT-YEAR": silent,
+	"SCHEDULE-AGENT": silent, "SCHEDULE-STATUS": silent, "SCHEDULE-FORCE-SEND": silent,
+	"X-VOBJ-FLOATINGTIME-ALLOWED": silent, "X-VOBJ-ORIGINAL-TZID": silent,
+	"TYPE": caseless, "CUTYPE": caseless, "ROLE": caseless, "PARTSTAT": caseless, "RSVP": caseless, "RELTYPE": caseless,
+	"RELATED": caseless, "RANGE": caseless, "FBTYPE": caseless, "LANGUAGE": caseless, "MEDIATYPE": caseless, "EMAIL": caseless,
+	"X-SERVICE-TYPE": caseless,
+	"SENT-BY":        address, "DELEGATED-TO": address, "DELEGATED-FROM": address, "MEMBER": address,
+	"TZID": zone,
+}
+
+// noise are parameters that say what their absence says.
+var noise = map[Property]bool{
+	{Name: "EMAIL", Params: "TYPE", Value: "internet"}:            true,
+	{Name: "TEL", Params: "TYPE", Value: "voice"}:                 true,
+	{Name: "ATTENDEE", Params: "CUTYPE", Value: "individual"}:     true,
+	{Name: "ATTENDEE", Params: "ROLE", Value: "req-participant"}:  true,
+	{Name: "ATTENDEE", Params: "PARTSTAT", Value: "needs-action"}: true,
+	{Name: "ATTENDEE", Params: "RSVP", Value: "false"}:            true,
+	{Name: "RELATED-TO", Params: "RELTYPE", Value: "parent"}:      true,
+	{Name: "TRIGGER", Params: "RELATED", Value: "start"}:          true,
+	{Name: "FREEBUSY", Params: "FBTYPE", Value: "busy"}:           true,
+}
 
 // mediaTypes are the parameters that name the type of media.
-const mediaTypes = " TYPE MEDIATYPE FMTTYPE "
+var mediaTypes = map[string]bool{"TYPE": true, "MEDIATYPE": true, "FMTTYPE": true}
 
 // canonicalParams returns the parameters of a line, and labels, in one spelling:
 // each value by itself, sorted, each once.
@@ -27,19 +54,15 @@ func canonicalParams(l Line, labels []string) string {
 	_, inline := inlineData(l)
 	for _, p := range l.Params {
 		name := strings.ToUpper(p.Name)
-		if oneOf(silent, name) || strings.HasPrefix(name, "X-VOBJ-") || inline && oneOf(mediaTypes, name) {
+		if inline && mediaTypes[name] {
 			continue
 		}
-		for _, v := range p.Values {
-			if name == "TYPE" { // quoted by some, as TYPE="CELL,VOICE"
-				for t := range strings.SplitSeq(strings.ToLower(v), ",") {
-					if t = strings.TrimSpace(t); t != "" && !(t == "internet" && l.Name == "EMAIL") && !(t == "voice" && l.Name == "TEL") {
-						params = append(params, name+"="+escapeParam(t))
-					}
-				}
-				continue
-			}
-			if v = canonicalParam(name, v); v != "" && !oneOf(defaultParams, name+"="+v) {
+		values := p.Values
+		if name == "TYPE" { // in quotes by some, as TYPE="CELL,VOICE"
+			values = strings.Split(strings.Join(values, ","), ",")
+		}
+		for _, v := range values {
+			if v = canonicalParam(name, v); v != "" && !noise[Property{Name: l.Name, Params: name, Value: v}] {
 				params = append(params, name+"="+escapeParam(v))
 			}
 		}
@@ -51,27 +74,32 @@ func canonicalParams(l Line, labels []string) string {
 // canonicalParam returns the value of a parameter in one spelling, "" where it says
 // nothing.
 func canonicalParam(name, v string) string {
-	switch {
-	case name == "TZID":
+	v = strings.TrimSpace(lineEnds(v))
+	switch spellings[name] {
+	case silent:
+		return ""
+	case caseless:
+		return strings.ToLower(v)
+	case address:
+		return canonicalURI(v)
+	case zone:
 		if v = zoneName(v); isUTC(v) {
 			return ""
 		}
-		return v
-	case oneOf(caseless, name):
-		return strings.ToLower(v)
-	case name == "SENT-BY" || name == "DELEGATED-TO" || name == "DELEGATED-FROM" || name == "MEMBER":
-		return canonicalURI(v)
 	}
-	return strings.TrimSpace(lineEnds(v))
+	return v
 }
 
-// areas are the first words of the tz database's names; the others are whole names.
+// areas are the first words of the tz database's names; singleZones are whole names.
 const (
 	areas       = " Africa America Antarctica Arctic Asia Atlantic Australia Brazil Canada Chile Etc Europe Indian Mexico Pacific US "
 	singleZones = " UTC GMT Zulu UCT Universal Greenwich GMT0 GMT+0 GMT-0 CET MET EET WET EST MST HST EST5EDT CST6CDT MST7MDT PST8PDT " +
 		"Cuba Egypt Eire GB GB-Eire Hongkong Iceland Iran Israel Jamaica Japan Kwajalein Libya NZ NZ-CHAT Navajo PRC Poland " +
 		"Portugal ROC ROK Singapore Turkey W-SU "
 )
+
+// oneOf reports whether name is in a list of words with blanks around each.
+func oneOf(list, name string) bool { return strings.Contains(list, " "+name+" ") }
 
 // isZone reports whether a TZID has the form of a name of the tz database. The
 // form, and not the database of this computer, decides: the answer must be the same

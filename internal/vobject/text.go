@@ -87,7 +87,9 @@ func unescapeParam(v string) string {
 // escapeParam returns v as a parameter's value is written; control characters,
 // which cannot stand in one, are left out.
 func escapeParam(v string) string {
-	v = strings.NewReplacer("\n", "^n", `"`, "^'", "^", "^^").Replace(lineEnds(v))
+	if v = lineEnds(v); strings.ContainsAny(v, "\n\"^") {
+		v = strings.NewReplacer("\n", "^n", `"`, "^'", "^", "^^").Replace(v)
+	}
 	v = printable(v)
 	if strings.ContainsAny(v, ",;:") {
 		return `"` + v + `"`

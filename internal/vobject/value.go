@@ -9,16 +9,38 @@ import (
 	"strings"
 )
 
-// What the values of properties are. All others are text.
+// form is how the values of a property are spelled.
+type form int
+
 const (
-	structured = " N ADR ORG GENDER CLIENTPIDMAP REQUEST-STATUS GEO "
-	uris       = " URL ATTENDEE ORGANIZER IMPP RELATED MEMBER SOURCE FBURL CALURI CALADRURI TEL CONFERENCE " +
-		"PHOTO LOGO SOUND KEY ATTACH IMAGE TZURL X-SOCIALPROFILE X-APPLE-STRUCTURED-LOCATION X-ADDRESSBOOKSERVER-MEMBER "
-	times     = " DTSTART DTEND DUE COMPLETED RECURRENCE-ID EXDATE RDATE FREEBUSY "
-	days      = " BDAY ANNIVERSARY DEATHDATE X-ANNIVERSARY X-ABDATE "
-	durations = " TRIGGER DURATION X-APPLE-TRAVEL-DURATION "
-	words     = " TRANSP CLASS STATUS ACTION "
+	text form = iota // what no table names
+	fields
+	uri
+	clock
+	day
+	duration
+	word
+	lower
+	place
+	rule
 )
+
+// forms are the forms of the values that are not just text.
+var forms = map[string]form{
+	"N": fields, "ADR": fields, "ORG": fields,
+	"URL": uri, "ATTENDEE": uri, "ORGANIZER": uri, "IMPP": uri, "RELATED": uri, "MEMBER": uri, "SOURCE": uri, "FBURL": uri,
+	"CALURI": uri, "CALADRURI": uri, "TEL": uri, "CONFERENCE": uri, "PHOTO": uri, "LOGO": uri, "SOUND": uri, "KEY": uri,
+	"ATTACH": uri, "IMAGE": uri, "TZURL": uri, "X-SOCIALPROFILE": uri, "X-APPLE-STRUCTURED-LOCATION": uri,
+	"X-ADDRESSBOOKSERVER-MEMBER": uri,
+	"DTSTART":                    clock, "DTEND": clock, "DUE": clock, "COMPLETED": clock, "RECURRENCE-ID": clock, "EXDATE": clock, "RDATE": clock,
+	"FREEBUSY": clock,
+	"BDAY":     day, "ANNIVERSARY": day, "DEATHDATE": day, "X-ANNIVERSARY": day, "X-ABDATE": day,
+	"TRIGGER": duration, "DURATION": duration, "X-APPLE-TRAVEL-DURATION": duration,
+	"TRANSP": word, "CLASS": word, "STATUS": word, "ACTION": word,
+	"KIND": lower, "X-ABADR": lower,
+	"GEO":   place,
+	"RRULE": rule, "EXRULE": rule,
+}
 
 // canonicalValue returns the value v of a line, or one value of its list, in one
 // spelling.
@@ -26,25 +48,28 @@ func canonicalValue(l Line, v string) string {
 	if sum, ok := media(l); ok {
 		return sum
 	}
-	switch {
-	case oneOf(structured, l.Name):
+	switch forms[l.Name] {
+	case fields:
 		return canonicalFields(l, v)
-	case oneOf(uris, l.Name):
+	case uri:
 		return canonicalURI(l.decode(v))
-	case oneOf(times, l.Name):
+	case clock:
 		return canonicalTime(l, v)
-	case oneOf(days, l.Name):
+	case day:
 		return canonicalDay(l, v)
-	case oneOf(durations, l.Name):
+	case duration:
 		return canonicalDuration(l, v)
-	case oneOf(words, l.Name):
+	case word:
 		return strings.ToUpper(strings.TrimSpace(v))
-	case l.Name == "KIND":
+	case lower:
 		return strings.ToLower(strings.TrimSpace(v))
-	case l.Name == "RRULE" || l.Name == "EXRULE":
+	case place:
+		return canonicalPlace(v)
+	case rule:
 		return canonicalRule(v)
+	default:
+		return canonicalText(l.decode(v))
 	}
-	return canonicalText(l.decode(v))
 }
 
 // canonicalText returns the text that v stands for, without blanks around it.
@@ -53,20 +78,39 @@ func canonicalText(v string) string { return strings.TrimSpace(lineEnds(Unescape
 // canonicalFields returns a structured value with the same escapes everywhere and
 // without empty components at its end.
 func canonicalFields(l Line, v string) string {
-	fields := Fields(v)
-	for i, f := range fields {
-		fields[i] = strings.NewReplacer(`\`, `\\`, ";", `\;`, "\n", `\n`).Replace(canonicalText(l.decode(f)))
+	parts := Fields(v)
+	for i, f := range parts {
+		f = strings.ReplaceAll(canonicalText(l.decode(f)), `\`, `\\`)
+		parts[i] = strings.ReplaceAll(strings.ReplaceAll(f, ";", `\;`), "\n", `\n`)
 	}
-	for len(fields) > 0 && fields[len(fields)-1] == "" {
-		fields = fields[:len(fields)-1]
+	for len(parts) > 0 && parts[len(parts)-1] == "" {
+		parts = parts[:len(parts)-1]
 	}
-	return strings.Join(fields, ";")
+	return strings.Join(parts, ";")
+}
+
+// canonicalPlace returns latitude and longitude with the shortest digits; geo:
+// of vCard 4 goes.
+func canonicalPlace(v string) string {
+	v = strings.TrimPrefix(canonicalURI(v), "geo:")
+	numbers := strings.FieldsFunc(v, func(r rune) bool { return r == ';' || r == ',' })
+	if len(numbers) != 2 {
+		return v
+	}
+	for i, s := range numbers {
+		f, err := strconv.ParseFloat(strings.TrimSpace(s), 64)
+		if err != nil {
+			return v
+		}
+		numbers[i] = strconv.FormatFloat(f, 'f', -1, 64)
+	}
+	return strings.Join(numbers, ";")
 }
 
 // canonicalURI returns a URI, or the number of a TEL that is none. No backslash can
-// stand in one: those that servers put before commas go.
+// stand in one: those that servers put before commas and colons go.
 func canonicalURI(v string) string {
-	v = strings.TrimSpace(strings.NewReplacer(`\,`, ",", `\;`, ";", `\:`, ":").Replace(v))
+	v = strings.TrimSpace(strings.ReplaceAll(v, `\`, ""))
 	scheme, rest, ok := strings.Cut(v, ":")
 	if !ok {
 		return v
