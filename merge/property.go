@@ -81,9 +81,10 @@ func threeWay(baseFrom, from, baseTo, to *vobject.Component) merged {
 	moved := map[string]bool{} // parts whose times from or to changed
 	for _, u := range slices.Compact(all) {
 		changedFrom, changedTo := !slices.Equal(f0[u], m.from[u]), !slices.Equal(t0[u], m.to[u])
+		own := len(f0[u]) == 0 && len(t0[u]) > 0 // to has it, and from never had
 		switch {
 		case !changedFrom || slices.Equal(m.from[u], m.to[u]):
-		case changedTo:
+		case changedTo || own:
 			m.differ = append(m.differ, u)
 		default:
 			m.taken = append(m.taken, u)
@@ -129,6 +130,17 @@ func compareUnits(a, b unit) int {
 		return d
 	}
 	return strings.Compare(a.value, b.value)
+}
+
+// hasMore tells whether c says something of which other says nothing at all.
+func hasMore(c, other *vobject.Component) bool {
+	has := units(other)
+	for u := range units(c) {
+		if len(has[u]) == 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // labels are the names of units, each once.

@@ -124,7 +124,8 @@ type run struct {
 	failed  map[string]bool // keys of which an op was not done, or is not known
 	started map[string]bool // keys of which an op was done
 	unsure  []Intent
-	stopped bool // before the last op
+	unseen  [2]bool // sides that had something else than they listed
+	stopped bool    // before the last op
 }
 
 // begin keeps what the run will replace, and what it means to do.
@@ -141,7 +142,7 @@ func (r *run) begin(ctx context.Context) error {
 			d.Before = r.s.keep(old)
 			st.Attic = append(st.Attic, Kept{Body: d.Before, Where: o.Where, Key: o.Key, Run: r.number, Time: r.s.opt.Time})
 		}
-		r.intents = append(r.intents, Intent{Done: d, Source: o.from})
+		r.intents = append(r.intents, Intent{Done: d, From: o.from})
 	}
 	st.Intents = r.intents
 	st.Running = &Running{Host: r.s.opt.Host, PID: r.s.opt.PID, Number: r.number, Time: r.s.opt.Time, Plan: r.p.ID, Kind: r.p.Kind}
@@ -212,6 +213,7 @@ func (r *run) do(ctx context.Context, o *Op) (merge.Ref, error) {
 func (r *run) fail(i int, err error, unsure bool) {
 	o := &r.p.Ops[i]
 	r.failed[o.Key] = true
+	r.unseen[o.Where] = r.unseen[o.Where] || !unsure
 	if unsure {
 		r.unsure = append(r.unsure, r.intents[i])
 	}

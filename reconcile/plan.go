@@ -179,33 +179,55 @@ func (p *Plan) lists(ctx context.Context) (base []merge.Agreed, source, target [
 			target = append(target, merge.Record{Key: key, Hash: it.hash})
 		}
 	}
+	own := p.ownWrites()
 	for i := range p.s.state.Rows {
-		if row := &p.s.state.Rows[i]; !p.unknown(row.Key) {
+		row := &p.s.state.Rows[i]
+		if _, known := own[row.Key]; !known && !p.unknown(row.Key) {
 			base = append(base, merge.Agreed{Key: row.Key, Source: vobject.Hash(row.Source.Hash), Target: vobject.Hash(row.Target.Hash), State: row.State})
 		}
 	}
-	base = append(base, p.ownWrites()...)
+	for _, a := range own {
+		base = append(base, a)
+	}
 	if err := p.objects(ctx, base, source, target); err != nil {
 		return nil, nil, nil, err
 	}
 	return base, source, target, nil
 }
 
-// ownWrites are base rows of records that a run that was cut off created, under
-// names that are the sync's own, and of which the source did not change since: a
-// server that rewrites what it stores makes them look like somebody else's.
-func (p *Plan) ownWrites() []merge.Agreed {
-	var own []merge.Agreed
-	if p.s.state.Config.Mode == merge.TwoWay {
-		return nil // what another client did to them meanwhile must be carried back
+// ownWrites are what both sides agreed on by writes of which nobody knew whether
+// they were done: a run was cut off, or replies were lost. What a side has is what
+// we meant to write, so it is no edit. What we created under a name of the sync's
+// own and is otherwise now, a server may have rewritten; one way, that is agreed,
+// too, if the source did not change since.
+func (p *Plan) ownWrites() map[string]merge.Agreed {
+	intents := map[string][]*Intent{}
+	for i := range p.s.state.Intents {
+		in := &p.s.state.Intents[i]
+		intents[in.Key] = append(intents[in.Key], in)
 	}
-	seen := map[string]bool{}
-	for _, in := range p.s.state.Intents {
-		s, t := p.views[merge.Source].items[in.Key], p.views[merge.Target].items[in.Key]
-		if in.Action == merge.Create && s != nil && t != nil && s.hash == vobject.Hash(in.Source) && p.s.row(in.Key) == nil && !p.unknown(in.Key) && !seen[in.Key] {
-			seen[in.Key] = true
-			own = append(own, merge.Agreed{Key: in.Key, Source: s.hash, Target: t.hash, State: merge.Held})
+	own := map[string]merge.Agreed{}
+	for key, of := range intents {
+		in := of[0]
+		if len(of) > 1 || in.Action == merge.Delete || in.From.IsZero() || p.unknown(key) {
+			continue
 		}
+		it, from := p.views[in.Where].items[key], p.views[in.Where.Other()].items[key]
+		switch {
+		case it == nil:
+		case chunk.ID(it.hash) == in.Hash:
+			a := merge.Agreed{Key: key, Source: vobject.Hash(in.From), Target: it.hash}
+			if in.Where == merge.Source {
+				a.Source, a.Target = a.Target, a.Source
+			}
+			own[key] = a
+		case in.Action == merge.Create && p.s.state.Config.Mode != merge.TwoWay && from != nil && chunk.ID(from.hash) == in.From && p.s.row(key) == nil:
+			own[key] = merge.Agreed{Key: key, Source: from.hash, Target: it.hash}
+		}
+	}
+	for key, a := range own {
+		a.State = merge.Held // so that it is settled, though nothing is to be written
+		own[key] = a
 	}
 	return own
 }
@@ -219,6 +241,8 @@ func (p *Plan) objects(ctx context.Context, base []merge.Agreed, source, target 
 	wanted := func(key string) bool {
 		s, t, o := p.views[merge.Source].items[key], p.views[merge.Target].items[key], of[key]
 		switch {
+		case o != nil && s == nil && t != nil:
+			return t.hash == o.Target && o.Source != o.Target
 		case s == nil || t == nil || s.hash == t.hash:
 			return false
 		case o == nil:
@@ -228,41 +252,42 @@ func (p *Plan) objects(ctx context.Context, base []merge.Agreed, source, target 
 	}
 	for w, list := range [][]merge.Record{source, target} {
 		for i := range list {
-			if !wanted(list[i].Key) {
+			key, v := list[i].Key, p.views[w]
+			if !wanted(key) {
 				continue
 			}
-			v := p.views[w]
-			c, err := p.s.objectOf(ctx, v, v.items[list[i].Key])
+			c, err := p.s.objectOf(ctx, v, v.items[key])
 			if err != nil {
 				return err
 			}
 			list[i].Object = c
+			if of[key] != nil {
+				p.agreed(ctx, of[key], merge.Where(w), list[i])
+			}
+			if of[key] != nil && p.views[merge.Source].items[key] == nil {
+				p.agreed(ctx, of[key], merge.Source, merge.Record{})
+			}
 		}
 	}
-	for key, o := range of {
-		row := p.s.row(key)
-		if row == nil || !wanted(key) {
-			continue
-		}
-		// A body that is lost or damaged cannot be had: its record may be in conflict.
-		o.Object = p.agreed(ctx, row.Target.Body)
-		o.Given = p.agreed(ctx, row.Source.Body)
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-	}
-	return nil
+	return ctx.Err()
 }
 
-func (p *Plan) agreed(ctx context.Context, id chunk.ID) *vobject.Component {
-	if id.IsZero() {
-		return nil
+// agreed gives a record of the base the object of a side, which has now. A body that
+// is lost or damaged cannot be had: the record may then be in conflict.
+func (p *Plan) agreed(ctx context.Context, a *merge.Agreed, w merge.Where, now merge.Record) {
+	hash, object := a.Source, &a.Given
+	if w == merge.Target {
+		hash, object = a.Target, &a.Object
 	}
-	c, err := p.s.object(ctx, id)
-	if err != nil {
-		return nil
+	row := p.s.row(a.Key)
+	switch {
+	case hash == now.Hash:
+		*object = now.Object
+	case row != nil && vobject.Hash(row.place(w).Hash) == hash && !row.place(w).Body.IsZero():
+		if c, err := p.s.object(ctx, row.place(w).Body); err == nil {
+			*object = c
+		}
 	}
-	return c
 }
 
 // addPlanned adds an op of merge's plan.

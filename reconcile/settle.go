@@ -218,7 +218,9 @@ func (r *run) noteSides() {
 		if r.p.ids[w] != "" {
 			st.Identity[w] = r.p.ids[w]
 		}
-		if v.clean {
+		if r.unseen[w] {
+			st.Token[w] = "" // everything is listed next time
+		} else if v.clean {
 			st.Token[w] = v.token
 		}
 	}

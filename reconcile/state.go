@@ -125,8 +125,9 @@ type Done struct {
 // Intent is a write that may have been done.
 type Intent struct {
 	Done
-	// Source is the hash of the source's record that was pushed.
-	Source chunk.ID `json:"source,omitzero"`
+	// From is the hash of the other side's record, which it brings here; zero where a
+	// person chose what is written.
+	From chunk.ID `json:"from,omitzero"`
 }
 
 // Running says who runs.
