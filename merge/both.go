@@ -117,7 +117,7 @@ func (w whole) results(winner Where) (ops [2]*Op) {
 // that name.
 func (p *planner) keepCopy(key string, t *Record) string {
 	copied := Copy(t.Object, key, t.Hash)
-	name, _ := keyOf(copied)
+	name, _ := vobject.Key(copied)
 	at := func(list []Record) bool {
 		_, found := slices.BinarySearchFunc(list, name, func(r Record, k string) int { return strings.Compare(r.Key, k) })
 		return found
@@ -154,11 +154,7 @@ func Copy(c *vobject.Component, key string, h vobject.Hash) *vobject.Component {
 // WithKey returns a copy of an object under another key: its UID, in a calendar
 // object that of each component that has one.
 func WithKey(c *vobject.Component, key string) *vobject.Component {
-	parsed, err := vobject.Parse(c.Bytes())
-	if err != nil || len(parsed) != 1 {
-		panic("merge: an object cannot be read again")
-	}
-	c = parsed[0]
+	c = vobject.Apply(c, nil, nil, c) // a copy
 	if c.Name != "VCALENDAR" {
 		c.Set(vobject.NewLine("UID", vobject.Text(key)))
 		return c

@@ -8,7 +8,7 @@ import (
 // Facts are what guards know besides the plan.
 type Facts struct {
 	Base, Source, Target int // how many records each has
-	// Device and At tell the snapshot that is the source; Last… that of the last run.
+	// Device and At tell the snapshot that is the source; Last... that of the last run.
 	// They are empty where there is none.
 	Device, LastDevice string
 	At, LastAt         time.Time

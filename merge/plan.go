@@ -161,7 +161,11 @@ func (p *planner) known(o *Agreed, s, t *Record) {
 // sourceGone plans a record that only the target has.
 func (p *planner) sourceGone(o *Agreed, agreed, targetSame bool) {
 	switch {
-	case p.policy.mirror(), targetSame && !agreed:
+	case p.policy.mirror():
+		p.write(Target, Delete, o.Key, whyGone)
+	case targetSame && !agreed && !p.policy.twoWay() && o.Source != o.Target && o.form(Source) != nil && o.Object != nil && hasMore(o.Object, o.form(Source)):
+		p.settle(o.Key) // an earlier run merged what the target had of its own
+	case targetSame && !agreed:
 		p.write(Target, Delete, o.Key, whyGone)
 	case targetSame:
 		p.c.Unchanged++
@@ -195,12 +199,24 @@ func (p *planner) carry(w Where, o *Agreed, from, to *Record) {
 	op := Op{Where: w, Action: Update, Key: o.Key, Why: whyChanged}
 	if o.Source != o.Target && from.Object != nil && to.Object != nil && o.form(Source) != nil && o.form(Target) != nil {
 		m := threeWay(o.form(w.Other()), from.Object, o.form(w), to.Object)
+		if len(m.differ) > 0 {
+			p.both(o.Key, o, ordered(w, to, from), ordered(w, from, to))
+			return
+		}
 		if op.Object = m.apply(to.Object, from.Object, true); vobject.HashOf(vobject.Canonical(op.Object)) == to.Hash {
 			p.settle(o.Key)
 			return
 		}
 	}
 	p.c.Ops = append(p.c.Ops, op)
+}
+
+// ordered is source where w is that, else target.
+func ordered(w Where, source, target *Record) *Record {
+	if w == Source {
+		return source
+	}
+	return target
 }
 
 // form is what a side had; nil where it cannot be had.

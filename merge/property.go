@@ -17,29 +17,24 @@ type unit struct {
 // several are the properties of which an object has as many as it likes: each of
 // their values is a unit of its own. All others are units by their names.
 const several = " TEL EMAIL ADR URL IMPP X-SOCIALPROFILE SOCIALPROFILE RELATED X-ABRELATEDNAMES X-ABDATE CATEGORIES LANG KEY MEMBER" +
-	" X-ADDRESSBOOKSERVER-MEMBER ATTENDEE COMMENT CONTACT ATTACH RELATED-TO RESOURCES CONFERENCE "
+	" X-ADDRESSBOOKSERVER-MEMBER ATTENDEE COMMENT CONTACT ATTACH RELATED-TO RESOURCES CONFERENCE VALARM "
 
 // timing are the properties of an event or a task that say when it is only
 // together.
 const timing = " DTSTART DTEND DUE DURATION RRULE RDATE EXDATE EXRULE RECURRENCE-ID "
 
-// unitOf says to which unit a property belongs. Parts other than an event or a task
-// itself are units: an override, and all alarms of an event, since alarms have
-// nothing but their place to tell them apart.
+// unitOf says to which unit a property belongs. An override of one occurrence is a
+// unit of its own.
 func unitOf(p vobject.Property) unit {
-	master, rest, below := strings.Cut(p.Part, "/")
 	switch {
-	case below && strings.HasPrefix(rest, "VALARM"):
-		return unit{part: master, name: "VALARM"}
-	case below:
-		override, _, _ := strings.Cut(rest, "/")
-		return unit{part: master + "/" + override}
-	case master != "" && strings.Contains(timing, " "+p.Name+" "):
-		return unit{part: master, name: "DTSTART"}
+	case strings.Contains(p.Part, "/"):
+		return unit{part: p.Part}
+	case p.Part != "" && strings.Contains(timing, " "+p.Name+" "):
+		return unit{part: p.Part, name: "DTSTART"}
 	case strings.Contains(several, " "+p.Name+" "):
-		return unit{part: master, name: p.Name, value: p.Value}
+		return unit{part: p.Part, name: p.Name, value: p.Value}
 	}
-	return unit{part: master, name: p.Name}
+	return unit{part: p.Part, name: p.Name}
 }
 
 // label names a unit for people: the property, or the part.
@@ -86,9 +81,10 @@ func threeWay(baseFrom, from, baseTo, to *vobject.Component) merged {
 	moved := map[string]bool{} // parts whose times from or to changed
 	for _, u := range slices.Compact(all) {
 		changedFrom, changedTo := !slices.Equal(f0[u], m.from[u]), !slices.Equal(t0[u], m.to[u])
+		own := len(f0[u]) == 0 && len(t0[u]) > 0 // to has it, and from never had
 		switch {
 		case !changedFrom || slices.Equal(m.from[u], m.to[u]):
-		case changedTo:
+		case changedTo || own:
 			m.differ = append(m.differ, u)
 		default:
 			m.taken = append(m.taken, u)
@@ -136,6 +132,17 @@ func compareUnits(a, b unit) int {
 	return strings.Compare(a.value, b.value)
 }
 
+// hasMore tells whether c says something of which other says nothing at all.
+func hasMore(c, other *vobject.Component) bool {
+	has := units(other)
+	for u := range units(c) {
+		if len(has[u]) == 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // labels are the names of units, each once.
 func labels(of []unit) []string {
 	var names []string
@@ -160,7 +167,7 @@ func (m *merged) apply(to, from *vobject.Component, wins bool) *vobject.Componen
 	if len(removed)+len(added) == 0 {
 		return to
 	}
-	return patch(to, from, removed, added)
+	return vobject.Apply(to, removed, added, from)
 }
 
 // ChangedNames are the names of the properties in which two objects differ; nil

@@ -20,8 +20,8 @@ type State struct {
 	// Matched says that the first run is over: from then on records are matched by
 	// their keys alone.
 	Matched   bool
-	Rows      []Row     // the base, sorted by key
-	Foreign   []Foreign // what else lies in the collections
+	Rows      []Row  // the base, sorted by key
+	Seen      []Seen // what lies in the collections otherwise than the base says
 	Conflicts []Conflict
 	Attic     []Kept
 	Runs      []Run // oldest first
@@ -66,13 +66,17 @@ type Place struct {
 	Body chunk.ID `json:"body,omitzero"`
 }
 
-// Foreign is an item of a collection that is no record of the base.
-type Foreign struct {
+// Seen is an item of a collection that is no record of the base, or is not as the
+// base says: what a listing of changes does not name again.
+type Seen struct {
 	Where merge.Where `json:"where"`
 	Href  string      `json:"href"`
 	ETag  string      `json:"etag,omitempty"`
 	Key   string      `json:"key,omitempty"`
+	UID   string      `json:"uid,omitempty"` // as in a Place
 	Hash  chunk.ID    `json:"hash,omitzero"`
+	Body  chunk.ID    `json:"body,omitzero"` // of a record of the base
+	Gone  bool        `json:"gone,omitempty"`
 }
 
 // Conflict is a record that waits for a person.
@@ -121,8 +125,9 @@ type Done struct {
 // Intent is a write that may have been done.
 type Intent struct {
 	Done
-	// Source is the hash of the source's record that was pushed.
-	Source chunk.ID `json:"source,omitzero"`
+	// From is the hash of the other side's record, which it brings here; zero where a
+	// person chose what is written.
+	From chunk.ID `json:"from,omitzero"`
 }
 
 // Running says who runs.
@@ -158,6 +163,9 @@ func (s *State) bodies(yield func(chunk.ID)) {
 	}
 	for _, k := range s.Attic {
 		see(k.Body)
+	}
+	for _, f := range s.Seen {
+		see(f.Body)
 	}
 }
 

@@ -32,10 +32,10 @@ type Options struct {
 
 // flaws are mistakes that tests make on purpose, to see that the model finds them.
 type flaws struct {
-	believeListings bool                             // an item that is not listed is gone
-	noAttic         bool                             // nothing is kept of what is replaced
-	baseFirst       bool                             // the base is saved before the write
-	hash            func([]byte) vobject.Hash        // what bodies are compared by
+	believeListings bool                                 // an item that is not listed is gone
+	noAttic         bool                                 // nothing is kept of what is replaced
+	baseFirst       bool                                 // the base is saved before the write
+	hash            func([]byte) vobject.Hash            // what bodies are compared by
 	plan            func([]merge.Record, *merge.Changes) // done to what was planned
 }
 
@@ -161,9 +161,6 @@ func (s *Sync) refresh(ctx context.Context) error {
 			c, err := s.object(ctx, p.Body)
 			if err != nil {
 				return fmt.Errorf("make hashes anew: %w", err)
-			}
-			if p.UID != "" {
-				c = merge.WithKey(c, row.Key)
 			}
 			p.Hash = chunk.ID(hashOf(c))
 		}

@@ -1,0 +1,314 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"russet/chunk"
+	"russet/merge"
+)
+
+// Approval is a person's yes to a plan that a guard holds back.
+type Approval struct {
+	// Plan is the ID of the plan that the person saw. Where it is not "" and another
+	// plan's, nothing is done.
+	Plan string
+	// Deletions is the number of deletions, typed: for more than one run ever makes.
+	Deletions int
+}
+
+// Result is what a run did.
+type Result struct {
+	Run       int       `json:"run"` // its number; 0 where nothing was kept of it
+	Done      []Op      `json:"done"`
+	Failed    []Failure `json:"failed,omitempty"`
+	Conflicts int       `json:"conflicts"` // that wait now, of all runs
+}
+
+// Failure is a write that was not done, or of which nobody knows.
+type Failure struct {
+	Op  Op    `json:"op"`
+	Err error `json:"-"`
+}
+
+// maxFailures is after how many failures in a row a run gives up: the server is
+// gone, and the next run finds what was done.
+const maxFailures = 5
+
+// Allowed says whether the guards let the plan run with that approval.
+func (p *Plan) Allowed(a Approval) error {
+	if a.Plan != "" && a.Plan != p.ID {
+		return fmt.Errorf("apply plan %s: %w: now it would be plan %s", a.Plan, ErrOutdated, p.ID)
+	}
+	for _, g := range p.Guards {
+		if g.Refused || a.Plan != p.ID || g.Guard == merge.GuardTooMany && a.Deletions != p.Deletions() {
+			return fmt.Errorf("apply plan %s: %w: %s", p.ID, ErrGuard, g.Text)
+		}
+	}
+	return nil
+}
+
+// Apply does what the plan says. What fails for one record does not keep the
+// others, and is in Result. The error says that the run itself could not go on; what
+// it did by then is in Result, and kept where that was possible. Whatever happened,
+// the next run observes, and goes on from what it finds.
+func (p *Plan) Apply(ctx context.Context, a Approval) (*Result, error) {
+	s := p.s
+	if err := p.Allowed(a); err != nil {
+		return nil, err
+	}
+	if s.spent {
+		return nil, fmt.Errorf("apply plan %s: %w", p.ID, ErrOutdated)
+	}
+	s.spent = true
+	if err := s.free(ctx); err != nil {
+		return nil, err
+	}
+	r := &run{p: p, s: s, number: s.state.number(), res: &Result{Done: []Op{}}, failed: map[string]bool{}, started: map[string]bool{}}
+	s.state.noteCut()
+	if len(p.Ops) > 0 {
+		if err := r.begin(ctx); err != nil {
+			return nil, fmt.Errorf("sync %s: %w", p.Name, err)
+		}
+	}
+	stopped := r.writes(ctx)
+	r.stopped = stopped != nil
+	if err := r.end(ctx); err != nil && stopped == nil {
+		stopped = err
+	}
+	if stopped != nil {
+		return r.res, fmt.Errorf("sync %s: %w", p.Name, stopped)
+	}
+	return r.res, nil
+}
+
+// free makes sure that no other run of this sync is under way.
+func (s *Sync) free(ctx context.Context) error {
+	if s.state.Running == nil {
+		return nil
+	}
+	runs, err := s.store.Runs(ctx, *s.state.Running)
+	if err != nil {
+		return fmt.Errorf("sync %s: %w", s.state.Config.Name, err)
+	}
+	if runs {
+		return fmt.Errorf("sync %s: %w: process %d on %s", s.state.Config.Name, ErrBusy, s.state.Running.PID, s.state.Running.Host)
+	}
+	return nil
+}
+
+// noteCut puts a run that was cut off into the journal: what it meant to do may have
+// been done.
+func (s *State) noteCut() {
+	if r := s.Running; r != nil {
+		run := Run{Number: r.Number, Time: r.Time, Plan: r.Plan, Kind: r.Kind, Cut: true}
+		for _, in := range s.Intents {
+			run.Done = append(run.Done, in.Done)
+		}
+		s.Runs = append(s.Runs, run)
+		s.Running = nil
+	}
+}
+
+// run is a plan that is being applied.
+type run struct {
+	p       *Plan
+	s       *Sync
+	number  int
+	res     *Result
+	done    []Done
+	intents []Intent // one for each op
+	pending []int    // ops that were done and not read back
+	refs    map[int]merge.Ref
+	failed  map[string]bool // keys of which an op was not done, or is not known
+	started map[string]bool // keys of which an op was done
+	unsure  []Intent
+	unseen  [2]bool // sides that had something else than they listed
+	stopped bool    // before the last op
+}
+
+// begin keeps what the run will replace, and what it means to do.
+func (r *run) begin(ctx context.Context) error {
+	st := r.s.state
+	for i := range r.p.Ops {
+		o := &r.p.Ops[i]
+		d := Done{Where: o.Where, Action: o.Action, Key: o.Key, Hash: chunk.ID(o.hash)}
+		if o.item != nil && !r.s.opt.flaws.noAttic {
+			old, err := r.s.dataOf(ctx, r.p.views[o.Where], o.item)
+			if err != nil {
+				return fmt.Errorf("keep what will be replaced: %w", err)
+			}
+			d.Before = r.s.keep(old)
+			st.Attic = append(st.Attic, Kept{Body: d.Before, Where: o.Where, Key: o.Key, Run: r.number, Time: r.s.opt.Time})
+		}
+		r.intents = append(r.intents, Intent{Done: d, From: o.from})
+	}
+	st.Intents = r.intents
+	st.Running = &Running{Host: r.s.opt.Host, PID: r.s.opt.PID, Number: r.number, Time: r.s.opt.Time, Plan: r.p.ID, Kind: r.p.Kind}
+	if r.s.opt.flaws.baseFirst {
+		r.pretend()
+	}
+	return r.s.save(ctx)
+}
+
+// pretend settles the base as if all were done: a flaw.
+func (r *run) pretend() {
+	for i := range r.p.Ops {
+		o := &r.p.Ops[i]
+		if o.Action == merge.Delete {
+			delete(r.p.views[o.Where].items, o.Key)
+		} else {
+			r.p.views[o.Where].items[o.Key] = r.written(o, merge.Ref{})
+		}
+		r.settle(o.Key)
+	}
+}
+
+// writes does the ops in their order. The error says why it stopped before the last.
+func (r *run) writes(ctx context.Context) error {
+	inARow := 0
+	var stopped error
+	for i := range r.p.Ops {
+		o := &r.p.Ops[i]
+		if r.failed[o.Key] || o.needs != "" && r.failed[o.needs] {
+			r.fail(i, fmt.Errorf("%w: another write that it needs was not done", merge.ErrChanged), false)
+			continue
+		}
+		ref, err := r.do(ctx, o)
+		if err == nil {
+			inARow = 0
+			if err := r.note(ctx, i, ref); err != nil {
+				return err
+			}
+			continue
+		}
+		known := errors.Is(err, merge.ErrChanged) || errors.Is(err, merge.ErrRefused)
+		r.fail(i, err, !known)
+		if known {
+			inARow = 0
+			continue
+		}
+		if inARow++; inARow == maxFailures || ctx.Err() != nil || errors.Is(err, merge.ErrDenied) || errors.Is(err, merge.ErrMissing) {
+			stopped = fmt.Errorf("%s a record at the %v: %w", o.Action, o.Where, err)
+			break
+		}
+	}
+	return errors.Join(stopped, r.readBack(ctx))
+}
+
+// do makes one conditional request.
+func (r *run) do(ctx context.Context, o *Op) (merge.Ref, error) {
+	side := r.s.sides[o.Where]
+	switch o.Action {
+	case merge.Create:
+		return side.Create(ctx, o.Key, o.body)
+	case merge.Update:
+		return side.Update(ctx, o.item.ref, o.body)
+	}
+	return merge.Ref{}, side.Delete(ctx, o.item.ref)
+}
+
+// fail notes that an op was not done; unsure: that nobody knows.
+func (r *run) fail(i int, err error, unsure bool) {
+	o := &r.p.Ops[i]
+	r.failed[o.Key] = true
+	r.unseen[o.Where] = r.unseen[o.Where] || !unsure
+	if unsure {
+		r.unsure = append(r.unsure, r.intents[i])
+	}
+	r.res.Failed = append(r.res.Failed, Failure{*o, err})
+}
+
+// note takes an op that was done, and reads back when enough have come together.
+func (r *run) note(ctx context.Context, i int, ref merge.Ref) error {
+	o := &r.p.Ops[i]
+	r.started[o.Key] = true
+	r.res.Done = append(r.res.Done, *o)
+	if r.s.opt.Progress != nil {
+		r.s.opt.Progress(len(r.res.Done)+len(r.res.Failed), len(r.p.Ops))
+	}
+	if o.Action == merge.Delete {
+		delete(r.p.views[o.Where].items, o.Key)
+		r.done = append(r.done, r.intents[i].Done)
+		return nil
+	}
+	if r.refs == nil {
+		r.refs = map[int]merge.Ref{}
+	}
+	r.refs[i], r.pending = ref, append(r.pending, i)
+	if len(r.pending) < batch {
+		return nil
+	}
+	return r.readBack(ctx)
+}
+
+// readBack reads what was written: a server may have stored something else. Where
+// that fails it is not known what is there, and the next run will see.
+func (r *run) readBack(ctx context.Context) error {
+	var errs []error
+	for _, w := range []merge.Where{merge.Source, merge.Target} {
+		var of []int
+		var hrefs []string
+		for _, i := range r.pending {
+			if r.p.Ops[i].Where == w {
+				of, hrefs = append(of, i), append(hrefs, r.refs[i].Href)
+			}
+		}
+		if len(of) == 0 {
+			continue
+		}
+		items, err := r.s.sides[w].Get(ctx, hrefs)
+		if err == nil && len(items) != len(hrefs) {
+			err = errors.New("it answered for others than it was asked for")
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("read back from the %v: %w", w, err))
+			for _, i := range of {
+				r.failed[r.p.Ops[i].Key] = true
+				r.unsure = append(r.unsure, r.intents[i])
+				r.done = append(r.done, r.intents[i].Done)
+			}
+			continue
+		}
+		for n, i := range of {
+			items[n].Href = hrefs[n]
+			r.take(i, items[n])
+		}
+	}
+	r.pending = r.pending[:0]
+	return errors.Join(errs...)
+}
+
+// take makes what was read back what the side has. What was changed again since our
+// write is somebody's edit: then the base is what we wrote, and the next run sees
+// the edit.
+func (r *run) take(i int, got merge.Item) {
+	o := &r.p.Ops[i]
+	now := r.written(o, merge.Ref{Href: got.Href})
+	ours := !got.Gone && (r.refs[i].ETag == "" || r.refs[i].ETag == got.ETag)
+	if it, err := r.s.decodeItem(got); !got.Gone && err == nil && (ours || it.hash == o.hash) {
+		if it.key != o.Key {
+			it.uid = it.key
+		}
+		it.key = o.Key
+		now = it
+	}
+	r.p.views[o.Where].items[o.Key] = now
+	d := r.intents[i].Done
+	d.ETag, d.Hash = now.ref.ETag, chunk.ID(now.hash)
+	r.done = append(r.done, d)
+}
+
+// written is what was written, as an item.
+func (r *run) written(o *Op, ref merge.Ref) *item {
+	it, err := r.s.decodeItem(merge.Item{Ref: ref, Body: o.body})
+	if err != nil {
+		panic("reconcile: what was written cannot be read: " + err.Error())
+	}
+	if it.key != o.Key {
+		it.uid = it.key
+	}
+	it.key = o.Key
+	return it
+}

@@ -1,0 +1,424 @@
+package reconcile
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+
+	"russet/chunk"
+	"russet/internal/vobject"
+	"russet/merge"
+)
+
+// Kinds of runs.
+const (
+	KindSync    = "sync"
+	KindPush    = "push"
+	KindResolve = "resolve"
+	KindUndo    = "undo"
+)
+
+// Plan is what a run would do. It is made by Sync.Plan, PlanPush, PlanResolve and
+// PlanUndo, which write nothing, and done by Apply.
+type Plan struct {
+	// ID is a hash of all that would be done, and to what: what has the same ID does
+	// the same.
+	ID        string          `json:"id"`
+	Name      string          `json:"name"`
+	Kind      string          `json:"kind"`
+	Ops       []Op            `json:"ops"` // in the order in which they are done
+	Matches   []Match         `json:"matches,omitempty"`
+	Conflicts []Waiting       `json:"conflicts,omitempty"`
+	Guards    []merge.Finding `json:"guards,omitempty"`
+	Problems  []Problem       `json:"problems,omitempty"`
+	Notes     []string        `json:"notes,omitempty"` // what an undo leaves alone, and why
+	Unchanged int             `json:"unchanged"`
+	// Skipped is how many records the phone syncs with the target's server itself.
+	Skipped int `json:"skipped,omitempty"`
+
+	s       *Sync
+	views   [2]*view
+	settled []string // keys that need no write
+	ids     [2]string
+}
+
+// Op is one write of a plan.
+type Op struct {
+	Where      merge.Where  `json:"where"`
+	Action     merge.Action `json:"action"`
+	Key        string       `json:"key"`
+	Title      string       `json:"title"` // of the record, as people know it
+	Why        string       `json:"why"`
+	Properties []string     `json:"properties,omitempty"` // that change
+
+	needs string
+	body  []byte
+	hash  vobject.Hash // of what body says
+	item  *item        // what is there; nil of a creation
+	from  chunk.ID     // hash of the other side's record
+}
+
+// Match is a record of each side that a first run takes for the same.
+type Match struct {
+	Title string `json:"title"`
+	merge.Pair
+}
+
+// Waiting is a record for which a person decides.
+type Waiting struct {
+	Title string `json:"title"`
+	merge.Conflict
+}
+
+// Plan observes both sides and says what would be done.
+func (s *Sync) Plan(ctx context.Context) (*Plan, error) {
+	p, err := s.newPlan(ctx, KindSync)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.match(ctx); err != nil {
+		return nil, s.planError(err)
+	}
+	base, source, target, err := p.lists(ctx)
+	if err != nil {
+		return nil, s.planError(err)
+	}
+	policy := s.state.Config.policy()
+	policy.Incomplete = p.views[merge.Source].incomplete
+	changes, err := merge.Plan(base, source, target, policy)
+	if err != nil {
+		return nil, s.planError(err)
+	}
+	if s.opt.flaws.plan != nil {
+		s.opt.flaws.plan(target, changes)
+	}
+	for i := range changes.Ops {
+		if err := p.addPlanned(ctx, &changes.Ops[i]); err != nil {
+			return nil, s.planError(err)
+		}
+	}
+	p.settled, p.Unchanged = changes.Settled, changes.Unchanged
+	for _, c := range changes.Conflicts {
+		p.Conflicts = append(p.Conflicts, Waiting{p.title(ctx, c.Key), c})
+	}
+	return p, p.finish(ctx, changes)
+}
+
+func (s *Sync) planError(err error) error {
+	return fmt.Errorf("plan sync %s: %w", s.state.Config.Name, err)
+}
+
+// newPlan observes both sides.
+func (s *Sync) newPlan(ctx context.Context, kind string) (*Plan, error) {
+	p := &Plan{Name: s.state.Config.Name, Kind: kind, s: s, Ops: []Op{}}
+	for w, side := range s.sides {
+		if side == nil {
+			p.views[w] = s.viewSet()
+			continue
+		}
+		v, err := s.observe(ctx, merge.Where(w))
+		if err != nil {
+			return nil, s.planError(err)
+		}
+		p.views[w] = v
+	}
+	for _, v := range p.views {
+		p.Problems = append(p.Problems, v.problems...)
+		p.Skipped += v.skipped
+	}
+	return p, nil
+}
+
+// unknown tells keys of which this run knows too little.
+func (p *Plan) unknown(key string) bool {
+	return p.views[merge.Source].unknown[key] || p.views[merge.Target].unknown[key]
+}
+
+// match pairs records of a first run that are the same under two keys: from then on
+// the target's is known by the source's key.
+func (p *Plan) match(ctx context.Context) error {
+	if p.s.state.Matched {
+		return nil
+	}
+	var lists [2][]merge.Record
+	for w, v := range p.views {
+		for key, it := range v.items {
+			if p.s.row(key) != nil || p.unknown(key) {
+				continue
+			}
+			c, err := p.s.objectOf(ctx, v, it)
+			if err != nil {
+				return err
+			}
+			lists[w] = append(lists[w], merge.Record{Key: key, Hash: it.hash, Object: c})
+		}
+	}
+	target := p.views[merge.Target].items
+	for _, pair := range merge.Match(lists[merge.Source], lists[merge.Target]) {
+		it := target[pair.Target]
+		delete(target, pair.Target)
+		it.key, it.uid = pair.Source, pair.Target
+		target[pair.Source] = it
+		p.Matches = append(p.Matches, Match{p.title(ctx, pair.Source), pair})
+	}
+	return nil
+}
+
+// lists are what merge.Plan compares.
+func (p *Plan) lists(ctx context.Context) (base []merge.Agreed, source, target []merge.Record, err error) {
+	vs, vt := p.views[merge.Source], p.views[merge.Target]
+	for key, it := range vs.items {
+		if !p.unknown(key) {
+			source = append(source, merge.Record{Key: key, Hash: it.hash})
+		}
+	}
+	for key, it := range vt.items {
+		if !p.unknown(key) {
+			target = append(target, merge.Record{Key: key, Hash: it.hash})
+		}
+	}
+	own := p.ownWrites()
+	for i := range p.s.state.Rows {
+		row := &p.s.state.Rows[i]
+		if _, known := own[row.Key]; !known && !p.unknown(row.Key) {
+			base = append(base, merge.Agreed{Key: row.Key, Source: vobject.Hash(row.Source.Hash), Target: vobject.Hash(row.Target.Hash), State: row.State})
+		}
+	}
+	for _, a := range own {
+		base = append(base, a)
+	}
+	if err := p.objects(ctx, base, source, target); err != nil {
+		return nil, nil, nil, err
+	}
+	return base, source, target, nil
+}
+
+// ownWrites are what both sides agreed on by writes of which nobody knew whether
+// they were done: a run was cut off, or replies were lost. What a side has is what
+// we meant to write, so it is no edit. What we created under a name of the sync's
+// own and is otherwise now, a server may have rewritten; one way, that is agreed,
+// too, if the source did not change since.
+func (p *Plan) ownWrites() map[string]merge.Agreed {
+	intents := map[string][]*Intent{}
+	for i := range p.s.state.Intents {
+		in := &p.s.state.Intents[i]
+		intents[in.Key] = append(intents[in.Key], in)
+	}
+	own := map[string]merge.Agreed{}
+	for key, of := range intents {
+		in := of[0]
+		if len(of) > 1 || in.Action == merge.Delete || in.From.IsZero() || p.unknown(key) {
+			continue
+		}
+		it, from := p.views[in.Where].items[key], p.views[in.Where.Other()].items[key]
+		switch {
+		case it == nil:
+		case chunk.ID(it.hash) == in.Hash:
+			a := merge.Agreed{Key: key, Source: vobject.Hash(in.From), Target: it.hash}
+			if in.Where == merge.Source {
+				a.Source, a.Target = a.Target, a.Source
+			}
+			own[key] = a
+		case in.Action == merge.Create && p.s.state.Config.Mode != merge.TwoWay && from != nil && chunk.ID(from.hash) == in.From && p.s.row(key) == nil:
+			own[key] = merge.Agreed{Key: key, Source: from.hash, Target: it.hash}
+		}
+	}
+	for key, a := range own {
+		a.State = merge.Held // so that it is settled, though nothing is to be written
+		own[key] = a
+	}
+	return own
+}
+
+// objects gives the records whose properties are compared their objects.
+func (p *Plan) objects(ctx context.Context, base []merge.Agreed, source, target []merge.Record) error {
+	of := make(map[string]*merge.Agreed, len(base))
+	for i := range base {
+		of[base[i].Key] = &base[i]
+	}
+	wanted := func(key string) bool {
+		s, t, o := p.views[merge.Source].items[key], p.views[merge.Target].items[key], of[key]
+		switch {
+		case o != nil && s == nil && t != nil:
+			return t.hash == o.Target && o.Source != o.Target
+		case s == nil || t == nil || s.hash == t.hash:
+			return false
+		case o == nil:
+			return true
+		}
+		return s.hash != o.Source || t.hash != o.Target
+	}
+	for w, list := range [][]merge.Record{source, target} {
+		for i := range list {
+			key, v := list[i].Key, p.views[w]
+			if !wanted(key) {
+				continue
+			}
+			c, err := p.s.objectOf(ctx, v, v.items[key])
+			if err != nil {
+				return err
+			}
+			list[i].Object = c
+			if of[key] != nil {
+				p.agreed(ctx, of[key], merge.Where(w), list[i])
+			}
+			if of[key] != nil && p.views[merge.Source].items[key] == nil {
+				p.agreed(ctx, of[key], merge.Source, merge.Record{})
+			}
+		}
+	}
+	return ctx.Err()
+}
+
+// agreed gives a record of the base the object of a side, which has now. A body that
+// is lost or damaged cannot be had: the record may then be in conflict.
+func (p *Plan) agreed(ctx context.Context, a *merge.Agreed, w merge.Where, now merge.Record) {
+	hash, object := a.Source, &a.Given
+	if w == merge.Target {
+		hash, object = a.Target, &a.Object
+	}
+	row := p.s.row(a.Key)
+	switch {
+	case hash == now.Hash:
+		*object = now.Object
+	case row != nil && vobject.Hash(row.place(w).Hash) == hash && !row.place(w).Body.IsZero():
+		if c, err := p.s.object(ctx, row.place(w).Body); err == nil {
+			*object = c
+		}
+	}
+}
+
+// addPlanned adds an op of merge's plan.
+func (p *Plan) addPlanned(ctx context.Context, m *merge.Op) error {
+	o := Op{Where: m.Where, Action: m.Action, Key: m.Key, Why: m.Why, needs: m.Needs}
+	from := p.views[m.Where.Other()].items[m.Key]
+	if from != nil {
+		o.from = chunk.ID(from.hash)
+	}
+	if m.Action == merge.Delete {
+		return p.add(ctx, o)
+	}
+	uid := m.Key
+	if it := p.views[m.Where].items[m.Key]; it != nil && it.uid != "" {
+		uid = it.uid
+	}
+	object, data := m.Object, []byte(nil)
+	if object == nil {
+		own := from.key
+		if from.uid != "" {
+			own = from.uid
+		}
+		var err error
+		if data, err = p.s.dataOf(ctx, p.views[m.Where.Other()], from); err != nil {
+			return err
+		}
+		if own != uid {
+			if object, err = p.s.objectOf(ctx, p.views[m.Where.Other()], from); err != nil {
+				return err
+			}
+		}
+	}
+	if object != nil {
+		data = merge.WithKey(object, uid).Bytes()
+	}
+	o.body = data
+	return p.add(ctx, o)
+}
+
+// add completes an op and adds it. Its body says what is written.
+func (p *Plan) add(ctx context.Context, o Op) error {
+	v := p.views[o.Where]
+	if o.Action != merge.Create {
+		o.item = v.items[o.Key]
+	}
+	var was, is *vobject.Component
+	var err error
+	if o.item != nil {
+		if was, err = p.s.objectOf(ctx, v, o.item); err != nil {
+			return err
+		}
+	}
+	if o.body != nil {
+		now, err := p.s.decodeItem(merge.Item{Body: o.body})
+		if err != nil {
+			return fmt.Errorf("check what would be written: %w", err)
+		}
+		is, o.hash = now.object, now.hash
+	}
+	o.Properties = merge.ChangedNames(was, is)
+	if o.Title = title(is); is == nil {
+		o.Title = title(was)
+	}
+	p.Ops = append(p.Ops, o)
+	return nil
+}
+
+// finish evaluates the guards and names the plan.
+func (p *Plan) finish(ctx context.Context, c *merge.Changes) error {
+	st := p.s.state
+	f := merge.Facts{LastIdentity: st.Identity}
+	for i := range st.Rows {
+		if s := st.Rows[i].State; s != merge.Removed && s != merge.Orphan {
+			f.Base++
+		}
+	}
+	f.Source, f.Target = p.views[merge.Source].count(), p.views[merge.Target].count()
+	if p.s.source.Set != nil {
+		f.Device, f.LastDevice = p.s.source.Origin.UDID, st.Config.Device
+		if p.Kind == KindSync {
+			f.At, f.LastAt = p.s.source.Origin.Time, st.Origin.Time
+		}
+	}
+	for w, side := range p.s.sides {
+		// A token that the side knows is the collection's own.
+		if side == nil || p.views[w].changes >= 0 && len(p.Ops) == 0 {
+			continue
+		}
+		id, err := side.Identity(ctx)
+		if err != nil {
+			return p.s.planError(fmt.Errorf("identify the %v: %w", merge.Where(w), err))
+		}
+		p.ids[w], f.Identity[w] = id, id
+	}
+	p.Guards = merge.Guard(c, f)
+	p.ID = p.hash()
+	return nil
+}
+
+// count is how many records a side has, as far as it is known.
+func (v *view) count() int { return len(v.items) + len(v.unknown) + len(v.foreign) }
+
+// hash names the plan by its content.
+func (p *Plan) hash() string {
+	h := sha256.New()
+	enc := json.NewEncoder(h)
+	put := func(v any) {
+		if err := enc.Encode(v); err != nil {
+			panic("reconcile: a plan cannot be encoded: " + err.Error())
+		}
+	}
+	put([]any{p.Name, p.Kind, p.ids, p.s.state.Config, p.Guards, p.Conflicts})
+	for i := range p.Ops {
+		o := &p.Ops[i]
+		var has merge.Ref
+		if o.item != nil {
+			has = o.item.ref
+		}
+		put([]any{o.Where, o.Action, o.Key, has, chunk.Sum(o.body)})
+	}
+	return hex.EncodeToString(h.Sum(nil)[:8])
+}
+
+// title is how people know the record of a key.
+func (p *Plan) title(ctx context.Context, key string) string {
+	for _, v := range p.views {
+		if it := v.items[key]; it != nil {
+			if c, err := p.s.objectOf(ctx, v, it); err == nil {
+				return title(c)
+			}
+		}
+	}
+	return ""
+}

@@ -1,0 +1,255 @@
+package reconcile
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"russet/chunk"
+	"russet/merge"
+)
+
+// manyChanges is how long a listing of changes may grow before a run in which
+// nothing else changed saves the state for a new token.
+const manyChanges = 200
+
+// end makes the base what both sides have now, and saves the state if that, or
+// anything else that counts, is not as it was.
+func (r *run) end(ctx context.Context) error {
+	st := r.s.state
+	settled := map[string]bool{}
+	for _, key := range r.p.settled {
+		settled[key] = true
+	}
+	for key := range r.started {
+		settled[key] = true
+	}
+	r.index(settled)
+	st.Intents, st.Running = r.unsure, nil
+	r.queue(settled)
+	r.see()
+	r.noteSides()
+	if len(r.p.Ops) > 0 {
+		st.Runs = append(st.Runs, Run{
+			Number: r.number, Time: r.s.opt.Time, Plan: r.p.ID, Kind: r.p.Kind, Done: r.done, Failed: len(r.res.Failed),
+		})
+		r.res.Run = r.number
+	}
+	st.trim(r.s.opt.Time)
+	r.res.Conflicts = len(st.Conflicts)
+	if digest(st) == r.s.saved && !r.manyChanges() {
+		return nil
+	}
+	// Also after ctx was cancelled: the state should say what was done.
+	return r.s.save(context.WithoutCancel(ctx))
+}
+
+// manyChanges tells whether a new token saves much.
+func (r *run) manyChanges() bool {
+	return slices.ContainsFunc(r.p.views[:], func(v *view) bool { return v.changes > manyChanges })
+}
+
+// index settles the rows of keys, but not of those of which an op failed.
+func (r *run) index(settled map[string]bool) {
+	keep := r.s.state.Rows[:0:0]
+	for i := range r.s.state.Rows {
+		row := &r.s.state.Rows[i]
+		if settled[row.Key] && !r.failed[row.Key] {
+			continue
+		}
+		r.freshen(row)
+		keep = append(keep, *row)
+	}
+	for key := range settled {
+		if r.failed[key] {
+			continue
+		}
+		if row, ok := r.row(key); ok {
+			keep = append(keep, row)
+		}
+	}
+	slices.SortFunc(keep, func(a, b Row) int { return strings.Compare(a.Key, b.Key) })
+	r.s.state.Rows = keep
+}
+
+// settle makes the row of one key.
+func (r *run) settle(key string) {
+	if row := r.s.row(key); row != nil {
+		*row, _ = r.row(key)
+		return
+	}
+	r.index(map[string]bool{key: true})
+}
+
+// freshen takes a new etag, or a new name, of an item that says what the base says.
+func (r *run) freshen(row *Row) {
+	for w, v := range r.p.views {
+		it, p := v.items[row.Key], row.place(merge.Where(w))
+		if it != nil && p.Href != "" && chunk.ID(it.hash) == p.Hash {
+			p.Href, p.ETag = it.ref.Href, it.ref.ETag
+			if it.data != nil {
+				p.Body = r.s.keep(it.data)
+			}
+		}
+	}
+}
+
+// row is the base's row of what both sides have now; not ok where neither has it.
+func (r *run) row(key string) (row Row, ok bool) {
+	row.Key = key
+	s, t := r.p.views[merge.Source].items[key], r.p.views[merge.Target].items[key]
+	switch {
+	case s == nil && t == nil:
+		return row, false
+	case t == nil:
+		row.State = merge.Removed
+	case s == nil:
+		row.State = merge.Orphan
+	}
+	if t != nil {
+		row.Target = r.place(merge.Target, t)
+	}
+	if s != nil {
+		row.Source = r.place(merge.Source, s)
+		if r.s.sides[merge.Source] != nil || t == nil || s.hash != t.hash {
+			r.body(&row.Source, merge.Source, s)
+		}
+	}
+	return row, true
+}
+
+func (r *run) place(w merge.Where, it *item) Place {
+	p := Place{Href: it.ref.Href, ETag: it.ref.ETag, UID: it.uid, Hash: chunk.ID(it.hash)}
+	if w == merge.Target {
+		r.body(&p, w, it)
+	}
+	return p
+}
+
+// body keeps the content of a place.
+func (r *run) body(p *Place, w merge.Where, it *item) {
+	switch {
+	case it.data != nil:
+		p.Body = r.s.keep(it.data)
+	case !it.body.IsZero():
+		p.Body = it.body
+	case r.s.sides[w] == nil:
+		p.Body = r.s.keep(it.object.Bytes())
+	}
+}
+
+// queue makes the queue of conflicts: those of the plan, and of earlier ones what
+// this run says nothing of.
+func (r *run) queue(settled map[string]bool) {
+	st := r.s.state
+	old := map[string]Conflict{}
+	for _, c := range st.Conflicts {
+		old[c.Key] = c
+	}
+	var now []Conflict
+	waits := map[string]merge.Cause{}
+	for _, c := range r.p.Conflicts {
+		n := Conflict{Key: c.Key, Cause: c.Cause, Properties: c.Properties, Run: r.number, Time: r.s.opt.Time}
+		var places [2]Place
+		for w, v := range r.p.views {
+			r.body(&places[w], merge.Where(w), v.items[c.Key])
+		}
+		n.Source, n.Target = places[merge.Source].Body, places[merge.Target].Body
+		if o, ok := old[c.Key]; ok && o.Cause == n.Cause && o.Source == n.Source && o.Target == n.Target {
+			n = o
+		}
+		now, waits[c.Key] = append(now, n), c.Cause
+	}
+	for _, c := range st.Conflicts {
+		if _, again := waits[c.Key]; !again && (r.failed[c.Key] || r.p.unknown(c.Key) || r.p.Kind != KindSync && !settled[c.Key]) {
+			now, waits[c.Key] = append(now, c), c.Cause
+		}
+	}
+	slices.SortFunc(now, func(a, b Conflict) int { return strings.Compare(a.Key, b.Key) })
+	st.Conflicts = now
+	for i := range st.Rows {
+		row := &st.Rows[i]
+		if waits[row.Key] == merge.Differ {
+			row.State = merge.Held
+		} else if row.State == merge.Held {
+			row.State = merge.Synced
+		}
+	}
+}
+
+// see notes what lies in the collections otherwise than the base says.
+func (r *run) see() {
+	st := r.s.state
+	st.Seen = nil
+	for w, v := range r.p.views {
+		if r.s.sides[w] == nil {
+			continue
+		}
+		all := slices.Clone(v.foreign)
+		for key, it := range v.items {
+			row := r.s.row(key)
+			if row == nil {
+				all = append(all, v.stranger(it))
+				continue
+			}
+			if p := row.place(v.where); p.Href != it.ref.Href || p.ETag != it.ref.ETag || p.Hash != chunk.ID(it.hash) {
+				seen := Place{}
+				r.body(&seen, v.where, it)
+				all = append(all, Seen{Where: v.where, Href: it.ref.Href, ETag: it.ref.ETag, Key: key, UID: it.uid, Hash: chunk.ID(it.hash), Body: seen.Body})
+			}
+		}
+		for i := range st.Rows {
+			row := &st.Rows[i]
+			if p := row.place(v.where); p.Href != "" && v.items[row.Key] == nil && !v.unknown[row.Key] {
+				all = append(all, Seen{Where: v.where, Href: p.Href, Gone: true})
+			}
+		}
+		slices.SortFunc(all, func(a, b Seen) int { return strings.Compare(a.Href, b.Href) })
+		st.Seen = append(st.Seen, all...)
+	}
+}
+
+// noteSides notes what the sides said of themselves.
+func (r *run) noteSides() {
+	st := r.s.state
+	for w, v := range r.p.views {
+		if r.p.ids[w] != "" {
+			st.Identity[w] = r.p.ids[w]
+		}
+		if r.unseen[w] {
+			st.Token[w] = "" // everything is listed next time
+		} else if v.clean {
+			st.Token[w] = v.token
+		}
+	}
+	if r.s.source.Set != nil && r.p.Kind == KindSync {
+		st.Origin = r.s.source.Origin
+	}
+	if r.p.Kind == KindSync && !r.stopped && len(r.unsure) == 0 {
+		st.Matched = true
+	}
+}
+
+// save saves the state.
+func (s *Sync) save(ctx context.Context) error {
+	if err := s.store.Save(ctx, s.state, s.fresh); err != nil {
+		return err
+	}
+	clear(s.fresh)
+	return nil
+}
+
+// digest tells states apart by what counts: a token, or the snapshot that was read,
+// is saved when something else is.
+func digest(st *State) [sha256.Size]byte {
+	h := sha256.New()
+	enc := json.NewEncoder(h)
+	for _, v := range []any{st.Config, st.Canonical, st.Identity, st.Matched, st.Rows, st.Seen, st.Conflicts, len(st.Attic), len(st.Runs), st.Intents, st.Running} {
+		if err := enc.Encode(v); err != nil {
+			panic("reconcile: a state cannot be encoded: " + err.Error())
+		}
+	}
+	return [sha256.Size]byte(h.Sum(nil))
+}
