@@ -21,34 +21,35 @@ type variable struct {
 	restic  bool   // RESTIC_name is understood too
 	flag    string // that says the same; empty where there is none
 	meaning string
+	not     string // a verb whose flag of that name says another thing
 }
 
 // variables is all that Russet takes from the environment.
 var variables = []variable{
-	{"REPOSITORY", true, "repo", "the repository"},
-	{"REPOSITORY_FILE", true, "repository-file", "a file that holds the place of the repository"},
-	{"PASSWORD", true, "", "the repository's password"},
-	{"PASSWORD_FILE", true, "password-file", "a file that holds the repository's password"},
-	{"PASSWORD_COMMAND", true, "password-command", "a command that prints the repository's password"},
-	{"FROM_REPOSITORY", true, "from-repo", "a second repository, to take from"},
-	{"FROM_REPOSITORY_FILE", true, "from-repository-file", "a file that holds the place of that repository"},
-	{"FROM_PASSWORD", true, "", "the password of that repository"},
-	{"FROM_PASSWORD_FILE", true, "from-password-file", "a file that holds the password of that repository"},
-	{"FROM_PASSWORD_COMMAND", true, "from-password-command", "a command that prints the password of that repository"},
-	{"TO_REPOSITORY", false, "to", "a second repository, to copy to"},
-	{"TO_REPOSITORY_FILE", false, "", "a file that holds the place of that repository"},
-	{"TO_PASSWORD", false, "", "the password of that repository"},
-	{"TO_PASSWORD_FILE", false, "to-password-file", "a file that holds the password of that repository"},
-	{"TO_PASSWORD_COMMAND", false, "to-password-command", "a command that prints the password of that repository"},
-	{"NEW_PASSWORD", false, "", "the password of a new key"},
-	{"NEW_PASSWORD_FILE", false, "new-password-file", "a file that holds the password of a new key"},
-	{"NEW_PASSWORD_COMMAND", false, "new-password-command", "a command that prints the password of a new key"},
-	{"BACKUP_PASSWORD", false, "", "the phone's backup password"},
-	{"BACKUP_PASSWORD_FILE", false, "backup-password-file", "a file that holds the phone's backup password"},
-	{"BACKUP_PASSWORD_COMMAND", false, "backup-password-command", "a command that prints the phone's backup password"},
-	{"SERVER_PASSWORD", false, "", "the password of a sync's server"},
-	{"SERVER_PASSWORD_FILE", false, "server-password-file", "a file that holds the password of a sync's server"},
-	{"SERVER_PASSWORD_COMMAND", false, "server-password-command", "a command that prints the password of a sync's server"},
+	{"REPOSITORY", true, "repo", "the repository", ""},
+	{"REPOSITORY_FILE", true, "repository-file", "a file that holds the place of the repository", ""},
+	{"PASSWORD", true, "", "the repository's password", ""},
+	{"PASSWORD_FILE", true, "password-file", "a file that holds the repository's password", ""},
+	{"PASSWORD_COMMAND", true, "password-command", "a command that prints the repository's password", ""},
+	{"FROM_REPOSITORY", true, "from-repo", "a second repository, to take from", ""},
+	{"FROM_REPOSITORY_FILE", true, "from-repository-file", "a file that holds the place of that repository", ""},
+	{"FROM_PASSWORD", true, "", "the password of that repository", ""},
+	{"FROM_PASSWORD_FILE", true, "from-password-file", "a file that holds the password of that repository", ""},
+	{"FROM_PASSWORD_COMMAND", true, "from-password-command", "a command that prints the password of that repository", ""},
+	{"TO_REPOSITORY", false, "to", "a second repository, to copy to", "sync"},
+	{"TO_REPOSITORY_FILE", false, "", "a file that holds the place of that repository", ""},
+	{"TO_PASSWORD", false, "", "the password of that repository", ""},
+	{"TO_PASSWORD_FILE", false, "to-password-file", "a file that holds the password of that repository", ""},
+	{"TO_PASSWORD_COMMAND", false, "to-password-command", "a command that prints the password of that repository", ""},
+	{"NEW_PASSWORD", false, "", "the password of a new key", ""},
+	{"NEW_PASSWORD_FILE", false, "new-password-file", "a file that holds the password of a new key", ""},
+	{"NEW_PASSWORD_COMMAND", false, "new-password-command", "a command that prints the password of a new key", ""},
+	{"BACKUP_PASSWORD", false, "", "the phone's backup password", ""},
+	{"BACKUP_PASSWORD_FILE", false, "backup-password-file", "a file that holds the phone's backup password", ""},
+	{"BACKUP_PASSWORD_COMMAND", false, "backup-password-command", "a command that prints the phone's backup password", ""},
+	{"SERVER_PASSWORD", false, "", "the password of a sync's server", ""},
+	{"SERVER_PASSWORD_FILE", false, "server-password-file", "a file that holds the password of a sync's server", ""},
+	{"SERVER_PASSWORD_COMMAND", false, "server-password-command", "a command that prints the password of a sync's server", ""},
 }
 
 // names lists the environment's names of a variable, ours first.
@@ -59,10 +60,10 @@ func (v variable) names() []string {
 	return []string{ourPrefix + v.name}
 }
 
-// variablesOf lists the environment's names for what a flag says.
-func variablesOf(flag string) []string {
+// variablesOf lists the environment's names for what a flag of a verb says.
+func variablesOf(verb, flag string) []string {
 	for _, v := range variables {
-		if v.flag == flag {
+		if v.flag == flag && (v.not == "" || v.not != verb) {
 			return v.names()
 		}
 	}

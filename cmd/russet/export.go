@@ -236,4 +236,3 @@ func harmlessCell(text string) string {
 	}
 	return "'" + text
 }
-

@@ -79,7 +79,7 @@ func printHelp(w io.Writer, app *cli.App) error {
 		}
 		fmt.Fprintf(&b, "\n%s:\n%s", g.name, twoColumns(rows))
 	}
-	fmt.Fprintf(&b, "\nFlags of every verb:\n%s", twoColumns(flagRows(app.Flags)))
+	fmt.Fprintf(&b, "\nFlags of every verb:\n%s", twoColumns(flagRows("", app.Flags)))
 	b.WriteString("\nFlags may stand before or after the arguments; -- ends them.\n" +
 		"`russet help VERB` says more about a verb.\n")
 	_, err := io.WriteString(w, b.String())
@@ -94,9 +94,9 @@ func printVerbHelp(w io.Writer, app *cli.App, v *cli.Command) error {
 		fmt.Fprintf(&b, "\nExamples:\n%s\n", indent(v.UsageText))
 	}
 	if len(v.Flags) > 0 {
-		fmt.Fprintf(&b, "\nFlags:\n%s", twoColumns(flagRows(v.Flags)))
+		fmt.Fprintf(&b, "\nFlags:\n%s", twoColumns(flagRows(v.Name, v.Flags)))
 	}
-	fmt.Fprintf(&b, "\nFlags of every verb:\n%s", twoColumns(flagRows(app.Flags)))
+	fmt.Fprintf(&b, "\nFlags of every verb:\n%s", twoColumns(flagRows("", app.Flags)))
 	_, err := io.WriteString(w, b.String())
 	return err
 }
@@ -113,8 +113,8 @@ func usageLine(v *cli.Command) string {
 	return line
 }
 
-// flagRows describes flags: how each is written, and what it says.
-func flagRows(flags []cli.Flag) [][2]string {
+// flagRows describes a verb's flags: how each is written, and what it says.
+func flagRows(verb string, flags []cli.Flag) [][2]string {
 	var rows [][2]string
 	for _, f := range flags {
 		d, ok := f.(cli.DocGenerationFlag)
@@ -133,7 +133,7 @@ func flagRows(flags []cli.Flag) [][2]string {
 		if s, ok := f.(cli.DocGenerationSliceFlag); ok && s.IsSliceFlag() {
 			usage += "; may be given more than once"
 		}
-		if vars := variablesOf(f.Names()[0]); len(vars) > 0 {
+		if vars := variablesOf(verb, f.Names()[0]); len(vars) > 0 {
 			usage += " [" + strings.Join(vars, ", ") + "]"
 		}
 		rows = append(rows, [2]string{written, usage})

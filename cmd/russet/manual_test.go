@@ -63,6 +63,17 @@ var messages = []struct {
 	{"`tag`, `pin`, `unpin` and `note`, at their end", tagSummaryMessage{MessageType: "summary"}},
 	{"`diff`, for each difference", changeMessage{MessageType: "change"}},
 	{"`diff`, at its end", statisticsMessage{MessageType: "statistics"}},
+	{"`diff --records`, for each record that differs", recordChangeMessage{MessageType: "record_change"}},
+	{"`diff --records`, for each kind of records", recordChangesMessage{MessageType: "record_statistics"}},
+	{"`show`, for each record", recordMessage{MessageType: "record"}},
+	{"`show`, at its end", recordsMessage{MessageType: "summary"}},
+	{"`export`, at its end", exportMessage{MessageType: "summary"}},
+	{"`show`, `export` and `diff --records`, for each thing in a database that cannot be read", recordProblemMessage{MessageType: "problem"}},
+	{"`sync add` and `sync remove`", syncMessage{MessageType: "sync_added"}},
+	{"`sync plan`, and each verb of sync that writes, before it does", syncPlanMessage{MessageType: "plan"}},
+	{"`sync run` and its kin, at their end", syncRunMessage{MessageType: "summary"}},
+	{"`sync status`, for each sync", syncStatusMessage{MessageType: "sync"}},
+	{"`sync conflicts`, for each record", syncWaitingMessage{MessageType: "conflict"}},
 	{"`find`, for each file or folder of each snapshot", matchMessage{MessageType: "match"}},
 	{"`history`, for each version", historyMessage{MessageType: "history"}},
 	{"`stats`, for each device and for all", statsMessage{MessageType: "stats"}},
@@ -107,7 +118,7 @@ func manual(app *cli.App) string {
 		}
 		b.WriteString(strings.Join(links, ", ") + "\n")
 	}
-	b.WriteString("\n## Flags of every verb\n\n" + flagTable(app.Flags))
+	b.WriteString("\n## Flags of every verb\n\n" + flagTable("", app.Flags))
 	b.WriteString("\nFlags may stand before or after the verb and its arguments, as `--name value` or `--name=value`; " +
 		"`--` ends them.\n`-h` or `--help` anywhere shows the help of the verb.\n")
 	for _, v := range app.Commands {
@@ -116,7 +127,7 @@ func manual(app *cli.App) string {
 			fmt.Fprintf(&b, "\n```\n%s\n```\n", v.UsageText)
 		}
 		if len(v.Flags) > 0 {
-			b.WriteString("\n" + flagTable(v.Flags))
+			b.WriteString("\n" + flagTable(v.Name, v.Flags))
 		}
 	}
 	b.WriteString(manualEnvironment + "\n| variable | is |\n|---|---|\n")
@@ -168,10 +179,10 @@ restic's fits, it is used.
 
 func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 
-func flagTable(flags []cli.Flag) string {
+func flagTable(verb string, flags []cli.Flag) string {
 	var b strings.Builder
 	b.WriteString("| flag | meaning |\n|---|---|\n")
-	for _, r := range flagRows(flags) {
+	for _, r := range flagRows(verb, flags) {
 		// A bar would end the cell, in code as well.
 		fmt.Fprintf(&b, "| `%s` | %s |\n", strings.ReplaceAll(r[0], "|", `\|`), strings.ReplaceAll(r[1], "|", `\|`))
 	}

@@ -21,7 +21,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"russet": cheapMain, "phone": phoneMain, "judge": judgeMain})
+	testscript.Main(m, map[string]func(){"russet": cheapMain, "phone": phoneMain, "judge": judgeMain, "records": recordsMain})
 }
 
 // cheapMain is main with keys that cost next to nothing: scripts derive one
@@ -90,6 +90,7 @@ const sampleFolder = "../../../shared/samples/backups"
 //
 //	exits CODE COMMAND ARGS...   run a command that must end with that exit code
 //	exec phone FOLDER DAY [PASSWORD]   see phoneMain
+//	exec records FOLDER NUMBER [STEP...]   see recordsMain
 //	plug [FLAGS...], unplug            a simulated phone beside the script, see simulations
 //	[!] samebackup [-noinfo] ONE OTHER [PASSWORD]   see sameBackup
 //	[!] sametree ONE OTHER       see sameTree

@@ -11,6 +11,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"russet/internal/vobject"
 	"russet/records"
 	"russet/repo"
 )
@@ -126,9 +127,6 @@ type shownRecord struct {
 // ahead bounds how far into the future an event that repeats is followed.
 const ahead = 366 * 24 * time.Hour
 
-// maxOccurrences bounds how often one event is listed.
-const maxOccurrences = 1000
-
 // selectRecords are the records that a person asks for, in the order of a table:
 // events and reminders by time, contacts by name.
 func selectRecords(set *records.Set, since time.Time, search string) []shownRecord {
@@ -143,9 +141,13 @@ func selectRecords(set *records.Set, since time.Time, search string) []shownReco
 		case since.IsZero():
 			list = append(list, shownRecord{rec, row})
 		case set.Kind == records.Calendar:
-			for _, when := range records.Occurrences(rec.Object, since, since.Add(ahead), maxOccurrences) {
-				row.When = when
+			times, err := records.Occurrences(rec.Object, since, since.Add(ahead))
+			if err != nil {
+				set.Problems = append(set.Problems, records.Problem{Text: "an event is shown once only: " + err.Error()})
 				list = append(list, shownRecord{rec, row})
+			}
+			for _, o := range times {
+				list = append(list, shownRecord{rec, at(records.Summary(set.Kind, *rec), o)})
 			}
 		case !rec.Modified.Before(since):
 			list = append(list, shownRecord{rec, row})
@@ -155,6 +157,20 @@ func selectRecords(set *records.Set, since time.Time, search string) []shownReco
 		return cmp.Or(a.row.When.Compare(b.row.When), strings.Compare(strings.ToLower(a.row.Title), strings.ToLower(b.row.Title)))
 	})
 	return list
+}
+
+// at makes the row of an event that of one time at which it takes place.
+func at(row records.Row, o records.Occurrence) records.Row {
+	row.When = o.Start
+	begin, end := o.Start.Format(time.RFC3339), o.End.Format(time.RFC3339)
+	if o.AllDay {
+		begin, end = o.Start.Format(time.DateOnly), o.End.AddDate(0, 0, -1).Format(time.DateOnly)
+	}
+	row.Fields[0], row.Fields[1] = []string{begin}, []string{end}
+	if title := vobject.Unescape(o.Event.Value("SUMMARY")); title != "" {
+		row.Title, row.Fields[2] = title, []string{title}
+	}
+	return row
 }
 
 // listRecords prints the records that are asked for, and returns how many these
@@ -174,13 +190,17 @@ func (p *program) listRecords(set *records.Set, since time.Time, search string) 
 		p.note("nothing was found")
 		return 0, nil
 	}
-	t := table{head: append(slices.Clone(columns), "in")}
+	t := table{head: append(slices.Clone(columns[:shownColumns]), "in")}
 	for _, s := range list {
-		t.add(append(shortened(s.row.Text()), names[s.record.Container])...)
+		t.add(append(shortened(s.row.Text()[:shownColumns]), names[s.record.Container])...)
 	}
 	_, err := fmt.Fprint(p.stdout, t.String())
 	return len(list), err
 }
+
+// shownColumns is how many of a record's columns a table has: the first ones say
+// what people look for, and all stand in CSV and JSON.
+const shownColumns = 5
 
 // maxCell is the width in columns of what stands in one cell of a table of records.
 const maxCell = 40
