@@ -137,8 +137,8 @@ func (p *program) export(ctx context.Context, s *repo.Snapshot, set *records.Set
 		p.warn("%s that somebody changed or made %s left alone", plural(m.Kept, "file"), isAre(m.Kept))
 	}
 	if !p.quiet {
-		_, err = fmt.Fprintf(p.stdout, "%s of %s: %d files new, %d updated, %d unchanged, %d removed\n",
-			count(int64(m.Records)), nameSnapshot(s), m.Written, m.Updated, m.Unchanged, m.Removed)
+		_, err = fmt.Fprintf(p.stdout, "%s of %s; files: %d new, %d updated, %d unchanged, %d removed\n",
+			plural(m.Records, "record"), nameSnapshot(s), m.Written, m.Updated, m.Unchanged, m.Removed)
 	}
 	return errors.Join(err, problems)
 }
