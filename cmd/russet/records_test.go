@@ -4,11 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"russet/dav/davtest"
+	"russet/internal/vobject"
 	"russet/records/recordstest"
 )
 
@@ -62,4 +70,83 @@ func writeRecords(_ context.Context, args []string) error {
 		}
 	}
 	return book.Write(dir)
+}
+
+// servers are those of the scripts that run at once, by their work folders.
+type servers struct {
+	mu   sync.Mutex
+	all  map[string]*davtest.Server
+	told map[string]int // requests that davrequests wrote already
+}
+
+func (s *servers) of(ts *testscript.TestScript) *davtest.Server {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.all[ts.Getenv("WORK")]
+}
+
+// start is the script command `davserver`: it starts a CardDAV and CalDAV server
+// with one address book and one calendar, and sets SERVER to its address without a
+// scheme, DAVUSER and DAVPASSWORD.
+func (s *servers) start(ts *testscript.TestScript, _ bool, _ []string) {
+	server := davtest.New(davtest.Quirks{WellKnown: 301, Rewrite: true})
+	listening := httptest.NewServer(server)
+	server.URL = listening.URL
+	ts.Defer(listening.Close)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.all == nil {
+		s.all, s.told = map[string]*davtest.Server{}, map[string]int{}
+	}
+	s.all[ts.Getenv("WORK")] = server
+	ts.Setenv("SERVER", listening.URL)
+	ts.Setenv("DAVUSER", davtest.User)
+	ts.Setenv("DAVPASSWORD", davtest.Password)
+}
+
+// edit is the script command `davedit PROPERTY VALUE TEXT`: somebody else gives the
+// one card that holds TEXT another value of a property.
+func (s *servers) edit(ts *testscript.TestScript, _ bool, args []string) {
+	server := s.of(ts)
+	found := 0
+	for name, body := range server.Items(server.Book()) {
+		if !strings.Contains(body, args[2]) {
+			continue
+		}
+		found++
+		cards, err := vobject.Parse([]byte(body))
+		ts.Check(err)
+		cards[0].Set(vobject.NewLine(args[0], vobject.Text(args[1])))
+		server.Put(server.Book(), name, string(cards[0].Bytes()))
+	}
+	if found != 1 {
+		ts.Fatalf("%d cards hold %q", found, args[2])
+	}
+}
+
+// items is the script command `davitems`: it prints the cards on the server to the
+// file that is named, sorted by their names.
+func (s *servers) items(ts *testscript.TestScript, _ bool, args []string) {
+	server := s.of(ts)
+	all := server.Items(server.Book())
+	var b strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		b.WriteString(all[name])
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(b.String()), 0o600))
+}
+
+// requests is the script command `davrequests FILE`: it writes what was asked of the
+// server since the last time, a method a line.
+func (s *servers) requests(ts *testscript.TestScript, _ bool, args []string) {
+	all := s.of(ts).Requests()
+	s.mu.Lock()
+	fresh := all[s.told[ts.Getenv("WORK")]:]
+	s.told[ts.Getenv("WORK")] = len(all)
+	s.mu.Unlock()
+	var b strings.Builder
+	for _, r := range fresh {
+		b.WriteString(r.Method + "\n")
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(b.String()), 0o600))
 }

@@ -92,6 +92,7 @@ const sampleFolder = "../../../shared/samples/backups"
 //	exec phone FOLDER DAY [PASSWORD]   see phoneMain
 //	exec records FOLDER NUMBER [STEP...]   see recordsMain
 //	plug [FLAGS...], unplug            a simulated phone beside the script, see simulations
+//	davserver, davedit PROPERTY VALUE TEXT, davitems FILE, davrequests FILE   a server of contacts, see servers
 //	[!] samebackup [-noinfo] ONE OTHER [PASSWORD]   see sameBackup
 //	[!] sametree ONE OTHER       see sameTree
 //	exec judge PROGRAM ARGS...   run a program by others, which may not end by itself: see judgeMain
@@ -105,13 +106,14 @@ func TestScript(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	phones := new(simulations)
+	phones, davs := new(simulations), new(servers)
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "plug": phones.plug, "unplug": phones.unplug, "samebackup": sameBackup, "sametree": sameTree,
+			"davserver": davs.start, "davedit": davs.edit, "davitems": davs.items, "davrequests": davs.requests,
 		},
 		Condition: func(name string) (bool, error) {
 			switch name {
