@@ -82,6 +82,20 @@ func TestApplyCards(t *testing.T) {
 			[]string{"item1.TEL:1", "item1.X-ABLABEL:B", "FN:F"},
 		},
 		{
+			"of several lines the one that goes gives its place",
+			[]string{"TEL:1", "TEL:2"},
+			[]string{"TEL:3", "TEL:2"},
+			[]string{"TEL:2", "FN:A", "TEL:1", "NOTE:n", "TEL:4"},
+			[]string{"TEL:2", "FN:A", "TEL:3", "NOTE:n", "TEL:4"},
+		},
+		{
+			"a label of two comes once",
+			[]string{"FN:A"},
+			[]string{"FN:A", "g.TEL:1", "g.EMAIL:2", "g.X-ABLabel:L"},
+			[]string{"FN:A", "G.URL:u"},
+			[]string{"FN:A", "G.URL:u", "item1.TEL:1", "item1.X-ABLabel:L", "item1.EMAIL:2"},
+		},
+		{
 			"values of lists are taken one by one",
 			[]string{"CATEGORIES:a,b", "NICKNAME:x"},
 			[]string{"CATEGORIES:b,c\\,d", "NICKNAME:y,z"},
@@ -153,11 +167,26 @@ func TestApplyCalendars(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			got := string(merged(calendar(t, c.base...), calendar(t, c.source...), calendar(t, c.target...)).Bytes())
+			source, target := calendar(t, c.source...), calendar(t, c.target...)
+			before := string(target.Bytes()) + string(source.Bytes())
+			got := string(merged(calendar(t, c.base...), source, target).Bytes())
 			if want := string(calendar(t, c.want...).Bytes()); got != want {
 				t.Errorf("got\n%swant\n%s", got, want)
 			}
+			if string(target.Bytes())+string(source.Bytes()) != before {
+				t.Error("the target or the source itself was changed")
+			}
 		})
+	}
+}
+
+// What is to go and to come stands as it is.
+func TestApplyLeaves(t *testing.T) {
+	t.Parallel()
+	target := card(t, "note:a", "tel:1")
+	p := vobject.Canonical(target)
+	if got := vobject.Apply(target, p, p, card(t, "TEL:1", "NOTE:a")); string(got.Bytes()) != string(target.Bytes()) {
+		t.Errorf("got %s, want %s", got.Bytes(), target.Bytes())
 	}
 }
 
