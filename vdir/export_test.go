@@ -107,6 +107,24 @@ func TestExportKeepsEdits(t *testing.T) {
 	export(t, f, "x", vdir.Exported{Updated: 1, Unchanged: 1}, "a", "A3", "c", "C")
 }
 
+// What somebody changes while an export runs is left alone, too.
+func TestExportMeanwhile(t *testing.T) {
+	t.Parallel()
+	f, dir := folder(t)
+	export(t, f, "x", vdir.Exported{Written: 1}, "a", "A")
+	turn := 0
+	got, err := f.Export(t.Context(), "x", func(yield func(string, []byte) bool) {
+		if turn++; turn == 2 {
+			write(t, dir, "a.vcf", []byte("edited"))
+		}
+		yield("a", card("a", "A2"))
+	})
+	if want := (vdir.Exported{Kept: 1}); err != nil || got != want || read(t, dir, "a.vcf") != "edited" {
+		t.Errorf("got %+v, %v, want %+v", got, err, want)
+	}
+	export(t, f, "x", vdir.Exported{Kept: 1}, "a", "A2")
+}
+
 // Names that are taken, by a file or by another record, are never taken again.
 func TestExportNames(t *testing.T) {
 	t.Parallel()
