@@ -19,7 +19,7 @@ SKIPPED = bin/skipped.txt
 # silent runs a checker that must print nothing; the second argument is advice.
 silent = @echo "+ $(1)"; out=$$($(1)) && test -z "$$out" || { printf '%s\n%s\n' "$$out" "$(2)"; exit 1; }
 
-.PHONY: build demo check test race cross fuzz cover docs bench bench-device soak release
+.PHONY: build demo check test race cross fuzz cover docs bench bench-device bench-sync soak release
 .NOTPARALLEL:
 
 build:
@@ -65,6 +65,9 @@ bench: build
 
 bench-device: build
 	bin/bench -device $(BENCH)
+
+bench-sync: build
+	bin/bench -sync $(BENCH)
 
 soak:
 	scripts/crash.sh $(CRASHES) $(KILLS)

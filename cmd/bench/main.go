@@ -19,6 +19,10 @@
 //	bench -blobs 1000000 -russet bin/russet [-rounds 3]
 //
 // opens a repository of so many blobs, beside restic.
+//
+//	bench -sync -russet bin/russet [-rounds 3] [-contacts 10000]
+//
+// syncs the contacts of a phone of software with Radicale, beside vdirsyncer.
 package main
 
 import (
@@ -38,6 +42,8 @@ type settings struct {
 	state                         string
 	blobs                         int
 	fill                          string
+	sync                          bool
+	contacts                      int
 }
 
 func main() {
@@ -52,6 +58,8 @@ func main() {
 	flag.StringVar(&s.state, "state", "", "where the simulated phones lie and are kept; default a temporary folder")
 	flag.IntVar(&s.blobs, "blobs", 0, "open a repository of so many small blobs instead")
 	flag.StringVar(&s.fill, "fill", "", "only make the repository of -blobs in a new folder")
+	flag.BoolVar(&s.sync, "sync", false, "sync contacts, beside vdirsyncer")
+	flag.IntVar(&s.contacts, "contacts", 10_000, "how many contacts the large phone of -sync has")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -78,6 +86,9 @@ func run(ctx context.Context, s settings) error {
 	defer os.RemoveAll(dir)
 	if s.blobs > 0 {
 		return benchOpen(ctx, s, dir)
+	}
+	if s.sync {
+		return benchSync(ctx, s, dir)
 	}
 	if s.device {
 		return benchDevice(ctx, s, dir)

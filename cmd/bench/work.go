@@ -247,7 +247,9 @@ func measured(ctx context.Context, args []string, env ...string) (sample, error)
 	err := cmd.Run()
 	wall := time.Since(start)
 	if err != nil {
-		return sample{}, fmt.Errorf("%v: %w: %s", args, err, stderr.Bytes())
+		said := stderr.Bytes()
+		const enough = 2000
+		return sample{}, fmt.Errorf("%v: %w: %s", args, err, said[max(0, len(said)-enough):])
 	}
 	state := cmd.ProcessState
 	s := sample{wall: wall, cpu: state.UserTime() + state.SystemTime()}

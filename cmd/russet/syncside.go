@@ -87,6 +87,9 @@ func (p *program) withServer(ctx context.Context, c *cli.Context, address, user 
 			password.value = kept
 		}
 	}
+	if user == "" && !password.given() {
+		return try(dav.Options{}) // a server that asks nobody
+	}
 	label := "password of " + visible(user) + " at " + visible(hostOf(address))
 	err = password.unlock(ctx, p, label, merge.ErrDenied, func(text string) error {
 		err := try(dav.Options{User: user, Password: text})
