@@ -203,7 +203,7 @@ func TestWALReader(t *testing.T) {
 		t.Errorf("beyond the end: %d, %v", n, err)
 	}
 	page := bytes.Repeat([]byte{7}, 600)
-	short := &overlay{db: bytes.NewReader(l.db), dbSize: 510, wal: bytes.NewReader(l.wal), log: &log{pageSize: 512, pages: 2}}
+	short := &overlay{db: bytes.NewReader(bytes.Repeat([]byte{9}, len(l.db))), dbSize: 510, wal: bytes.NewReader(l.wal), log: &log{pageSize: 512, pages: 2}}
 	if _, err := short.ReadAt(page, 500); err != io.EOF && err != nil || !bytes.Equal(page[10:524], make([]byte, 514)) {
 		t.Errorf("pages that nobody wrote: %v, or not zeros", err)
 	}
