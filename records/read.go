@@ -88,7 +88,9 @@ func readStore(ctx context.Context, fsys fs.FS, p place, name string, set *Set) 
 	}
 	part := &Set{Kind: set.Kind, Complete: true}
 	s.set = part
-	if err := p.readers[i].read(ctx, s); err != nil {
+	if err := p.readers[i].read(ctx, s); errors.Is(err, errOtherKind) {
+		return nil
+	} else if err != nil {
 		return err
 	}
 	set.Stores = append(append(set.Stores, name), part.Stores...)

@@ -33,7 +33,7 @@ merge:
 index:
 backend: golang.org/x/sys
 ios: golang.org/x/crypto
-records:
+records: github.com/teambition/rrule-go
 dav:
 vdir:
 device:
@@ -57,7 +57,7 @@ cmd/bench:
 `
 
 // blank lists the imports that may be made for their side effect alone.
-const blank = "embed modernc.org/sqlite"
+const blank = "embed modernc.org/sqlite time/tzdata"
 
 // table reads layers: the layer of each package, and its modules.
 func table() (layer map[string]int, outside map[string][]string) {
