@@ -13,7 +13,7 @@ type alarm struct {
 	uid          string
 	at           time.Time // zero where it is relative or at a place
 	relative     bool
-	seconds      int64 // after the start; negative is before
+	seconds      int64 // after an event's start, or when a reminder is due; negative is before
 	acknowledged time.Time
 	isDefault    bool   // from the settings, not chosen for this event
 	snoozes      string // the UID of the alarm that it repeats
@@ -25,8 +25,8 @@ type alarm struct {
 // where RFC 5545 wants one.
 const placeTrigger = "19760401T005545Z"
 
-// component returns the VALARM. fromEnd says that the object has no start, so that
-// relative alarms count from when it is due.
+// component returns the VALARM. fromEnd says that relative alarms count from when
+// the object is due, not from when it starts.
 func (a alarm) component(fromEnd bool) *vobject.Component {
 	c := vobject.New("VALARM")
 	if a.uid != "" {
@@ -63,10 +63,10 @@ func (a alarm) component(fromEnd bool) *vobject.Component {
 
 // addAlarms adds alarms in an order that does not depend on the store's.
 func addAlarms(c *vobject.Component, alarms []alarm) {
-	_, hasStart := c.Get("DTSTART")
+	_, due := c.Get("DUE")
 	var parts []*vobject.Component
 	for _, a := range alarms {
-		parts = append(parts, a.component(!hasStart))
+		parts = append(parts, a.component(due))
 	}
 	slices.SortStableFunc(parts, func(a, b *vobject.Component) int {
 		if n := strings.Compare(a.Value("TRIGGER"), b.Value("TRIGGER")); n != 0 {

@@ -94,8 +94,8 @@ func readItem(r row) *item {
 	it := &item{
 		id: r.id, uid: strings.TrimSpace(r.text("unique_identifier")), uuid: strings.TrimSpace(r.text("UUID")),
 		summary: r.text("summary"), description: r.text("description"), url: r.text("url"), conference: r.text("conference_url"),
-		startZone: r.text("start_tz"), endZone: r.text("end_tz"), dueZone: r.text("due_tz"), allDay: flag(r, "all_day"),
-		dueAllDay: flag(r, "due_all_day"), phantom: flag(r, "phantom_master"),
+		startZone: r.text("start_tz"), endZone: r.text("end_tz"), dueZone: r.text("due_tz"), allDay: isSet(r, "all_day"),
+		dueAllDay: isSet(r, "due_all_day"), phantom: isSet(r, "phantom_master"),
 	}
 	for column, into := range map[string]*time.Time{"start_date": &it.start, "end_date": &it.end, "orig_date": &it.original} {
 		*into, _ = r.time(column) // which may be the very beginning of 2001
@@ -121,8 +121,8 @@ func readItem(r row) *item {
 	return it
 }
 
-// flag reads a column that is 0 or 1.
-func flag(r row, column string) bool {
+// isSet reads a column that is 0 or 1.
+func isSet(r row, column string) bool {
 	n, _ := r.integer(column)
 	return n != 0
 }

@@ -133,7 +133,7 @@ func TestBadRows(t *testing.T) {
 		"a value belongs to no contact",
 		"a value belongs to no contact",
 		"a group is in another group, which categories cannot say",
-		"the picture is on a server only, not in the backup",
+		"the pictures of 1 contacts are on a server only, not in the backup",
 		"the contact's identifier is too long, or another contact has it",
 		"lost: a part of a value of property 5 has no place in a vCard",
 		"a value is empty",

@@ -93,6 +93,7 @@ func readContacts(ctx context.Context, s *store) error {
 			return err
 		}
 	}
+	b.noteRemote()
 	used := map[[2]string]bool{}
 	for _, p := range b.people {
 		c := b.container(p)

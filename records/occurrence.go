@@ -17,6 +17,9 @@ const (
 	// maxOccurrences is how many times Occurrences looks at: every day for 270 years.
 	maxOccurrences = 100_000
 	maxRules       = 20
+	// firstYear is the earliest in which something that recurs may begin: earlier
+	// ones have other calendars, and the year 1 is no time to rrule-go.
+	firstYear = 1583
 )
 
 // Occurrence is one time at which an event takes place.
@@ -33,7 +36,7 @@ type Occurrence struct {
 // among them. Dates and floating times are taken in the zone of from. A rule that
 // is not understood is an error, and so is one with too many times.
 func Occurrences(object *vobject.Component, from, to time.Time) ([]Occurrence, error) {
-	x := expander{from: from, to: to, replaced: map[time.Time]bool{}}
+	x := expander{from: from, to: to, replaced: map[int64]bool{}}
 	var masters, overrides []*vobject.Component
 	for _, p := range object.Parts {
 		if p.Name != "VEVENT" {
@@ -49,7 +52,7 @@ func Occurrences(object *vobject.Component, from, to time.Time) ([]Occurrence, e
 		if err != nil {
 			return nil, fmt.Errorf("read RECURRENCE-ID: %w", err)
 		}
-		x.replaced[c.instant(local)] = true
+		x.replaced[c.instant(local).Unix()] = true
 	}
 	for _, v := range overrides {
 		local, c, length, err := x.span(v)
@@ -71,7 +74,7 @@ func Occurrences(object *vobject.Component, from, to time.Time) ([]Occurrence, e
 type expander struct {
 	from, to time.Time
 	zones    zones
-	replaced map[time.Time]bool // the moments that overrides stand for
+	replaced map[int64]bool // the moments that overrides stand for, in Unix time
 	found    []Occurrence
 }
 
@@ -164,13 +167,13 @@ func (x *expander) expand(v *vobject.Component) error {
 	if err != nil {
 		return err
 	}
-	gone := map[time.Time]bool{}
-	err = x.dates(v, "EXDATE", func(local time.Time, dc clock) { gone[dc.instant(local)] = true })
+	gone := map[int64]bool{}
+	err = x.dates(v, "EXDATE", func(local time.Time, dc clock) { gone[dc.instant(local).Unix()] = true })
 	if err != nil {
 		return err
 	}
 	take := func(local time.Time) {
-		if at := c.instant(local); !gone[at] && !x.replaced[at] {
+		if at := c.instant(local).Unix(); !gone[at] && !x.replaced[at] {
 			gone[at] = true // rules may meet
 			x.add(v, local, c, length)
 		}
@@ -212,6 +215,9 @@ func (x *expander) follow(value string, start time.Time, c clock, take func(time
 	option, until, err := x.parseRule(value, c)
 	if err != nil {
 		return err
+	}
+	if start.Year() < firstYear {
+		return fmt.Errorf("it begins in the year %d", start.Year())
 	}
 	option.Dtstart = start
 	count := option.Count

@@ -33,7 +33,7 @@ func (c *reminderStore) readObjects(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if flag(r, "ZMARKEDFORDELETION") {
+		if isSet(r, "ZMARKEDFORDELETION") {
 			continue
 		}
 		entity, _ := r.integer("Z_ENT")

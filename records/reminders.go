@@ -104,7 +104,7 @@ func (c *reminderStore) readLists(ctx context.Context) error {
 			if _, there := c.lists[r.id]; there || !c.isList(table, r) {
 				continue
 			}
-			if flag(r, "ZMARKEDFORDELETION") {
+			if isSet(r, "ZMARKEDFORDELETION") {
 				c.lists[r.id] = ""
 				continue
 			}
@@ -129,7 +129,7 @@ func (c *reminderStore) readLists(ctx context.Context) error {
 // isList tells lists of reminders from groups of lists, smart lists and whatever
 // else the table holds.
 func (c *reminderStore) isList(table string, r row) bool {
-	if flag(r, "ZISGROUP") {
+	if isSet(r, "ZISGROUP") {
 		return false
 	}
 	entity, _ := r.integer("Z_ENT")
@@ -204,7 +204,7 @@ func (c *reminderStore) readReminders(ctx context.Context) error {
 		}
 		list, _ := r.integer("ZLIST")
 		container, known := c.lists[list]
-		if flag(r, "ZMARKEDFORDELETION") || known && container == "" {
+		if isSet(r, "ZMARKEDFORDELETION") || known && container == "" {
 			continue
 		}
 		if !known {
@@ -232,7 +232,7 @@ func (c *reminderStore) readTodo(r row) *todo {
 	t := &todo{
 		id: r.id, uid: rowUUID(r, "ZIDENTIFIER", "ZCKIDENTIFIER", "ZDACALENDARITEMUNIQUEIDENTIFIER"),
 		summary: firstText(r, "ZTITLE", "ZTITLE1"), description: firstText(r, "ZNOTES", "ZNOTES1"), url: r.text("ZICSURL"),
-		done: flag(r, "ZCOMPLETED"), flagged: flag(r, "ZFLAGGED"),
+		done: isSet(r, "ZCOMPLETED"), flagged: isSet(r, "ZFLAGGED"),
 		completed: someTime(r, "ZCOMPLETIONDATE"), due: someTime(r, "ZDUEDATE"), start: someTime(r, "ZSTARTDATE"),
 		created: someTime(r, "ZCREATIONDATE"), modified: someTime(r, "ZLASTMODIFIEDDATE"),
 		tags: c.tags[r.id], rules: c.rules[r.id],
@@ -249,7 +249,7 @@ func (c *reminderStore) readTodo(r row) *todo {
 			}[column])
 		}
 	}
-	t.clock = c.todoClock(r, flag(r, "ZALLDAY"))
+	t.clock = c.todoClock(r, isSet(r, "ZALLDAY"))
 	for _, a := range c.alarms[r.id] {
 		trigger, ok := c.triggers[a.trigger]
 		switch {
