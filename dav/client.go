@@ -96,6 +96,8 @@ type answer struct {
 	header http.Header
 	body   []byte
 	url    *url.URL // after redirects
+	// precondition is the name of what was not met, if the server says one.
+	precondition string
 	// unsure says that an earlier try may have been carried out.
 	unsure bool
 }
@@ -109,6 +111,7 @@ func (c *client) do(ctx context.Context, q call) (*answer, error) {
 		a, sent, err := c.follow(ctx, q)
 		if err == nil && !passing(a.status) {
 			a.unsure = unsure
+			a.explain(q.method)
 			return a, nil
 		}
 		refused := err == nil && (a.status == http.StatusTooManyRequests || a.status == http.StatusServiceUnavailable)
@@ -282,7 +285,7 @@ func readBody(resp *http.Response, idle *time.Timer) ([]byte, error) {
 }
 
 // retryAfter returns how long a server wants us to wait: seconds, or a date (RFC
-// 9110 §10.2.3). otherwise is for where it says nothing or nonsense.
+// 9110 section 10.2.3). otherwise is for where it says nothing or nonsense.
 func retryAfter(s string, now time.Time, otherwise time.Duration) time.Duration {
 	s = strings.TrimSpace(s)
 	if s != "" && strings.Trim(s, "0123456789") == "" {
