@@ -56,13 +56,14 @@ func newClient(o Options, home *url.URL) *client {
 		o.lookup = net.DefaultResolver
 	}
 	return &client{o: o, home: home, rt: &http.Transport{
-		DialContext:         o.dial,
-		TLSClientConfig:     &tls.Config{RootCAs: o.Roots, MinVersion: tls.VersionTLS12},
-		TLSHandshakeTimeout: 30 * time.Second,
-		IdleConnTimeout:     time.Minute,
-		MaxConnsPerHost:     2,
-		ForceAttemptHTTP2:   true,
-		DisableCompression:  true, // send asks for it and bounds what comes out
+		DialContext:            o.dial,
+		TLSClientConfig:        &tls.Config{RootCAs: o.Roots, MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout:    30 * time.Second,
+		IdleConnTimeout:        time.Minute,
+		MaxConnsPerHost:        2,
+		MaxResponseHeaderBytes: 1 << 20,
+		ForceAttemptHTTP2:      true,
+		DisableCompression:     true, // send asks for it and bounds what comes out
 	}}
 }
 

@@ -219,7 +219,7 @@ func TestRedirects(t *testing.T) {
 	t.Parallel()
 	foreign := davtest.Start(t, davtest.Quirks{})
 	for status, want := range map[int]bool{301: true, 302: true, 307: true, 308: true, 303: false, 300: false} {
-		s, c := book(t, davtest.Quirks{}, "a")
+		s, _ := book(t, davtest.Quirks{}, "a")
 		for _, to := range []string{s.Book() + "a.vcf", foreign.Book() + "a.vcf", "https://evil.example/", "//evil.example/x", "gopher://127.0.0.1/"} {
 			front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if r.URL.Path == "/go" {
@@ -229,7 +229,7 @@ func TestRedirects(t *testing.T) {
 				}
 				s.ServeHTTP(w, r)
 			}))
-			c = open(t, s.Options(), front.URL+"/dav/books/tester/people/", dav.AddressBook)
+			c := open(t, s.Options(), front.URL+"/dav/books/tester/people/", dav.AddressBook)
 			_, err := c.Update(t.Context(), merge.Ref{Href: front.URL + "/go", ETag: one(t, c).ETag}, []byte(card("a", to+strconv.Itoa(status))))
 			front.Close()
 			if to == s.Book()+"a.vcf" && want {

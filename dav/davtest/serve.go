@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -66,9 +67,7 @@ func send(w http.ResponseWriter, out *httptest.ResponseRecorder, fault Fault) {
 		cut(w)
 		return
 	}
-	for k, v := range out.Header() {
-		w.Header()[k] = v
-	}
+	maps.Copy(w.Header(), out.Header())
 	data := out.Body.Bytes()
 	if fault.Short > 0 {
 		data = data[:min(len(data), fault.Short)]
