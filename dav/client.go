@@ -155,7 +155,7 @@ func passingError(err error) bool {
 	_, host := errors.AsType[*HostError](err)
 	_, cert := errors.AsType[*tls.CertificateVerificationError](err)
 	dns, isDNS := errors.AsType[*net.DNSError](err)
-	return !host && !cert && !(isDNS && dns.IsNotFound) && !errors.Is(err, errTooLarge) && !errors.Is(err, errRedirect) && !errors.Is(err, context.Canceled)
+	return !host && !cert && !(isDNS && dns.IsNotFound) && !errors.Is(err, errTooLarge) && !errors.Is(err, errRedirect)
 }
 
 var errRedirect = errors.New("a redirect that leads nowhere")

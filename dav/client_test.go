@@ -112,25 +112,31 @@ func TestWaitCancelled(t *testing.T) {
 // A server that says nothing more is given up after some minutes, not never.
 func TestStall(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		hang := make(chan struct{})
-		o := dav.Dialing(dav.Options{}, piped(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			w.WriteHeader(http.StatusMultiStatus)
-			_, _ = io.WriteString(w, "<multistatus")
-			_ = http.NewResponseController(w).Flush()
-			<-hang
-		})))
-		start := time.Now()
-		_, err := dav.Open(t.Context(), o, "http://localhost/", dav.AddressBook)
-		if !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("got %v, want DeadlineExceeded", err)
-		}
-		if d := time.Since(start); d > 20*time.Minute {
-			t.Errorf("took %v", d)
-		}
-		close(hang)
-		time.Sleep(2 * time.Minute)
-	})
+	for name, begin := range map[string]string{"before": "", "within": "<multistatus"} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				hang := make(chan struct{})
+				o := dav.Dialing(dav.Options{}, piped(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+					if begin != "" {
+						w.WriteHeader(http.StatusMultiStatus)
+						_, _ = io.WriteString(w, begin)
+						_ = http.NewResponseController(w).Flush()
+					}
+					<-hang
+				})))
+				start := time.Now()
+				_, err := dav.Open(t.Context(), o, "http://localhost/", dav.AddressBook)
+				if !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("got %v, want DeadlineExceeded", err)
+				}
+				if d := time.Since(start); d > 20*time.Minute {
+					t.Errorf("took %v", d)
+				}
+				close(hang)
+				time.Sleep(2 * time.Minute)
+			})
+		})
+	}
 }
 
 // piped serves connections that exist in memory only.

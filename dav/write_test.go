@@ -216,6 +216,10 @@ func TestWriteErrors(t *testing.T) {
 	if _, err := c.Create(t.Context(), "a", []byte(card("a", "A"))); !errors.Is(err, merge.ErrMissing) {
 		t.Errorf("404 on create: got %v, want ErrMissing", err)
 	}
+	s.Fail(davtest.Fault{Status: 404})
+	if _, err := c.Update(t.Context(), merge.Ref{Href: s.Book() + "a.vcf", ETag: `"1"`}, []byte(card("a", "A"))); !errors.Is(err, merge.ErrChanged) {
+		t.Errorf("404 on update: got %v, want ErrChanged", err)
+	}
 	s.Put(s.Book(), "x.vcf", card("same", "A"))
 	if _, err := c.Create(t.Context(), "same", []byte(card("same", "B"))); !errors.Is(err, merge.ErrRefused) || !strings.Contains(err.Error(), "no-uid-conflict") {
 		t.Errorf("second UID: got %v, want ErrRefused", err)
