@@ -56,13 +56,14 @@ func newClient(o Options, home *url.URL) *client {
 		o.lookup = net.DefaultResolver
 	}
 	return &client{o: o, home: home, rt: &http.Transport{
-		DialContext:         o.dial,
-		TLSClientConfig:     &tls.Config{RootCAs: o.Roots, MinVersion: tls.VersionTLS12},
-		TLSHandshakeTimeout: 30 * time.Second,
-		IdleConnTimeout:     time.Minute,
-		MaxConnsPerHost:     2,
-		ForceAttemptHTTP2:   true,
-		DisableCompression:  true, // send asks for it and bounds what comes out
+		DialContext:            o.dial,
+		TLSClientConfig:        &tls.Config{RootCAs: o.Roots, MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout:    30 * time.Second,
+		IdleConnTimeout:        time.Minute,
+		MaxConnsPerHost:        2,
+		MaxResponseHeaderBytes: 1 << 20,
+		ForceAttemptHTTP2:      true,
+		DisableCompression:     true, // send asks for it and bounds what comes out
 	}}
 }
 
@@ -96,6 +97,8 @@ type answer struct {
 	header http.Header
 	body   []byte
 	url    *url.URL // after redirects
+	// precondition is the name of what was not met, if the server says one.
+	precondition string
 	// unsure says that an earlier try may have been carried out.
 	unsure bool
 }
@@ -109,6 +112,7 @@ func (c *client) do(ctx context.Context, q call) (*answer, error) {
 		a, sent, err := c.follow(ctx, q)
 		if err == nil && !passing(a.status) {
 			a.unsure = unsure
+			a.explain(q.method)
 			return a, nil
 		}
 		refused := err == nil && (a.status == http.StatusTooManyRequests || a.status == http.StatusServiceUnavailable)
@@ -151,7 +155,7 @@ func passingError(err error) bool {
 	_, host := errors.AsType[*HostError](err)
 	_, cert := errors.AsType[*tls.CertificateVerificationError](err)
 	dns, isDNS := errors.AsType[*net.DNSError](err)
-	return !host && !cert && !(isDNS && dns.IsNotFound) && !errors.Is(err, errTooLarge) && !errors.Is(err, errRedirect) && !errors.Is(err, context.Canceled)
+	return !host && !cert && !(isDNS && dns.IsNotFound) && !errors.Is(err, errTooLarge) && !errors.Is(err, errRedirect)
 }
 
 var errRedirect = errors.New("a redirect that leads nowhere")
@@ -282,7 +286,7 @@ func readBody(resp *http.Response, idle *time.Timer) ([]byte, error) {
 }
 
 // retryAfter returns how long a server wants us to wait: seconds, or a date (RFC
-// 9110 §10.2.3). otherwise is for where it says nothing or nonsense.
+// 9110 section 10.2.3). otherwise is for where it says nothing or nonsense.
 func retryAfter(s string, now time.Time, otherwise time.Duration) time.Duration {
 	s = strings.TrimSpace(s)
 	if s != "" && strings.Trim(s, "0123456789") == "" {

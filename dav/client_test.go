@@ -112,25 +112,31 @@ func TestWaitCancelled(t *testing.T) {
 // A server that says nothing more is given up after some minutes, not never.
 func TestStall(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		hang := make(chan struct{})
-		o := dav.Dialing(dav.Options{}, piped(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			w.WriteHeader(http.StatusMultiStatus)
-			_, _ = io.WriteString(w, "<multistatus")
-			_ = http.NewResponseController(w).Flush()
-			<-hang
-		})))
-		start := time.Now()
-		_, err := dav.Open(t.Context(), o, "http://localhost/", dav.AddressBook)
-		if !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("got %v, want DeadlineExceeded", err)
-		}
-		if d := time.Since(start); d > 20*time.Minute {
-			t.Errorf("took %v", d)
-		}
-		close(hang)
-		time.Sleep(2 * time.Minute)
-	})
+	for name, begin := range map[string]string{"before": "", "within": "<multistatus"} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				hang := make(chan struct{})
+				o := dav.Dialing(dav.Options{}, piped(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+					if begin != "" {
+						w.WriteHeader(http.StatusMultiStatus)
+						_, _ = io.WriteString(w, begin)
+						_ = http.NewResponseController(w).Flush()
+					}
+					<-hang
+				})))
+				start := time.Now()
+				_, err := dav.Open(t.Context(), o, "http://localhost/", dav.AddressBook)
+				if !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("got %v, want DeadlineExceeded", err)
+				}
+				if d := time.Since(start); d > 20*time.Minute {
+					t.Errorf("took %v", d)
+				}
+				close(hang)
+				time.Sleep(2 * time.Minute)
+			})
+		})
+	}
 }
 
 // piped serves connections that exist in memory only.
@@ -219,7 +225,7 @@ func TestRedirects(t *testing.T) {
 	t.Parallel()
 	foreign := davtest.Start(t, davtest.Quirks{})
 	for status, want := range map[int]bool{301: true, 302: true, 307: true, 308: true, 303: false, 300: false} {
-		s, c := book(t, davtest.Quirks{}, "a")
+		s, _ := book(t, davtest.Quirks{}, "a")
 		for _, to := range []string{s.Book() + "a.vcf", foreign.Book() + "a.vcf", "https://evil.example/", "//evil.example/x", "gopher://127.0.0.1/"} {
 			front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if r.URL.Path == "/go" {
@@ -229,7 +235,7 @@ func TestRedirects(t *testing.T) {
 				}
 				s.ServeHTTP(w, r)
 			}))
-			c = open(t, s.Options(), front.URL+"/dav/books/tester/people/", dav.AddressBook)
+			c := open(t, s.Options(), front.URL+"/dav/books/tester/people/", dav.AddressBook)
 			_, err := c.Update(t.Context(), merge.Ref{Href: front.URL + "/go", ETag: one(t, c).ETag}, []byte(card("a", to+strconv.Itoa(status))))
 			front.Close()
 			if to == s.Book()+"a.vcf" && want {

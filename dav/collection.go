@@ -150,6 +150,9 @@ func (c *Collection) report(what, body string) call {
 	}
 }
 
+// maxItems bounds what a collection may hold: ten times what is usable.
+const maxItems = 1_000_000
+
 // lister collects what a listing says.
 type lister struct {
 	c       *Collection
@@ -176,6 +179,9 @@ func (l *lister) add(at *url.URL, r response) error {
 			return err
 		}
 		key := u.String()
+		if len(l.items)+len(l.removed) > maxItems {
+			return fmt.Errorf("list: more than %d items", maxItems)
+		}
 		switch {
 		case r.status == http.StatusInsufficientStorage:
 			l.more = true

@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"hash"
 	"strings"
 )
 
@@ -81,7 +80,7 @@ func unquote(s string) (value, rest string) {
 func (d *digest) answer(user, password, method, uri string) string {
 	d.count++
 	sum := func(parts ...string) string {
-		var h hash.Hash = md5.New()
+		h := md5.New()
 		if d.algorithm == "SHA-256" {
 			h = sha256.New()
 		}

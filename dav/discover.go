@@ -248,7 +248,7 @@ func (d *discovery) list(ctx context.Context, home *url.URL) {
 	}
 }
 
-// locate asks the DNS for a service of the domain (RFC 6764 §4, §6). A domain
+// locate asks the DNS for a service of the domain (RFC 6764 sections 4 and 6). A domain
 // that names no server is its own. The host rule holds for the answer: nobody
 // vouches for it.
 func (c *client) locate(ctx context.Context, s service) (*url.URL, error) {

@@ -12,7 +12,7 @@ import (
 // Where a server gives no etag, ours stand in. They are told from a server's own,
 // which begin with a quote, W/ or, of servers that know no better, anything but this.
 const (
-	scheduleTag = "schedule-tag:"   // then a Schedule-Tag (RFC 6638 §3.2.10)
+	scheduleTag = "schedule-tag:"   // then a Schedule-Tag (RFC 6638 section 3.2.10)
 	contentTag  = "content-sha256:" // then the hash of the content as it was read
 )
 
@@ -46,7 +46,7 @@ func plainTag(s string) bool {
 	return s != "" && len(s) <= maxText && !strings.ContainsFunc(s, odd)
 }
 
-// strong reports whether a tag is one that If-Match must take (RFC 9110 §13.1.1).
+// strong reports whether a tag is one that If-Match must take (RFC 9110 section 13.1.1).
 func strong(tag string) bool {
 	return len(tag) >= 2 && tag[0] == '"' && tag[len(tag)-1] == '"'
 }

@@ -25,7 +25,7 @@ type found struct {
 	Info
 	at         *url.URL
 	principal  string // its URL, or ""
-	resourceID string // RFC 5842 §3.1, or ""
+	resourceID string // RFC 5842 section 3.1, or ""
 	token      string // as Collection.List has it: of the sync-token, else of the ctag; "" where it has neither
 	writable   bool   // the server says that we may write
 	collection bool
@@ -70,7 +70,7 @@ func (c *client) found(at *url.URL, p *element) found {
 // colorValue matches Apple's #RRGGBB and #RRGGBBAA.
 var colorValue = regexp.MustCompile(`^#[0-9A-Fa-f]{6}([0-9A-Fa-f]{2})?$`)
 
-// privileges reads RFC 3744 §5.4: neither holds where the server does not say.
+// privileges reads RFC 3744 section 5.4: neither holds where the server does not say.
 func privileges(set *element) (writable, readOnly bool) {
 	if set == nil {
 		return false, false

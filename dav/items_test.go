@@ -63,11 +63,12 @@ func TestGetInBatches(t *testing.T) {
 		hrefs = append(hrefs, fmt.Sprint(s.Book(), 100-i, ".vcf"))
 	}
 	n := len(s.Requests())
-	items, err := c.Get(t.Context(), hrefs)
+	items, err := c.Get(t.Context(), append(hrefs, s.Book()+"gone.vcf"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, it := range items {
+	equal(t, "gone", items[101].Gone, true)
+	for i, it := range items[:101] {
 		if it.Href != hrefs[i] || !strings.Contains(string(it.Body), fmt.Sprint("UID:u", 100-i, "\r")) && !strings.Contains(string(it.Body), fmt.Sprint("UID:u", 100-i, "\n")) {
 			t.Errorf("item %d is %q: %q", i, it.Href, it.Body)
 		}

@@ -155,6 +155,9 @@ func TestListWithBadToken(t *testing.T) {
 			if _, err := c.List(t.Context(), token); !errors.Is(err, merge.ErrToken) {
 				t.Errorf("got %v, want ErrToken", err)
 			}
+			if n := len(s.Requests()); n > 4 {
+				t.Errorf("%d requests", n)
+			}
 			if l := list(t, c, ""); len(l.Refs) != 4 || l.Token == token {
 				t.Errorf("listing after: got %+v", l)
 			}
@@ -197,7 +200,7 @@ func TestListPartial(t *testing.T) {
 		"href elsewhere":   {Status: 207, Body: start + fine + item("https://evil.example/x.vcf", "") + "</multistatus>"},
 		"href of no web":   {Status: 207, Body: start + fine + item("file:///etc/passwd", "") + "</multistatus>"},
 		"document type":    {Status: 207, Body: `<!DOCTYPE x [<!ENTITY a "b">]>` + start + fine + "</multistatus>"},
-		"too deep":         {Status: 207, Body: start + strings.Repeat("<a>", 100) + strings.Repeat("</a>", 100) + "</multistatus>"},
+		"too deep":         {Status: 207, Body: start + fine + strings.Repeat("<a>", 100) + strings.Repeat("</a>", 100) + "</multistatus>"},
 		"other namespace":  {Status: 207, Body: `<multistatus xmlns="dav:">` + fine + "</multistatus>"},
 		"unbound entities": {Status: 207, Body: start + "&a;</multistatus>"},
 	} {
@@ -226,10 +229,10 @@ func TestListDoubtful(t *testing.T) {
 	s.Fail(davtest.Fault{Status: 207, Body: `<multistatus xmlns="DAV:">` + item("", etag(`"self"`)) +
 		item("a.vcf", etag(`"1"`)) + item("a.vcf", etag(`"2"`)) + item("b%2evcf", etag(`"1"`)) + item("b.vcf", etag(`"1"`)) +
 		item("broken.vcf", "<status>HTTP/1.1 500 Oops</status>") + item("gone.vcf", "<status>HTTP/1.1 404 Not Found</status>") +
-		item("newline.vcf", etag("a&#10;b")) + "</multistatus>"})
+		item("newline.vcf", etag("a&#10;b")) + item("none.vcf", strings.Replace(etag("x"), "200 OK", "404 Not Found", 1)) + "</multistatus>"})
 	l := list(t, c, "")
-	equal(t, "names", names(l.Refs), "a.vcf b.vcf broken.vcf newline.vcf")
-	equal(t, "etags", l.Refs[0].ETag+" "+l.Refs[1].ETag+" "+l.Refs[2].ETag+l.Refs[3].ETag, ` "1" `)
+	equal(t, "names", names(l.Refs), "a.vcf b.vcf broken.vcf newline.vcf none.vcf")
+	equal(t, "etags", l.Refs[0].ETag+" "+l.Refs[1].ETag+" "+l.Refs[2].ETag+l.Refs[3].ETag+l.Refs[4].ETag, ` "1" `)
 }
 
 func TestListDenied(t *testing.T) {

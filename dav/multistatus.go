@@ -26,7 +26,7 @@ const (
 	maxPages    = 100_000 // of a listing in pages, and responses of one page are bounded by its length
 )
 
-// errMalformed is in errors of answers that are no multistatus (RFC 4918 §13).
+// errMalformed is in errors of answers that are no multistatus (RFC 4918 section 13).
 var errMalformed = errors.New("malformed answer")
 
 // element is an XML element with what lies in it.
@@ -145,10 +145,12 @@ type response struct {
 	status int      // of all of it; 0 where each property has its own
 	prop   *element // the properties that were found, in a DAV:prop; never nil
 	failed bool     // a property could not be had for now (5xx)
+
+	precondition string // what was not met, where status is bad
 }
 
 // readMultistatus calls yield for each response, and returns the sync-token (RFC
-// 6578 §6.4), which may be "". A document that ends early is an error.
+// 6578 section 6.4), which may be "". A document that ends early is an error.
 func readMultistatus(data []byte, yield func(response) error) (token string, err error) {
 	r := newXMLReader(data)
 	root, err := r.next()
@@ -184,6 +186,7 @@ func readMultistatus(data []byte, yield func(response) error) (token string, err
 
 func newResponse(e *element) response {
 	r := response{status: statusLine(e.child(nsDAV, "status").value()), prop: &element{}}
+	r.precondition = e.child(nsDAV, "error").precondition()
 	for _, h := range e.all(nsDAV, "href") {
 		r.hrefs = append(r.hrefs, h.value())
 	}
@@ -211,7 +214,7 @@ func statusLine(s string) int {
 }
 
 // precondition returns the name of what a DAV:error says was not met (RFC 4918
-// §16), such as valid-sync-token; "" where the body says nothing of that kind.
+// section 16), such as valid-sync-token; "" where the body says nothing of that kind.
 // Only a name in small letters is believed: free text may hold anything.
 func precondition(body []byte) string {
 	r := newXMLReader(body)
@@ -219,19 +222,23 @@ func precondition(body []byte) string {
 	if err != nil || root == nil || root.Name != (xml.Name{Space: nsDAV, Local: "error"}) {
 		return ""
 	}
-	for {
-		start, err := r.next()
-		if err != nil || start == nil {
-			return ""
-		}
-		name := start.Name
-		if _, err := r.element(start, 1, new(maxElements)); err != nil {
-			return ""
-		}
-		if (name.Space == nsDAV || name.Space == nsCard || name.Space == nsCal) && plainName(name.Local) {
-			return name.Local
+	e, err := r.element(root, 0, new(maxElements))
+	if err != nil {
+		return ""
+	}
+	return e.precondition()
+}
+
+// precondition is the same of a DAV:error that was read.
+func (e *element) precondition() string {
+	if e != nil {
+		for _, k := range e.kids {
+			if s := k.name.Space; (s == nsDAV || s == nsCard || s == nsCal) && plainName(k.name.Local) {
+				return k.name.Local
+			}
 		}
 	}
+	return ""
 }
 
 func plainName(s string) bool {

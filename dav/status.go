@@ -33,7 +33,30 @@ func (e *statusError) Error() string {
 func (e *statusError) Unwrap() error { return e.meaning }
 
 func (c *client) statusError(q call, a *answer, meaning error) *statusError {
-	return &statusError{what: q.what, host: a.url.Host, status: a.status, precondition: precondition(a.body), meaning: meaning}
+	return &statusError{what: q.what, host: a.url.Host, status: a.status, precondition: a.precondition, meaning: meaning}
+}
+
+// explain reads what an answer says beside its status. Xandikos answers 207 to a
+// write, and says in it what is wrong.
+func (a *answer) explain(method string) {
+	if a.status >= 400 {
+		a.precondition = precondition(a.body)
+	}
+	if !writes(method) || a.status != http.StatusMultiStatus {
+		return
+	}
+	_, _ = readMultistatus(a.body, func(r response) error { // else it stays 207, which means nothing
+		if r.status != 0 {
+			a.status, a.precondition = r.status, r.precondition
+		}
+		return nil
+	})
+}
+
+// unmet reports whether the item is not as a condition wants it. A 412 that names
+// what is wrong is about the content.
+func (a *answer) unmet() bool {
+	return a.status == http.StatusPreconditionFailed && a.precondition == ""
 }
 
 // readMeaning says what the status of a request that reads means.
@@ -64,6 +87,9 @@ func writeMeaning(status int, precondition string, writable bool) error {
 		http.StatusUnprocessableEntity, http.StatusInsufficientStorage:
 		return merge.ErrRefused
 	case http.StatusPreconditionFailed:
+		if precondition != "" {
+			return merge.ErrRefused
+		}
 		return merge.ErrChanged
 	}
 	if status < 400 || status >= 500 {

@@ -31,7 +31,7 @@ func (c *Collection) Create(ctx context.Context, uid string, body []byte) (merge
 		switch {
 		case a.status == http.StatusNotFound || a.status == http.StatusGone:
 			return merge.Ref{}, c.client.statusError(q, a, merge.ErrMissing)
-		case a.status != http.StatusPreconditionFailed:
+		case !a.unmet():
 			return c.stored(q, a)
 		case a.unsure: // what is there may be ours
 			return merge.Ref{}, c.client.statusError(q, a, ErrUnknown)
@@ -91,7 +91,7 @@ func (c *Collection) Update(ctx context.Context, ref merge.Ref, body []byte) (me
 	}
 	q := c.put(u, "replace", body, name, value)
 	a, err := c.client.do(ctx, q)
-	if err == nil && a.status == http.StatusPreconditionFailed && !a.unsure && !strong(ref.ETag) {
+	if err == nil && a.unmet() && !a.unsure && !strong(ref.ETag) {
 		if now, _, err := c.tag(ctx, u); err != nil {
 			return merge.Ref{}, err
 		} else if now == ref.ETag {
@@ -107,7 +107,7 @@ func (c *Collection) updated(q call, a *answer, err error) (merge.Ref, error) {
 	switch {
 	case err != nil:
 		return merge.Ref{}, err
-	case a.status == http.StatusPreconditionFailed && a.unsure:
+	case a.unmet() && a.unsure:
 		return merge.Ref{}, c.client.statusError(q, a, ErrUnknown)
 	case a.status == http.StatusNotFound || a.status == http.StatusGone:
 		return merge.Ref{}, c.client.statusError(q, a, merge.ErrChanged)
@@ -165,7 +165,7 @@ func shortProdID(body []byte) []byte {
 // stored reads the answer to a PUT. A server may choose another place.
 func (c *Collection) stored(q call, a *answer) (merge.Ref, error) {
 	if a.status != http.StatusOK && a.status != http.StatusCreated && a.status != http.StatusNoContent {
-		return merge.Ref{}, c.client.statusError(q, a, writeMeaning(a.status, precondition(a.body), c.writable))
+		return merge.Ref{}, c.client.statusError(q, a, writeMeaning(a.status, a.precondition, c.writable))
 	}
 	ref := merge.Ref{Href: a.url.String(), ETag: headerTag(a.header)}
 	if place := a.header.Get("Location"); place != "" {
@@ -178,7 +178,7 @@ func (c *Collection) stored(q call, a *answer) (merge.Ref, error) {
 }
 
 // Delete removes an item that is as ref says. One that is gone already is fine.
-// The server is told to send no answer to an organizer (RFC 6638 §8.1).
+// The server is told to send no answer to an organizer (RFC 6638 section 8.1).
 func (c *Collection) Delete(ctx context.Context, ref merge.Ref) error {
 	c.fresh = false
 	u, err := c.client.resolve(c.at, ref.Href)
@@ -225,5 +225,5 @@ func (c *Collection) remove(ctx context.Context, u *url.URL, condition, value st
 	case http.StatusOK, http.StatusNoContent, http.StatusNotFound, http.StatusGone:
 		return nil
 	}
-	return c.client.statusError(q, a, writeMeaning(a.status, precondition(a.body), c.writable))
+	return c.client.statusError(q, a, writeMeaning(a.status, a.precondition, c.writable))
 }

@@ -180,8 +180,12 @@ func TestWriteErrors(t *testing.T) {
 		"415":             {davtest.Fault{Status: 415}, davtest.Quirks{}, merge.ErrRefused, ""},
 		"422":             {davtest.Fault{Status: 422, Body: named("SECRET")}, davtest.Quirks{}, merge.ErrRefused, ""},
 		"507":             {davtest.Fault{Status: 507, Body: named("quota-not-exceeded")}, davtest.Quirks{}, merge.ErrRefused, "quota-not-exceeded"},
-		"500":             {davtest.Fault{Status: 500}, davtest.Quirks{}, dav.ErrUnknown, ""},
-		"read only":       {davtest.Fault{Status: 0}, davtest.Quirks{ReadOnly: true}, merge.ErrDenied, "need-privileges"},
+		"207, xandikos": {davtest.Fault{Status: 207, Body: `<multistatus xmlns="DAV:"><response><href>/x</href><status>HTTP/1.1 412 x</status>` +
+			`<error><valid-calendar-data xmlns="urn:ietf:params:xml:ns:caldav"/></error></response></multistatus>`}, davtest.Quirks{}, merge.ErrRefused, "valid-calendar-data"},
+		"207":       {davtest.Fault{Status: 207, Body: `<multistatus xmlns="DAV:"/>`}, davtest.Quirks{}, dav.ErrUnknown, ""},
+		"202":       {davtest.Fault{Status: 202}, davtest.Quirks{}, dav.ErrUnknown, ""},
+		"500":       {davtest.Fault{Status: 500}, davtest.Quirks{}, dav.ErrUnknown, ""},
+		"read only": {davtest.Fault{Status: 0}, davtest.Quirks{ReadOnly: true}, merge.ErrDenied, "need-privileges"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -211,6 +215,10 @@ func TestWriteErrors(t *testing.T) {
 	s.Fail(davtest.Fault{Status: 404})
 	if _, err := c.Create(t.Context(), "a", []byte(card("a", "A"))); !errors.Is(err, merge.ErrMissing) {
 		t.Errorf("404 on create: got %v, want ErrMissing", err)
+	}
+	s.Fail(davtest.Fault{Status: 404})
+	if _, err := c.Update(t.Context(), merge.Ref{Href: s.Book() + "a.vcf", ETag: `"1"`}, []byte(card("a", "A"))); !errors.Is(err, merge.ErrChanged) {
+		t.Errorf("404 on update: got %v, want ErrChanged", err)
 	}
 	s.Put(s.Book(), "x.vcf", card("same", "A"))
 	if _, err := c.Create(t.Context(), "same", []byte(card("same", "B"))); !errors.Is(err, merge.ErrRefused) || !strings.Contains(err.Error(), "no-uid-conflict") {

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -63,11 +64,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // send passes an answer on, as far as the fault lets it.
 func send(w http.ResponseWriter, out *httptest.ResponseRecorder, fault Fault) {
 	if fault.Drop || fault.Lost {
-		panic(http.ErrAbortHandler) // it cuts the connection
+		cut(w)
+		return
 	}
-	for k, v := range out.Header() {
-		w.Header()[k] = v
-	}
+	maps.Copy(w.Header(), out.Header())
 	data := out.Body.Bytes()
 	if fault.Short > 0 {
 		data = data[:min(len(data), fault.Short)]
@@ -77,9 +77,19 @@ func send(w http.ResponseWriter, out *httptest.ResponseRecorder, fault Fault) {
 	if fault.Cut > 0 {
 		_, _ = w.Write(data[:min(len(data), fault.Cut)]) // the client notices
 		_ = http.NewResponseController(w).Flush()
-		panic(http.ErrAbortHandler)
+		cut(w)
+		return
 	}
 	_, _ = w.Write(data)
+}
+
+// cut ends the connection after what was written.
+func cut(w http.ResponseWriter) {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		panic("davtest: cut a connection: " + err.Error())
+	}
+	_ = conn.Close()
 }
 
 // fault takes the fault that a request meets.
