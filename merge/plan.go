@@ -197,7 +197,11 @@ func (p *planner) targetGone(o *Agreed, sourceSame, agreed bool) {
 // less of its own, only the change is made.
 func (p *planner) carry(w Where, o *Agreed, from, to *Record) {
 	op := Op{Where: w, Action: Update, Key: o.Key, Why: whyChanged}
-	if o.Source != o.Target && from.Object != nil && to.Object != nil && o.form(Source) != nil && o.form(Target) != nil {
+	if o.Source != o.Target {
+		if from.Object == nil || to.Object == nil || o.form(Source) == nil || o.form(Target) == nil {
+			p.both(o.Key, o, ordered(w, to, from), ordered(w, from, to))
+			return
+		}
 		m := threeWay(o.form(w.Other()), from.Object, o.form(w), to.Object)
 		if len(m.differ) > 0 {
 			p.both(o.Key, o, ordered(w, to, from), ordered(w, from, to))

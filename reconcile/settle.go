@@ -15,6 +15,10 @@ import (
 // nothing else changed saves the state for a new token.
 const manyChanges = 200
 
+// maxDoubt is after how many runs it is given up to find out whether a write was
+// done: by then nobody has the record, or it is in conflict.
+const maxDoubt = 20
+
 // end makes the base what both sides have now, and saves the state if that, or
 // anything else that counts, is not as it was.
 func (r *run) end(ctx context.Context) error {
@@ -28,6 +32,11 @@ func (r *run) end(ctx context.Context) error {
 	}
 	r.index(settled)
 	st.Intents, st.Running = r.unsure, nil
+	for _, in := range r.older {
+		if (r.failed[in.Key] || !settled[in.Key]) && in.Run > r.number-maxDoubt {
+			st.Intents = append(st.Intents, in)
+		}
+	}
 	r.queue(settled)
 	r.see()
 	r.noteSides()
@@ -218,9 +227,10 @@ func (r *run) noteSides() {
 		if r.p.ids[w] != "" {
 			st.Identity[w] = r.p.ids[w]
 		}
-		if r.unseen[w] {
+		switch {
+		case r.unseen[w] || !v.clean && v.changes < 0:
 			st.Token[w] = "" // everything is listed next time
-		} else if v.clean {
+		case v.clean:
 			st.Token[w] = v.token
 		}
 	}
