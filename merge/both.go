@@ -3,7 +3,6 @@ package merge
 import (
 	"encoding/hex"
 	"slices"
-	"strings"
 
 	"russet/internal/vobject"
 )
@@ -17,8 +16,8 @@ func (p *planner) both(key string, o *Agreed, s, t *Record) {
 		return
 	}
 	m := twoSides{
-		toTarget: threeWay(o.form(Source), s.Object, o.form(Target), t.Object),
-		toSource: threeWay(o.form(Target), t.Object, o.form(Source), s.Object),
+		toTarget: threeWay(o.form(Source), s.Object, o.form(Target), t.Object, o.apart()),
+		toSource: threeWay(o.form(Target), t.Object, o.form(Source), s.Object, o.apart()),
 		s:        s, t: t, policy: p.policy,
 	}
 	if differ := slices.Concat(m.toTarget.differ, m.toSource.differ); len(differ) > 0 {
@@ -122,16 +121,18 @@ func (p *planner) keepCopy(key string, t *Record) (name string, ok bool) {
 	}
 	copied := Copy(t.Object, key, t.Hash)
 	name, _ = vobject.Key(copied)
-	there := false
-	for _, list := range [][]Record{p.source, p.target} {
-		i, found := slices.BinarySearchFunc(list, name, func(r Record, k string) int { return strings.Compare(r.Key, k) })
-		if found && list[i].Hash != vobject.HashOf(vobject.Canonical(copied)) {
-			return "", false // somebody else's
+	if i, known := p.at[name]; known {
+		there := false
+		for _, w := range []Where{Source, Target} {
+			if r := p.record(w, p.entries[i]); r != nil && r.Hash != vobject.HashOf(vobject.Canonical(copied)) {
+				return "", false // somebody else's
+			} else if r != nil {
+				there = true
+			}
 		}
-		there = there || found
-	}
-	if there {
-		return name, true // of a run that was cut off: planned as what it is
+		if there {
+			return name, true // of a run that was cut off: planned as what it is
+		}
 	}
 	p.c.Ops = append(p.c.Ops, Op{Where: Target, Action: Create, Key: name, Object: copied, Why: whyCopy})
 	if p.policy.twoWay() {

@@ -66,7 +66,7 @@ func (p *Plan) Apply(ctx context.Context, a Approval) (*Result, error) {
 	if err := s.free(ctx); err != nil {
 		return nil, err
 	}
-	r := &run{p: p, s: s, number: s.state.number(), res: &Result{Done: []Op{}}, failed: map[string]bool{}, started: map[string]bool{}}
+	r := &run{p: p, s: s, number: s.state.number(), res: &Result{Done: []Op{}}, failed: map[string]bool{}, started: map[string]bool{}, wrote: map[string][2]*Op{}}
 	s.state.noteCut()
 	r.older = s.state.Intents
 	if len(p.Ops) > 0 {
@@ -126,8 +126,9 @@ type run struct {
 	older   []Intent // of earlier runs
 	pending []int    // ops that were done and not read back
 	refs    map[int]merge.Ref
-	failed  map[string]bool // keys of which an op was not done, or is not known
-	started map[string]bool // keys of which an op was done
+	failed  map[string]bool   // keys of which an op was not done, or is not known
+	started map[string]bool   // keys of which an op was done
+	wrote   map[string][2]*Op // what was written of each key
 	unsure  []Intent
 	unseen  [2]bool // sides that had something else than they listed
 	stopped bool    // before the last op
@@ -250,6 +251,9 @@ func (r *run) leave(i int) {
 func (r *run) note(ctx context.Context, i int, ref merge.Ref) error {
 	o := &r.p.Ops[i]
 	r.started[o.Key] = true
+	wrote := r.wrote[o.Key]
+	wrote[o.Where] = o
+	r.wrote[o.Key] = wrote
 	r.res.Done = append(r.res.Done, *o)
 	if r.s.opt.Progress != nil {
 		r.s.opt.Progress(len(r.res.Done)+len(r.res.Failed), len(r.p.Ops))

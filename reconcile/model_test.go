@@ -2,15 +2,17 @@ package reconcile
 
 import (
 	"errors"
+	"flag"
 	"fmt"
+	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"pgregory.net/rapid"
 
-	"russet/internal/vobject"
 	"russet/merge"
 	"russet/records"
 )
@@ -414,12 +416,26 @@ func (h history) run(t testing.TB, f flaws, side quirks) error {
 }
 
 // TestModel runs random histories on faulty sides: nothing is lost, everything comes
-// to rest, and a second run writes nothing.
+// to rest, and a second run writes nothing. RUSSET_SOAK=1 runs a million; a failure
+// says with which -rapid.seed it comes again.
 func TestModel(t *testing.T) {
 	t.Parallel()
+	all := 20_000
+	switch {
+	case os.Getenv("RUSSET_SOAK") != "":
+		all = 1_000_000
+	case testing.Short():
+		all = 2_000
+	}
+	const parts = 4
+	for name, value := range map[string]string{"rapid.checks": strconv.Itoa(all / parts), "rapid.nofailfile": "true"} {
+		if err := flag.Set(name, value); err != nil {
+			t.Fatal(err)
+		}
+	}
 	gen := histories()
-	for range 4 {
-		t.Run("", func(t *testing.T) {
+	for part := range parts {
+		t.Run(strconv.Itoa(part), func(t *testing.T) {
 			t.Parallel()
 			rapid.Check(t, func(r *rapid.T) {
 				h := gen.Draw(r, "history")
@@ -429,8 +445,4 @@ func TestModel(t *testing.T) {
 			})
 		})
 	}
-}
-
-func byBytes(data []byte) vobject.Hash {
-	return vobject.Hash(vobject.HashOf([]vobject.Property{{Value: string(data)}}))
 }

@@ -93,7 +93,7 @@ func (s *Sync) Plan(ctx context.Context) (*Plan, error) {
 		return nil, s.planError(err)
 	}
 	if s.opt.flaws.plan != nil {
-		s.opt.flaws.plan(target, changes)
+		s.opt.flaws.plan(policy, changes)
 	}
 	for i := range changes.Ops {
 		if err := p.addPlanned(ctx, &changes.Ops[i]); err != nil {
@@ -184,7 +184,7 @@ func (p *Plan) lists(ctx context.Context) (base []merge.Agreed, source, target [
 	for i := range p.s.state.Rows {
 		row := &p.s.state.Rows[i]
 		if _, known := own[row.Key]; !known && !p.unknown(row.Key) {
-			base = append(base, merge.Agreed{Key: row.Key, Source: vobject.Hash(row.Source.Hash), Target: vobject.Hash(row.Target.Hash), State: row.State})
+			base = append(base, merge.Agreed{Key: row.Key, Source: vobject.Hash(row.Source.Hash), Target: vobject.Hash(row.Target.Hash), State: row.State, Leads: row.Leads})
 		}
 	}
 	for _, a := range own {
@@ -228,8 +228,6 @@ func (p *Plan) objects(ctx context.Context, base []merge.Agreed, source, target 
 	wanted := func(key string) bool {
 		s, t, o := p.views[merge.Source].items[key], p.views[merge.Target].items[key], of[key]
 		switch {
-		case o != nil && s == nil && t != nil:
-			return t.hash == o.Target && o.Source != o.Target
 		case s == nil || t == nil || s.hash == t.hash:
 			return false
 		case o == nil:
@@ -247,12 +245,9 @@ func (p *Plan) objects(ctx context.Context, base []merge.Agreed, source, target 
 			if err != nil {
 				return err
 			}
-			list[i].Object = c
+			list[i].Object, list[i].Hash = c, v.items[key].hash
 			if of[key] != nil {
 				p.agreed(ctx, of[key], merge.Where(w), list[i])
-			}
-			if of[key] != nil && p.views[merge.Source].items[key] == nil {
-				p.agreed(ctx, of[key], merge.Source, merge.Record{})
 			}
 		}
 	}

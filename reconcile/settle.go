@@ -117,6 +117,9 @@ func (r *run) row(key string) (row Row, ok bool) {
 	case s == nil:
 		row.State = merge.Orphan
 	}
+	if s != nil && t != nil && s.hash != t.hash {
+		row.Leads = r.leads(key, s, t)
+	}
 	if t != nil {
 		row.Target = r.place(merge.Target, t)
 	}
@@ -127,6 +130,23 @@ func (r *run) row(key string) (row Row, ok bool) {
 		}
 	}
 	return row, true
+}
+
+// leads tells of which side's form the other's was made, where they differ.
+func (r *run) leads(key string, s, t *item) merge.Lead {
+	old, wrote := r.s.row(key), r.wrote[key]
+	switch {
+	case wrote[merge.Target] != nil && wrote[merge.Target].hash == s.hash:
+		return merge.SourceLeads
+	case wrote[merge.Source] != nil && wrote[merge.Source].hash == t.hash:
+		return merge.TargetLeads
+	case old == nil:
+		return merge.Neither
+	case r.p.Kind == KindSync && r.s.state.Config.Mode == merge.TwoWay, // each got what the other changed
+		old.Source.Hash == chunk.ID(s.hash) && old.Target.Hash == chunk.ID(t.hash):
+		return old.Leads
+	}
+	return merge.Neither
 }
 
 func (r *run) place(w merge.Where, it *item) Place {

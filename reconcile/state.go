@@ -44,6 +44,7 @@ type Row struct {
 	Source Place       `json:"source,omitzero"`
 	Target Place       `json:"target,omitzero"`
 	State  merge.State `json:"state,omitempty"`
+	Leads  merge.Lead  `json:"leads,omitempty"`
 }
 
 // place is that of one side.
