@@ -41,6 +41,10 @@ const (
 	TargetLeads Lead = "target"
 )
 
+// none tells whether nothing was ever agreed on: the two records are known to be the
+// same, and in conflict since a first run.
+func (o *Agreed) none() bool { return o.Source == vobject.Hash{} && o.Target == vobject.Hash{} }
+
 // leads tells whether w's form is the one that the other side's was made of.
 func (o *Agreed) leads(w Where) bool {
 	return o.Source == o.Target || o.Leads == SourceLeads && w == Source || o.Leads == TargetLeads && w == Target

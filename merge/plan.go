@@ -18,6 +18,8 @@ func Plan(base []Agreed, source, target []Record, policy Policy) (*Changes, erro
 	for _, e := range p.entries {
 		s, t := p.record(Source, e), p.record(Target, e)
 		switch {
+		case e.base > 0 && base[e.base-1].none() && s != nil:
+			p.unknown(s.Key, s, t)
 		case e.base > 0:
 			p.known(&base[e.base-1], s, t)
 		case s != nil:
@@ -128,6 +130,8 @@ func (p *planner) known(o *Agreed, s, t *Record) {
 		p.settle(o.Key)
 	case s == nil && p.policy.Incomplete:
 		p.c.Unchanged++ // nobody knows
+	case s == nil && o.none():
+		p.settle(o.Key)
 	case s == nil:
 		p.sourceGone(o, sourceSame, targetSame)
 	case t == nil:

@@ -79,6 +79,12 @@ func (r *run) index(settled map[string]bool) {
 			keep = append(keep, row)
 		}
 	}
+	for _, m := range r.p.Matches {
+		// A match that is in conflict must not be forgotten: matches are made once.
+		if it := r.p.views[merge.Target].items[m.Source]; it != nil && (r.failed[m.Source] || !settled[m.Source]) {
+			keep = append(keep, Row{Key: m.Source, Target: Place{Href: it.ref.Href, UID: it.uid}, State: merge.Held})
+		}
+	}
 	slices.SortFunc(keep, func(a, b Row) int { return strings.Compare(a.Key, b.Key) })
 	r.s.state.Rows = keep
 }
@@ -212,6 +218,10 @@ func (r *run) queue(settled map[string]bool) {
 func (r *run) see() {
 	st := r.s.state
 	st.Seen = nil
+	waits := map[string]bool{}
+	for _, c := range st.Conflicts {
+		waits[c.Key] = true
+	}
 	for w, v := range r.p.views {
 		if r.s.sides[w] == nil {
 			continue
@@ -220,7 +230,11 @@ func (r *run) see() {
 		for key, it := range v.items {
 			row := r.s.row(key)
 			if row == nil {
-				all = append(all, v.stranger(it))
+				seen := v.stranger(it)
+				if waits[key] {
+					seen.Body = it.body // the queue has it
+				}
+				all = append(all, seen)
 				continue
 			}
 			if p := row.place(v.where); p.Href != it.ref.Href || p.ETag != it.ref.ETag || p.Hash != chunk.ID(it.hash) {
