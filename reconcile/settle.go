@@ -230,10 +230,11 @@ func (r *run) see() {
 		for key, it := range v.items {
 			row := r.s.row(key)
 			if row == nil {
-				seen := v.stranger(it)
+				seen, kept := v.stranger(it), Place{}
 				if waits[key] {
-					seen.Body = it.body // the queue has it
+					r.body(&kept, v.where, it)
 				}
+				seen.Body = kept.Body
 				all = append(all, seen)
 				continue
 			}
