@@ -3,7 +3,6 @@ package merge
 import (
 	"encoding/hex"
 	"slices"
-	"strings"
 
 	"russet/internal/vobject"
 )
@@ -17,8 +16,8 @@ func (p *planner) both(key string, o *Agreed, s, t *Record) {
 		return
 	}
 	m := twoSides{
-		toTarget: threeWay(o.form(Source), s.Object, o.form(Target), t.Object),
-		toSource: threeWay(o.form(Target), t.Object, o.form(Source), s.Object),
+		toTarget: threeWay(o.form(Source), s.Object, o.form(Target), t.Object, o.apart()),
+		toSource: threeWay(o.form(Target), t.Object, o.form(Source), s.Object, o.apart()),
 		s:        s, t: t, policy: p.policy,
 	}
 	if differ := slices.Concat(m.toTarget.differ, m.toSource.differ); len(differ) > 0 {
@@ -42,13 +41,14 @@ func (p *planner) conflict(key string, s, t *Record, names []string, r resolver)
 	case TargetWins:
 		p.emit(key, whyConflict, r.results(Target))
 	case KeepBoth:
-		if t.Object == nil {
+		name, ok := p.keepCopy(key, t)
+		if !ok {
 			p.c.Conflicts = append(p.c.Conflicts, Conflict{Key: key, Cause: Differ, Properties: names})
 			return
 		}
 		ops := r.results(Source)
 		if ops[Target] != nil {
-			ops[Target].Needs = p.keepCopy(key, t)
+			ops[Target].Needs = name
 		}
 		p.emit(key, whyConflict, ops)
 	default:
@@ -114,22 +114,31 @@ func (w whole) results(winner Where) (ops [2]*Op) {
 
 // keepCopy plans to keep the target's record under a name of its own, made of what
 // it says: planned again after a run that was cut off, it is the same. It returns
-// that name.
-func (p *planner) keepCopy(key string, t *Record) string {
-	copied := Copy(t.Object, key, t.Hash)
-	name, _ := vobject.Key(copied)
-	at := func(list []Record) bool {
-		_, found := slices.BinarySearchFunc(list, name, func(r Record, k string) int { return strings.Compare(r.Key, k) })
-		return found
+// that name. It is not ok where that cannot be done.
+func (p *planner) keepCopy(key string, t *Record) (name string, ok bool) {
+	if t.Object == nil {
+		return "", false
 	}
-	if at(p.source) || at(p.target) {
-		return name // of a run that was cut off: planned as what it is
+	copied := Copy(t.Object, key, t.Hash)
+	name, _ = vobject.Key(copied)
+	if i, known := p.at[name]; known {
+		there := false
+		for _, w := range []Where{Source, Target} {
+			if r := p.record(w, p.entries[i]); r != nil && r.Hash != vobject.HashOf(vobject.Canonical(copied)) {
+				return "", false // somebody else's
+			} else if r != nil {
+				there = true
+			}
+		}
+		if there {
+			return name, true // of a run that was cut off: planned as what it is
+		}
 	}
 	p.c.Ops = append(p.c.Ops, Op{Where: Target, Action: Create, Key: name, Object: copied, Why: whyCopy})
 	if p.policy.twoWay() {
 		p.c.Ops = append(p.c.Ops, Op{Where: Source, Action: Create, Key: name, Object: copied, Why: whyCopy})
 	}
-	return name
+	return name, true
 }
 
 // copySuffix tells people which of two records is the copy.

@@ -82,9 +82,9 @@ const (
 
 // Conflict is a record for which nothing is done until a person decides.
 type Conflict struct {
-	Key        string
-	Cause      Cause
-	Properties []string // names of those that are in conflict; nil where that is not known
+	Key        string   `json:"key"`
+	Cause      Cause    `json:"cause"`
+	Properties []string `json:"properties,omitempty"` // names of those that are in conflict; nil where that is not known
 }
 
 // Changes is a plan: what makes two sides agree.
@@ -130,7 +130,7 @@ func (c *Changes) String() string {
 	return strings.Join(parts, ", ")
 }
 
-// sort puts the ops in the order in which they are done.
+// sort puts the ops in the order in which they are done, and the rest by key.
 func (c *Changes) sort() {
 	rank := func(o Op) int {
 		return 2*slices.Index([]Action{Create, Update, Delete}, o.Action) + int(o.Where)
@@ -141,4 +141,6 @@ func (c *Changes) sort() {
 		}
 		return strings.Compare(a.Key, b.Key)
 	})
+	slices.Sort(c.Settled)
+	slices.SortFunc(c.Conflicts, func(a, b Conflict) int { return strings.Compare(a.Key, b.Key) })
 }

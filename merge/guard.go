@@ -18,11 +18,11 @@ type Facts struct {
 
 // Finding is what a guard has against a plan.
 type Finding struct {
-	Guard string // its name, which does not change
-	Text  string // a sentence
+	Guard string `json:"guard"` // its name, which does not change
+	Text  string `json:"text"`  // a sentence
 	// Refused says that the plan does not run at all; otherwise it does when a person
 	// approves of this very plan.
-	Refused bool
+	Refused bool `json:"refused"`
 }
 
 // Names of guards.

@@ -9,8 +9,9 @@ import (
 
 // Pair is a record of each side that is the same thing under two keys.
 type Pair struct {
-	Source, Target string // keys
-	By             string // what tells: "name and phone", "name and e-mail", "start and summary"
+	Source string `json:"source"` // keys
+	Target string `json:"target"`
+	By     string `json:"by"` // what tells: "name and phone", "name and e-mail", "start and summary"
 }
 
 // Match finds records of a first sync that are the same thing though they have

@@ -26,7 +26,32 @@ type Agreed struct {
 	// has otherwise than here; nil means that they cannot be had.
 	Object, Given *vobject.Component
 	State         State
+	Leads         Lead
 }
+
+// Lead says of which side's form the other's is what that side made of it when it
+// was written there. Where it is neither, and the two do not mean the same, each has
+// something of its own.
+type Lead string
+
+// The leads.
+const (
+	Neither     Lead = ""
+	SourceLeads Lead = "source"
+	TargetLeads Lead = "target"
+)
+
+// none tells whether nothing was ever agreed on: the two records are known to be the
+// same, and in conflict since a first run.
+func (o *Agreed) none() bool { return o.Source == vobject.Hash{} && o.Target == vobject.Hash{} }
+
+// leads tells whether w's form is the one that the other side's was made of.
+func (o *Agreed) leads(w Where) bool {
+	return o.Source == o.Target || o.Leads == SourceLeads && w == Source || o.Leads == TargetLeads && w == Target
+}
+
+// apart tells whether each side has something of its own.
+func (o *Agreed) apart() bool { return o.Source != o.Target && o.Leads == Neither }
 
 // State is where a record of the base stands.
 type State string

@@ -1,9 +1,8 @@
 package merge
 
 import (
+	"errors"
 	"fmt"
-	"slices"
-	"strings"
 
 	"russet/internal/vobject"
 )
@@ -12,79 +11,70 @@ import (
 // section "The table". It is pure: the same lists give the same plan. Each list
 // may be in any order; a key that stands twice in one is an error.
 func Plan(base []Agreed, source, target []Record, policy Policy) (*Changes, error) {
-	base, err := byKey(base, func(a Agreed) string { return a.Key })
-	if err != nil {
-		return nil, fmt.Errorf("plan: base: %w", err)
+	p := planner{policy: policy, base: base, lists: [2][]Record{source, target}, c: new(Changes)}
+	if err := p.join(); err != nil {
+		return nil, fmt.Errorf("plan: %w", err)
 	}
-	if source, err = byKey(source, recordKey); err != nil {
-		return nil, fmt.Errorf("plan: source: %w", err)
-	}
-	if target, err = byKey(target, recordKey); err != nil {
-		return nil, fmt.Errorf("plan: target: %w", err)
-	}
-	p := planner{policy: policy, source: source, target: target, c: new(Changes)}
-	for len(base)+len(source)+len(target) > 0 {
-		key := lowest(base, source, target)
-		var o *Agreed
-		if len(base) > 0 && base[0].Key == key {
-			o, base = &base[0], base[1:]
-		}
-		s, t := head(&source, key), head(&target, key)
-		if o != nil {
-			p.known(o, s, t)
-		} else {
-			p.unknown(key, s, t)
+	for _, e := range p.entries {
+		s, t := p.record(Source, e), p.record(Target, e)
+		switch {
+		case e.base > 0 && base[e.base-1].none() && s != nil:
+			p.unknown(s.Key, s, t)
+		case e.base > 0:
+			p.known(&base[e.base-1], s, t)
+		case s != nil:
+			p.unknown(s.Key, s, t)
+		default:
+			p.unknown(t.Key, s, t)
 		}
 	}
 	p.c.sort()
 	return p.c, nil
 }
 
-func recordKey(r Record) string { return r.Key }
-
-// byKey returns list sorted, which is left as it is.
-func byKey[T any](list []T, key func(T) string) ([]T, error) {
-	compare := func(a, b T) int { return strings.Compare(key(a), key(b)) }
-	if !slices.IsSortedFunc(list, compare) {
-		list = slices.Clone(list)
-		slices.SortFunc(list, compare)
-	}
-	for i := 1; i < len(list); i++ {
-		if key(list[i-1]) == key(list[i]) {
-			return nil, fmt.Errorf("a key stands there twice")
-		}
-	}
-	return list, nil
+// entry says where a key stands in the three lists, counted from 1.
+type entry struct {
+	base  int32
+	sides [2]int32
 }
 
-// lowest is the first key of three sorted lists, of which one is not empty.
-func lowest(base []Agreed, source, target []Record) string {
-	key, found := "", false
-	see := func(k string) {
-		if !found || k < key {
-			key, found = k, true
+// join finds each key in the three lists.
+func (p *planner) join() error {
+	n := max(len(p.base), len(p.lists[Source]), len(p.lists[Target]))
+	p.at, p.entries = make(map[string]int32, n), make([]entry, 0, n)
+	of := func(key string) *entry {
+		i, ok := p.at[key]
+		if !ok {
+			i = int32(len(p.entries))
+			p.at[key], p.entries = i, append(p.entries, entry{})
+		}
+		return &p.entries[i]
+	}
+	for i := range p.base {
+		e := of(p.base[i].Key)
+		if e.base > 0 {
+			return errors.New("a key stands twice in the base")
+		}
+		e.base = int32(i + 1)
+	}
+	for w, list := range p.lists {
+		for i := range list {
+			e := of(list[i].Key)
+			if e.sides[w] > 0 {
+				return fmt.Errorf("a key stands twice in the %v", Where(w))
+			}
+			e.sides[w] = int32(i + 1)
 		}
 	}
-	if len(base) > 0 {
-		see(base[0].Key)
-	}
-	if len(source) > 0 {
-		see(source[0].Key)
-	}
-	if len(target) > 0 {
-		see(target[0].Key)
-	}
-	return key
+	return nil
 }
 
-// head takes the record of that key from the front of list, nil where there is none.
-func head(list *[]Record, key string) *Record {
-	if len(*list) == 0 || (*list)[0].Key != key {
+// record is that of a side; nil where it has none.
+func (p *planner) record(w Where, e entry) *Record {
+	if e.sides[w] == 0 {
 		return nil
 	}
-	r := &(*list)[0]
-	*list = (*list)[1:]
-	return r
+	return &p.lists[w][e.sides[w]-1]
 }
 
 // Why an op is done, as plans show it.
@@ -100,9 +90,12 @@ const (
 )
 
 type planner struct {
-	policy         Policy
-	source, target []Record // all of them, sorted
-	c              *Changes
+	policy  Policy
+	base    []Agreed
+	lists   [2][]Record
+	at      map[string]int32 // of each key its entry
+	entries []entry
+	c       *Changes
 }
 
 func (p *planner) write(w Where, a Action, key, why string) {
@@ -137,6 +130,8 @@ func (p *planner) known(o *Agreed, s, t *Record) {
 		p.settle(o.Key)
 	case s == nil && p.policy.Incomplete:
 		p.c.Unchanged++ // nobody knows
+	case s == nil && o.none():
+		p.settle(o.Key)
 	case s == nil:
 		p.sourceGone(o, sourceSame, targetSame)
 	case t == nil:
@@ -163,8 +158,8 @@ func (p *planner) sourceGone(o *Agreed, agreed, targetSame bool) {
 	switch {
 	case p.policy.mirror():
 		p.write(Target, Delete, o.Key, whyGone)
-	case targetSame && !agreed && !p.policy.twoWay() && o.Source != o.Target && o.form(Source) != nil && o.Object != nil && hasMore(o.Object, o.form(Source)):
-		p.settle(o.Key) // an earlier run merged what the target had of its own
+	case targetSame && !agreed && o.apart() && !p.policy.twoWay():
+		p.settle(o.Key) // what the target has of its own stays
 	case targetSame && !agreed:
 		p.write(Target, Delete, o.Key, whyGone)
 	case targetSame:
@@ -193,14 +188,19 @@ func (p *planner) targetGone(o *Agreed, sourceSame, agreed bool) {
 }
 
 // carry plans to bring to w what only the other side changed: from has it, to is
-// what w has. Where the two forms did not mean the same, because w's has more or
-// less of its own, only the change is made.
+// what w has. Where w's form is not just what w made of the other side's, only the
+// change is made.
 func (p *planner) carry(w Where, o *Agreed, from, to *Record) {
 	op := Op{Where: w, Action: Update, Key: o.Key, Why: whyChanged}
-	if o.Source != o.Target && from.Object != nil && to.Object != nil && o.form(Source) != nil && o.form(Target) != nil {
-		m := threeWay(o.form(w.Other()), from.Object, o.form(w), to.Object)
+	if !o.leads(w.Other()) {
+		s, t := ordered(w, to, from), ordered(w, from, to)
+		if from.Object == nil || to.Object == nil || o.form(Source) == nil || o.form(Target) == nil {
+			p.both(o.Key, o, s, t)
+			return
+		}
+		m := threeWay(o.form(w.Other()), from.Object, o.form(w), to.Object, o.apart())
 		if len(m.differ) > 0 {
-			p.both(o.Key, o, ordered(w, to, from), ordered(w, from, to))
+			p.both(o.Key, o, s, t)
 			return
 		}
 		if op.Object = m.apply(to.Object, from.Object, true); vobject.HashOf(vobject.Canonical(op.Object)) == to.Hash {

@@ -67,8 +67,10 @@ type merged struct {
 	differ   []unit // both did, differently
 }
 
-// threeWay compares what two sides did since each was as in its base.
-func threeWay(baseFrom, from, baseTo, to *vobject.Component) merged {
+// threeWay compares what two sides did since each was as in its base. apart says that
+// where the two bases differ, to has something of its own, which a change of from
+// must not replace.
+func threeWay(baseFrom, from, baseTo, to *vobject.Component, apart bool) merged {
 	f0, t0 := units(baseFrom), units(baseTo)
 	m := merged{from: units(from), to: units(to)}
 	var all []unit
@@ -81,7 +83,7 @@ func threeWay(baseFrom, from, baseTo, to *vobject.Component) merged {
 	moved := map[string]bool{} // parts whose times from or to changed
 	for _, u := range slices.Compact(all) {
 		changedFrom, changedTo := !slices.Equal(f0[u], m.from[u]), !slices.Equal(t0[u], m.to[u])
-		own := len(f0[u]) == 0 && len(t0[u]) > 0 // to has it, and from never had
+		own := apart && len(t0[u]) > 0 && !slices.Equal(f0[u], t0[u])
 		switch {
 		case !changedFrom || slices.Equal(m.from[u], m.to[u]):
 		case changedTo || own:
@@ -130,17 +132,6 @@ func compareUnits(a, b unit) int {
 		return d
 	}
 	return strings.Compare(a.value, b.value)
-}
-
-// hasMore tells whether c says something of which other says nothing at all.
-func hasMore(c, other *vobject.Component) bool {
-	has := units(other)
-	for u := range units(c) {
-		if len(has[u]) == 0 {
-			return true
-		}
-	}
-	return false
 }
 
 // labels are the names of units, each once.

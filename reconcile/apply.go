@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"russet/chunk"
 	"russet/merge"
@@ -65,8 +66,9 @@ func (p *Plan) Apply(ctx context.Context, a Approval) (*Result, error) {
 	if err := s.free(ctx); err != nil {
 		return nil, err
 	}
-	r := &run{p: p, s: s, number: s.state.number(), res: &Result{Done: []Op{}}, failed: map[string]bool{}, started: map[string]bool{}}
+	r := &run{p: p, s: s, number: s.state.number(), res: &Result{Done: []Op{}}, failed: map[string]bool{}, started: map[string]bool{}, wrote: map[string][2]*Op{}}
 	s.state.noteCut()
+	r.older = s.state.Intents
 	if len(p.Ops) > 0 {
 		if err := r.begin(ctx); err != nil {
 			return nil, fmt.Errorf("sync %s: %w", p.Name, err)
@@ -104,7 +106,9 @@ func (s *State) noteCut() {
 	if r := s.Running; r != nil {
 		run := Run{Number: r.Number, Time: r.Time, Plan: r.Plan, Kind: r.Kind, Cut: true}
 		for _, in := range s.Intents {
-			run.Done = append(run.Done, in.Done)
+			if in.Run == r.Number {
+				run.Done = append(run.Done, in.Done)
+			}
 		}
 		s.Runs = append(s.Runs, run)
 		s.Running = nil
@@ -119,10 +123,12 @@ type run struct {
 	res     *Result
 	done    []Done
 	intents []Intent // one for each op
+	older   []Intent // of earlier runs
 	pending []int    // ops that were done and not read back
 	refs    map[int]merge.Ref
-	failed  map[string]bool // keys of which an op was not done, or is not known
-	started map[string]bool // keys of which an op was done
+	failed  map[string]bool   // keys of which an op was not done, or is not known
+	started map[string]bool   // keys of which an op was done
+	wrote   map[string][2]*Op // what was written of each key
 	unsure  []Intent
 	unseen  [2]bool // sides that had something else than they listed
 	stopped bool    // before the last op
@@ -142,9 +148,21 @@ func (r *run) begin(ctx context.Context) error {
 			d.Before = r.s.keep(old)
 			st.Attic = append(st.Attic, Kept{Body: d.Before, Where: o.Where, Key: o.Key, Run: r.number, Time: r.s.opt.Time})
 		}
-		r.intents = append(r.intents, Intent{Done: d, From: o.from})
+		in := Intent{Done: d, Run: r.number}
+		if from := r.p.views[o.Where.Other()].items[o.Key]; from != nil && r.p.writes[o.Key] == 1 && r.p.Kind == KindSync {
+			// One write of two says nothing of what is agreed.
+			in.From = chunk.ID(from.hash)
+			if from.hash != o.hash {
+				data, err := r.s.dataOf(ctx, r.p.views[o.Where.Other()], from)
+				if err != nil {
+					return fmt.Errorf("keep what will be written: %w", err)
+				}
+				in.FromBody = r.s.keep(data)
+			}
+		}
+		r.intents = append(r.intents, in)
 	}
-	st.Intents = r.intents
+	st.Intents = slices.Concat(st.Intents, r.intents)
 	st.Running = &Running{Host: r.s.opt.Host, PID: r.s.opt.PID, Number: r.number, Time: r.s.opt.Time, Plan: r.p.ID, Kind: r.p.Kind}
 	if r.s.opt.flaws.baseFirst {
 		r.pretend()
@@ -179,6 +197,7 @@ func (r *run) writes(ctx context.Context) error {
 		if err == nil {
 			inARow = 0
 			if err := r.note(ctx, i, ref); err != nil {
+				r.leave(i + 1)
 				return err
 			}
 			continue
@@ -191,6 +210,7 @@ func (r *run) writes(ctx context.Context) error {
 		}
 		if inARow++; inARow == maxFailures || ctx.Err() != nil || errors.Is(err, merge.ErrDenied) || errors.Is(err, merge.ErrMissing) {
 			stopped = fmt.Errorf("%s a record at the %v: %w", o.Action, o.Where, err)
+			r.leave(i + 1)
 			break
 		}
 	}
@@ -220,10 +240,20 @@ func (r *run) fail(i int, err error, unsure bool) {
 	r.res.Failed = append(r.res.Failed, Failure{*o, err})
 }
 
+// leave notes that the ops from i on are left to another run.
+func (r *run) leave(i int) {
+	for ; i < len(r.p.Ops); i++ {
+		r.failed[r.p.Ops[i].Key] = true
+	}
+}
+
 // note takes an op that was done, and reads back when enough have come together.
 func (r *run) note(ctx context.Context, i int, ref merge.Ref) error {
 	o := &r.p.Ops[i]
 	r.started[o.Key] = true
+	wrote := r.wrote[o.Key]
+	wrote[o.Where] = o
+	r.wrote[o.Key] = wrote
 	r.res.Done = append(r.res.Done, *o)
 	if r.s.opt.Progress != nil {
 		r.s.opt.Progress(len(r.res.Done)+len(r.res.Failed), len(r.p.Ops))

@@ -43,7 +43,6 @@ type world struct {
 	at     int // the write at which it strikes
 	writes int
 	wrote  int // writes that were done
-	gets   int // reads since the first write
 	dead   bool
 	edited func(side *faultySide, href string) // another client's edit
 }
@@ -100,10 +99,11 @@ type faultySide struct {
 	items map[string]merge.Item
 	clock int
 	log   map[string]int // when what was last changed
+	gets  map[string]int // how often what was read
 }
 
 func newFaultySide(w *world, name string, q quirks) *faultySide {
-	return &faultySide{w: w, q: q, name: name, items: map[string]merge.Item{}, log: map[string]int{}}
+	return &faultySide{w: w, q: q, name: name, items: map[string]merge.Item{}, log: map[string]int{}, gets: map[string]int{}}
 }
 
 func (s *faultySide) href(uid string) string { return "/" + s.name + "/" + uid + ".vcf" }
@@ -197,8 +197,8 @@ func (s *faultySide) Get(_ context.Context, hrefs []string) ([]merge.Item, error
 			it.Href = href
 		}
 		if ok && s.q.reorders {
-			s.w.gets++
-			it.Body = reordered(it.Body, s.w.gets)
+			s.gets[href]++
+			it.Body = reordered(it.Body, s.gets[href])
 		}
 		items = append(items, it)
 	}

@@ -40,7 +40,9 @@ type Plan struct {
 
 	s       *Sync
 	views   [2]*view
-	settled []string // keys that need no write
+	settled []string            // keys that need no write
+	writes  map[string]int      // how many ops of a key there are
+	own     map[string]chunk.ID // bodies of what our own writes brought over, by key
 	ids     [2]string
 }
 
@@ -57,7 +59,6 @@ type Op struct {
 	body  []byte
 	hash  vobject.Hash // of what body says
 	item  *item        // what is there; nil of a creation
-	from  chunk.ID     // hash of the other side's record
 }
 
 // Match is a record of each side that a first run takes for the same.
@@ -92,7 +93,7 @@ func (s *Sync) Plan(ctx context.Context) (*Plan, error) {
 		return nil, s.planError(err)
 	}
 	if s.opt.flaws.plan != nil {
-		s.opt.flaws.plan(target, changes)
+		s.opt.flaws.plan(policy, changes)
 	}
 	for i := range changes.Ops {
 		if err := p.addPlanned(ctx, &changes.Ops[i]); err != nil {
@@ -112,7 +113,7 @@ func (s *Sync) planError(err error) error {
 
 // newPlan observes both sides.
 func (s *Sync) newPlan(ctx context.Context, kind string) (*Plan, error) {
-	p := &Plan{Name: s.state.Config.Name, Kind: kind, s: s, Ops: []Op{}}
+	p := &Plan{Name: s.state.Config.Name, Kind: kind, s: s, Ops: []Op{}, writes: map[string]int{}, own: map[string]chunk.ID{}}
 	for w, side := range s.sides {
 		if side == nil {
 			p.views[w] = s.viewSet()
@@ -183,7 +184,7 @@ func (p *Plan) lists(ctx context.Context) (base []merge.Agreed, source, target [
 	for i := range p.s.state.Rows {
 		row := &p.s.state.Rows[i]
 		if _, known := own[row.Key]; !known && !p.unknown(row.Key) {
-			base = append(base, merge.Agreed{Key: row.Key, Source: vobject.Hash(row.Source.Hash), Target: vobject.Hash(row.Target.Hash), State: row.State})
+			base = append(base, merge.Agreed{Key: row.Key, Source: vobject.Hash(row.Source.Hash), Target: vobject.Hash(row.Target.Hash), State: row.State, Leads: row.Leads})
 		}
 	}
 	for _, a := range own {
@@ -196,38 +197,24 @@ func (p *Plan) lists(ctx context.Context) (base []merge.Agreed, source, target [
 }
 
 // ownWrites are what both sides agreed on by writes of which nobody knew whether
-// they were done: a run was cut off, or replies were lost. What a side has is what
-// we meant to write, so it is no edit. What we created under a name of the sync's
-// own and is otherwise now, a server may have rewritten; one way, that is agreed,
-// too, if the source did not change since.
+// they were done: a run was cut off, or replies were lost. Where a side has what we
+// meant to write, that is no edit of anybody's.
 func (p *Plan) ownWrites() map[string]merge.Agreed {
-	intents := map[string][]*Intent{}
-	for i := range p.s.state.Intents {
-		in := &p.s.state.Intents[i]
-		intents[in.Key] = append(intents[in.Key], in)
-	}
 	own := map[string]merge.Agreed{}
-	for key, of := range intents {
-		in := of[0]
-		if len(of) > 1 || in.Action == merge.Delete || in.From.IsZero() || p.unknown(key) {
+	for _, in := range p.s.state.Intents { // of two of a key the later one counts
+		it, other := p.views[in.Where].items[in.Key], p.views[in.Where.Other()]
+		if it == nil || chunk.ID(it.hash) != in.Hash || in.From.IsZero() || p.unknown(in.Key) {
 			continue
 		}
-		it, from := p.views[in.Where].items[key], p.views[in.Where.Other()].items[key]
-		switch {
-		case it == nil:
-		case chunk.ID(it.hash) == in.Hash:
-			a := merge.Agreed{Key: key, Source: vobject.Hash(in.From), Target: it.hash}
-			if in.Where == merge.Source {
-				a.Source, a.Target = a.Target, a.Source
-			}
-			own[key] = a
-		case in.Action == merge.Create && p.s.state.Config.Mode != merge.TwoWay && from != nil && chunk.ID(from.hash) == in.From && p.s.row(key) == nil:
-			own[key] = merge.Agreed{Key: key, Source: from.hash, Target: it.hash}
+		if p.s.sides[other.where] != nil && other.items[in.Key] == nil {
+			continue // perhaps it was not listed: nobody can be asked
 		}
-	}
-	for key, a := range own {
-		a.State = merge.Held // so that it is settled, though nothing is to be written
-		own[key] = a
+		// It is held, so that it is settled though nothing is to be written.
+		a := merge.Agreed{Key: in.Key, Source: vobject.Hash(in.From), Target: it.hash, State: merge.Held}
+		if in.Where == merge.Source {
+			a.Source, a.Target = a.Target, a.Source
+		}
+		own[in.Key], p.own[in.Key] = a, in.FromBody
 	}
 	return own
 }
@@ -241,8 +228,6 @@ func (p *Plan) objects(ctx context.Context, base []merge.Agreed, source, target 
 	wanted := func(key string) bool {
 		s, t, o := p.views[merge.Source].items[key], p.views[merge.Target].items[key], of[key]
 		switch {
-		case o != nil && s == nil && t != nil:
-			return t.hash == o.Target && o.Source != o.Target
 		case s == nil || t == nil || s.hash == t.hash:
 			return false
 		case o == nil:
@@ -260,12 +245,9 @@ func (p *Plan) objects(ctx context.Context, base []merge.Agreed, source, target 
 			if err != nil {
 				return err
 			}
-			list[i].Object = c
+			list[i].Object, list[i].Hash = c, v.items[key].hash
 			if of[key] != nil {
 				p.agreed(ctx, of[key], merge.Where(w), list[i])
-			}
-			if of[key] != nil && p.views[merge.Source].items[key] == nil {
-				p.agreed(ctx, of[key], merge.Source, merge.Record{})
 			}
 		}
 	}
@@ -279,12 +261,18 @@ func (p *Plan) agreed(ctx context.Context, a *merge.Agreed, w merge.Where, now m
 	if w == merge.Target {
 		hash, object = a.Target, &a.Object
 	}
-	row := p.s.row(a.Key)
+	id := chunk.ID{}
+	if row := p.s.row(a.Key); row != nil && vobject.Hash(row.place(w).Hash) == hash {
+		id = row.place(w).Body
+	} else if body, ok := p.own[a.Key]; ok {
+		id = body
+	}
 	switch {
 	case hash == now.Hash:
 		*object = now.Object
-	case row != nil && vobject.Hash(row.place(w).Hash) == hash && !row.place(w).Body.IsZero():
-		if c, err := p.s.object(ctx, row.place(w).Body); err == nil {
+	case id.IsZero():
+	default:
+		if c, err := p.s.object(ctx, id); err == nil && hashOf(c) == hash {
 			*object = c
 		}
 	}
@@ -294,9 +282,6 @@ func (p *Plan) agreed(ctx context.Context, a *merge.Agreed, w merge.Where, now m
 func (p *Plan) addPlanned(ctx context.Context, m *merge.Op) error {
 	o := Op{Where: m.Where, Action: m.Action, Key: m.Key, Why: m.Why, needs: m.Needs}
 	from := p.views[m.Where.Other()].items[m.Key]
-	if from != nil {
-		o.from = chunk.ID(from.hash)
-	}
 	if m.Action == merge.Delete {
 		return p.add(ctx, o)
 	}
@@ -352,6 +337,7 @@ func (p *Plan) add(ctx context.Context, o Op) error {
 		o.Title = title(was)
 	}
 	p.Ops = append(p.Ops, o)
+	p.writes[o.Key]++
 	return nil
 }
 

@@ -15,6 +15,10 @@ import (
 // nothing else changed saves the state for a new token.
 const manyChanges = 200
 
+// maxDoubt is after how many runs it is given up to find out whether a write was
+// done: by then nobody has the record, or it is in conflict.
+const maxDoubt = 20
+
 // end makes the base what both sides have now, and saves the state if that, or
 // anything else that counts, is not as it was.
 func (r *run) end(ctx context.Context) error {
@@ -28,6 +32,11 @@ func (r *run) end(ctx context.Context) error {
 	}
 	r.index(settled)
 	st.Intents, st.Running = r.unsure, nil
+	for _, in := range r.older {
+		if (r.failed[in.Key] || !settled[in.Key]) && in.Run > r.number-maxDoubt {
+			st.Intents = append(st.Intents, in)
+		}
+	}
 	r.queue(settled)
 	r.see()
 	r.noteSides()
@@ -70,6 +79,12 @@ func (r *run) index(settled map[string]bool) {
 			keep = append(keep, row)
 		}
 	}
+	for _, m := range r.p.Matches {
+		// A match that is in conflict must not be forgotten: matches are made once.
+		if it := r.p.views[merge.Target].items[m.Source]; it != nil && (r.failed[m.Source] || !settled[m.Source]) {
+			keep = append(keep, Row{Key: m.Source, Target: Place{Href: it.ref.Href, UID: it.uid}, State: merge.Held})
+		}
+	}
 	slices.SortFunc(keep, func(a, b Row) int { return strings.Compare(a.Key, b.Key) })
 	r.s.state.Rows = keep
 }
@@ -108,6 +123,9 @@ func (r *run) row(key string) (row Row, ok bool) {
 	case s == nil:
 		row.State = merge.Orphan
 	}
+	if s != nil && t != nil && s.hash != t.hash {
+		row.Leads = r.leads(key, s, t)
+	}
 	if t != nil {
 		row.Target = r.place(merge.Target, t)
 	}
@@ -118,6 +136,23 @@ func (r *run) row(key string) (row Row, ok bool) {
 		}
 	}
 	return row, true
+}
+
+// leads tells of which side's form the other's was made, where they differ.
+func (r *run) leads(key string, s, t *item) merge.Lead {
+	old, wrote := r.s.row(key), r.wrote[key]
+	switch {
+	case wrote[merge.Target] != nil && wrote[merge.Target].hash == s.hash:
+		return merge.SourceLeads
+	case wrote[merge.Source] != nil && wrote[merge.Source].hash == t.hash:
+		return merge.TargetLeads
+	case old == nil:
+		return merge.Neither
+	case r.p.Kind == KindSync && r.s.state.Config.Mode == merge.TwoWay, // each got what the other changed
+		old.Source.Hash == chunk.ID(s.hash) && old.Target.Hash == chunk.ID(t.hash):
+		return old.Leads
+	}
+	return merge.Neither
 }
 
 func (r *run) place(w merge.Where, it *item) Place {
@@ -183,6 +218,10 @@ func (r *run) queue(settled map[string]bool) {
 func (r *run) see() {
 	st := r.s.state
 	st.Seen = nil
+	waits := map[string]bool{}
+	for _, c := range st.Conflicts {
+		waits[c.Key] = true
+	}
 	for w, v := range r.p.views {
 		if r.s.sides[w] == nil {
 			continue
@@ -191,7 +230,12 @@ func (r *run) see() {
 		for key, it := range v.items {
 			row := r.s.row(key)
 			if row == nil {
-				all = append(all, v.stranger(it))
+				seen, kept := v.stranger(it), Place{}
+				if waits[key] {
+					r.body(&kept, v.where, it)
+				}
+				seen.Body = kept.Body
+				all = append(all, seen)
 				continue
 			}
 			if p := row.place(v.where); p.Href != it.ref.Href || p.ETag != it.ref.ETag || p.Hash != chunk.ID(it.hash) {
@@ -218,9 +262,10 @@ func (r *run) noteSides() {
 		if r.p.ids[w] != "" {
 			st.Identity[w] = r.p.ids[w]
 		}
-		if r.unseen[w] {
+		switch {
+		case r.unseen[w] || !v.clean && v.changes < 0:
 			st.Token[w] = "" // everything is listed next time
-		} else if v.clean {
+		case v.clean:
 			st.Token[w] = v.token
 		}
 	}

@@ -44,6 +44,7 @@ type Row struct {
 	Source Place       `json:"source,omitzero"`
 	Target Place       `json:"target,omitzero"`
 	State  merge.State `json:"state,omitempty"`
+	Leads  merge.Lead  `json:"leads,omitempty"`
 }
 
 // place is that of one side.
@@ -125,9 +126,12 @@ type Done struct {
 // Intent is a write that may have been done.
 type Intent struct {
 	Done
+	Run int `json:"run"`
 	// From is the hash of the other side's record, which it brings here; zero where a
 	// person chose what is written.
 	From chunk.ID `json:"from,omitzero"`
+	// FromBody is its body, where what is written does not mean the same.
+	FromBody chunk.ID `json:"from_body,omitzero"`
 }
 
 // Running says who runs.
@@ -166,6 +170,9 @@ func (s *State) bodies(yield func(chunk.ID)) {
 	}
 	for _, f := range s.Seen {
 		see(f.Body)
+	}
+	for _, in := range s.Intents {
+		see(in.FromBody)
 	}
 }
 

@@ -32,11 +32,11 @@ type Options struct {
 
 // flaws are mistakes that tests make on purpose, to see that the model finds them.
 type flaws struct {
-	believeListings bool                                 // an item that is not listed is gone
-	noAttic         bool                                 // nothing is kept of what is replaced
-	baseFirst       bool                                 // the base is saved before the write
-	hash            func([]byte) vobject.Hash            // what bodies are compared by
-	plan            func([]merge.Record, *merge.Changes) // done to what was planned
+	believeListings bool                               // an item that is not listed is gone
+	noAttic         bool                               // nothing is kept of what is replaced
+	baseFirst       bool                               // the base is saved before the write
+	hash            func([]byte) vobject.Hash          // what bodies are compared by
+	plan            func(merge.Policy, *merge.Changes) // done to what was planned
 }
 
 // Sync is a sync that is open: its state is loaded, nothing is observed yet. It is
@@ -165,6 +165,7 @@ func (s *Sync) refresh(ctx context.Context) error {
 			p.Hash = chunk.ID(hashOf(c))
 		}
 	}
-	s.state.Canonical = vobject.CanonicalVersion
+	// What else the old hashes are in is looked at anew.
+	s.state.Canonical, s.state.Seen, s.state.Intents, s.state.Token = vobject.CanonicalVersion, nil, nil, [2]string{}
 	return nil
 }

@@ -310,15 +310,19 @@ func (s *Sync) objectOf(ctx context.Context, v *view, it *item) (*vobject.Compon
 // dataOf returns the body of an item: as it was fetched, as the state has it, or, of
 // a foreign one of which only the hash is known, as it is now.
 func (s *Sync) dataOf(ctx context.Context, v *view, it *item) ([]byte, error) {
-	switch {
-	case it.data != nil:
+	if it.data != nil {
 		return it.data, nil
-	case !it.body.IsZero():
-		return s.Body(ctx, it.body)
-	case s.sides[v.where] == nil:
+	}
+	side := s.sides[v.where]
+	if !it.body.IsZero() {
+		if data, err := s.Body(ctx, it.body); err == nil || side == nil {
+			return data, err
+		}
+	}
+	if side == nil {
 		return it.object.Bytes(), nil
 	}
-	got, err := s.sides[v.where].Get(ctx, []string{it.ref.Href})
+	got, err := side.Get(ctx, []string{it.ref.Href})
 	if err != nil {
 		return nil, fmt.Errorf("read an item of the %v: %w", v.where, err)
 	}
