@@ -104,24 +104,20 @@ func (s *servers) start(ts *testscript.TestScript, _ bool, _ []string) {
 	ts.Setenv("DAVPASSWORD", davtest.Password)
 }
 
-// edit is the script command `davedit PROPERTY VALUE TEXT`: somebody else gives the
-// one card that holds TEXT another value of a property.
+// edit is the script command `davedit PROPERTY VALUE NUMBER`: somebody else gives the
+// card of that number on the server another value of a property. Its UID is CARD from
+// then on.
 func (s *servers) edit(ts *testscript.TestScript, _ bool, args []string) {
 	server := s.of(ts)
-	found := 0
-	for name, body := range server.Items(server.Book()) {
-		if !strings.Contains(body, args[2]) {
-			continue
-		}
-		found++
-		cards, err := vobject.Parse([]byte(body))
-		ts.Check(err)
-		cards[0].Set(vobject.NewLine(args[0], vobject.Text(args[1])))
-		server.Put(server.Book(), name, string(cards[0].Bytes()))
-	}
-	if found != 1 {
-		ts.Fatalf("%d cards hold %q", found, args[2])
-	}
+	all := server.Items(server.Book())
+	n, err := strconv.Atoi(args[2])
+	ts.Check(err)
+	name := slices.Sorted(maps.Keys(all))[n]
+	cards, err := vobject.Parse([]byte(all[name]))
+	ts.Check(err)
+	cards[0].Set(vobject.NewLine(args[0], vobject.Text(args[1])))
+	server.Put(server.Book(), name, string(cards[0].Bytes()))
+	ts.Setenv("CARD", cards[0].Value("UID"))
 }
 
 // items is the script command `davitems`: it prints the cards on the server to the

@@ -92,7 +92,7 @@ const sampleFolder = "../../../shared/samples/backups"
 //	exec phone FOLDER DAY [PASSWORD]   see phoneMain
 //	exec records FOLDER NUMBER [STEP...]   see recordsMain
 //	plug [FLAGS...], unplug            a simulated phone beside the script, see simulations
-//	davserver, davedit PROPERTY VALUE TEXT, davitems FILE, davrequests FILE   a server of contacts, see servers
+//	davserver, davedit PROPERTY VALUE NUMBER, davitems FILE, davrequests FILE   a server of contacts, see servers
 //	[!] samebackup [-noinfo] ONE OTHER [PASSWORD]   see sameBackup
 //	[!] sametree ONE OTHER       see sameTree
 //	exec judge PROGRAM ARGS...   run a program by others, which may not end by itself: see judgeMain

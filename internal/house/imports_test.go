@@ -52,7 +52,7 @@ device/sim/agent:
 web:
 device/sim/phone:
 --
-cmd/russet: github.com/urfave/cli/v2 golang.org/x/term golang.org/x/sys
+cmd/russet: github.com/urfave/cli/v2 github.com/zalando/go-keyring golang.org/x/term golang.org/x/sys
 cmd/mkbackup:
 cmd/bench:
 `
