@@ -55,6 +55,9 @@ func newClient(o Options, home *url.URL) *client {
 	if o.lookup == nil {
 		o.lookup = net.DefaultResolver
 	}
+	if o.bound == 0 {
+		o.bound = maxBody
+	}
 	return &client{o: o, home: home, rt: &http.Transport{
 		DialContext:            o.dial,
 		TLSClientConfig:        &tls.Config{RootCAs: o.Roots, MinVersion: tls.VersionTLS12},
@@ -217,7 +220,7 @@ func (c *client) send(ctx context.Context, q call, at *url.URL) (a *answer, sent
 	}
 	defer resp.Body.Close()
 	a = &answer{status: resp.StatusCode, header: resp.Header, url: at}
-	a.body, err = readBody(resp, idle)
+	a.body, err = c.readBody(resp, idle)
 	if err != nil && (writes(q.method) || resp.StatusCode/100 != 2) {
 		a.body, err = nil, nil // the status says it all
 	}
@@ -266,7 +269,7 @@ func (m *moving) Read(p []byte) (int, error) {
 }
 
 // readBody reads a body that may be compressed. A cut one is an error.
-func readBody(resp *http.Response, idle *time.Timer) ([]byte, error) {
+func (c *client) readBody(resp *http.Response, idle *time.Timer) ([]byte, error) {
 	var r io.Reader = &moving{r: resp.Body, idle: idle}
 	if strings.EqualFold(resp.Header.Get("Content-Encoding"), "gzip") {
 		z, err := gzip.NewReader(r)
@@ -278,8 +281,8 @@ func readBody(resp *http.Response, idle *time.Timer) ([]byte, error) {
 		}
 		r = z
 	}
-	body, err := io.ReadAll(io.LimitReader(r, maxBody+1))
-	if err == nil && len(body) > maxBody {
+	body, err := io.ReadAll(io.LimitReader(r, c.o.bound+1))
+	if err == nil && int64(len(body)) > c.o.bound {
 		err = errTooLarge
 	}
 	return body, err

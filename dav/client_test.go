@@ -1,8 +1,6 @@
 package dav_test
 
 import (
-	"bytes"
-	"compress/gzip"
 	"context"
 	"errors"
 	"io"
@@ -293,22 +291,31 @@ func TestTLS(t *testing.T) {
 // What a server sends is bounded when it is expanded.
 func TestTooLarge(t *testing.T) {
 	t.Parallel()
-	var bomb bytes.Buffer
-	z := gzip.NewWriter(&bomb)
-	zeros := make([]byte, 1<<20)
-	for range 65 {
-		_, _ = z.Write(zeros)
-	}
-	_ = z.Close()
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Encoding", "gzip")
-		w.WriteHeader(http.StatusMultiStatus)
-		_, _ = w.Write(bomb.Bytes())
-	}))
-	t.Cleanup(s.Close)
+	s := davtest.Start(t, davtest.Quirks{Gzip: true})
 	n := 0
-	_, err := dav.Open(t.Context(), dav.Options{Trace: func(dav.Request) { n++ }}, s.URL, dav.AddressBook)
-	if err == nil || !strings.Contains(err.Error(), "too large") || n != 1 {
+	o := dav.Bounded(s.Options(), 5000)
+	o.Trace = func(dav.Request) { n++ }
+	c := open(t, o, s.Book(), dav.AddressBook)
+	var hrefs []string
+	for i := range 8 { // each fits, three do not
+		name := strconv.Itoa(i)
+		s.Put(s.Book(), name+".vcf", card(name, strings.Repeat("x", 1000)))
+		hrefs = append(hrefs, s.Book()+name+".vcf")
+	}
+	n = 0
+	items, err := c.Get(t.Context(), hrefs)
+	if err != nil || len(items) != 8 || n != 1+2+4 {
+		t.Errorf("got %d items, %v after %d requests", len(items), err, n)
+	}
+	s.Put(s.Book(), "9.vcf", card("9", strings.Repeat("x", 6000)))
+	if _, err := c.Get(t.Context(), []string{s.Book() + "9.vcf"}); err == nil || !strings.Contains(err.Error(), "too large") {
+		t.Errorf("got %v, want that it is too large", err)
+	}
+	n = 0
+	for i := range 30 {
+		s.Put(s.Book(), strconv.Itoa(100+i)+".vcf", card("a", "b"))
+	}
+	if _, err := c.List(t.Context(), ""); err == nil || n != 1 {
 		t.Errorf("got %v after %d requests", err, n)
 	}
 }

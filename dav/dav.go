@@ -43,6 +43,7 @@ type Options struct {
 
 	dial   func(ctx context.Context, network, address string) (net.Conn, error)
 	lookup lookup
+	bound  int64 // of an answer, in bytes; 0: maxBody
 }
 
 // Request is a request that was made. It holds nothing secret and nothing personal.

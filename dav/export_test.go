@@ -19,3 +19,9 @@ func Looking(o Options, l Lookup) Options {
 	o.lookup = l
 	return o
 }
+
+// Bounded returns options that take answers of n bytes at most.
+func Bounded(o Options, n int64) Options {
+	o.bound = n
+	return o
+}

@@ -262,6 +262,11 @@ func TestOpen(t *testing.T) {
 	equal(t, "requests", methods(s, 0), "PROPFIND 301, PROPFIND 207")
 	equal(t, "URL", c.Info().URL, s.Book())
 
+	// A server that spells the collection without its slash.
+	s.Fail(davtest.Fault{Status: 207, Body: `<multistatus xmlns="DAV:" xmlns:A="urn:ietf:params:xml:ns:carddav"><response><href>/dav/books/tester/people</href>` +
+		`<propstat><prop><resourcetype><collection/><A:addressbook/></resourcetype></prop><status>HTTP/1.1 200 OK</status></propstat></response></multistatus>`})
+	equal(t, "URL", open(t, s.Options(), s.Book(), dav.AddressBook).Info().URL, s.Book())
+
 	for name, try := range map[string]struct {
 		url  string
 		kind dav.Kind

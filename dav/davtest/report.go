@@ -117,7 +117,7 @@ func (s *Server) multiget(w http.ResponseWriter, folder string, q query) {
 			p := s.itemProps(c, it)
 			if !s.quirks.NoData {
 				data := map[dav.Kind]string{dav.AddressBook: "card:address-data", dav.Calendar: "cal:calendar-data"}[c.kind]
-				p[data] = rawControl(it.body)
+				p[data] = escapeData(it.body)
 			}
 			response(w, s.quirks.ItemURL, u.Path, q.Prop, p)
 		}
@@ -125,9 +125,10 @@ func (s *Server) multiget(w http.ResponseWriter, folder string, q query) {
 	_, _ = io.WriteString(w, "</x:multistatus>")
 }
 
-// rawControl escapes text, but for a control character that no XML can hold: as
-// servers do, of which nobody can read the answer then.
-func rawControl(s string) string {
+// escapeData escapes text as servers do: the ends of lines are left as they are,
+// which XML takes for others; so are control characters that no XML can hold, and
+// nobody can read the answer then.
+func escapeData(s string) string {
 	const stand = "(vertical tab)"
-	return strings.ReplaceAll(escapeText(strings.ReplaceAll(s, "\v", stand)), stand, "\v")
+	return strings.NewReplacer(stand, "\v", "&#xD;", "\r", "&#xA;", "\n").Replace(escapeText(strings.ReplaceAll(s, "\v", stand)))
 }

@@ -182,11 +182,15 @@ func (s *Server) authorized(w http.ResponseWriter, r *http.Request) bool {
 		h := md5.Sum([]byte(strings.Join(parts, ":")))
 		return hex.EncodeToString(h[:])
 	}
-	want := sum(sum(User, "da,v", Password), "n0nce", p["nc"], p["cnonce"], p["qop"], sum(r.Method, r.URL.RequestURI()))
-	if p["username"] == User && p["response"] == want && p["uri"] == r.URL.RequestURI() {
+	nonce := "n" + strconv.Itoa(s.nonces)
+	want := sum(sum(User, "da,v", Password), nonce, p["nc"], p["cnonce"], p["qop"], sum(r.Method, r.URL.RequestURI()))
+	if p["username"] == User && p["response"] == want && p["uri"] == r.URL.RequestURI() && p["nc"] > s.count {
+		s.count = p["nc"]
 		return true
 	}
-	w.Header().Set("WWW-Authenticate", `Digest realm="da,v", qop="auth", nonce="n0nce", opaque="x"`)
+	s.nonces++
+	s.count = ""
+	w.Header().Set("WWW-Authenticate", `Digest realm="da,v", qop="auth", nonce="n`+strconv.Itoa(s.nonces)+`", opaque="x"`)
 	w.WriteHeader(http.StatusUnauthorized)
 	return false
 }

@@ -83,6 +83,8 @@ type Server struct {
 	books    map[string]*collection
 	faults   []Fault
 	requests []Request
+	nonces   int    // of Digest authentication, given so far
+	count    string // of requests with the last of them: nc
 }
 
 type collection struct {
