@@ -112,7 +112,7 @@ func (s *faultySide) href(uid string) string { return "/" + s.name + "/" + uid +
 func (s *faultySide) put(href string, body []byte) merge.Ref {
 	s.clock++
 	var kept []string
-	for _, l := range strings.Split(strings.TrimSuffix(string(body), "\r\n"), "\r\n") {
+	for l := range strings.SplitSeq(strings.TrimSuffix(string(body), "\r\n"), "\r\n") {
 		switch {
 		case s.q.drops && strings.HasPrefix(l, "X-LOSS:"):
 		case s.q.shouts && strings.HasPrefix(l, "TITLE:"):

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"strings"
 	"testing"
@@ -208,9 +209,7 @@ func TestHostileState(t *testing.T) {
 		{fileAttic, `"body":"`, `"body":"personal`},
 	} {
 		changed := map[string][]byte{}
-		for name, data := range files {
-			changed[name] = data
-		}
+		maps.Copy(changed, files)
 		changed[row.file] = bytes.Replace(files[row.file], []byte(row.old), []byte(row.new), 1)
 		if bytes.Equal(changed[row.file], files[row.file]) {
 			t.Fatalf("%s does not hold %s", row.file, row.old)

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"russet/merge"
 	"russet/records"
@@ -177,6 +176,3 @@ func (r *rig) state() *State {
 	}
 	return st
 }
-
-// later is a time after all runs of a rig.
-func later() time.Time { return testTime().AddDate(10, 0, 0) }
