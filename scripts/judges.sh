@@ -11,6 +11,8 @@ judges='restic restic
 fusermount3 fuse3
 sqlite3 sqlite3
 rclone rclone
+radicale radicale
+xandikos xandikos
 idevice_id libimobiledevice-utils
 ifuse ifuse
 khard khard

@@ -43,6 +43,7 @@ device/mb2:
 device/sim:
 records/recordstest:
 backend/backendtest:
+dav/davtest:
 --
 capture: golang.org/x/sync
 reconcile:
