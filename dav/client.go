@@ -127,6 +127,9 @@ func (c *client) do(ctx context.Context, q call) (*answer, error) {
 		} else if !passingError(err) {
 			return nil, c.lost(q, unsure, err)
 		}
+		if pause > maxWait {
+			err = fmt.Errorf("%w; it wants to be left alone for %v", err, pause.Truncate(time.Second))
+		}
 		if try == maxTries || pause > maxWait || unsure && !q.repeat || ctx.Err() != nil {
 			return nil, c.lost(q, unsure, err)
 		}

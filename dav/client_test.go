@@ -61,6 +61,9 @@ func TestRetries(t *testing.T) {
 			if (err != nil) != try.fails {
 				t.Errorf("got %v, fails: %v", err, try.fails)
 			}
+			if try.fault.RetryAfter == "3600" && !strings.Contains(err.Error(), "for 1h0m0s") {
+				t.Errorf("got %v, want how long it takes", err)
+			}
 			if !slices.Equal(got, try.want) {
 				t.Errorf("waited %v, want %v", got, try.want)
 			}

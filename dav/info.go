@@ -28,21 +28,25 @@ type found struct {
 	resourceID string // RFC 5842 section 3.1, or ""
 	token      string // as Collection.List has it: of the sync-token, else of the ctag; "" where it has neither
 	writable   bool   // the server says that we may write
-	collection bool
 }
 
 // found reads the properties of a response; Kind is "" of what is neither an
 // address book nor a calendar.
 func (c *client) found(at *url.URL, p *element) found {
 	types := p.child(nsDAV, "resourcetype")
-	f := found{at: at, collection: types.child(nsDAV, "collection") != nil, resourceID: text(p.child(nsDAV, "resource-id").href())}
+	f := found{at: at, resourceID: text(p.child(nsDAV, "resource-id").href())}
 	switch {
 	case types.child(nsCard, "addressbook") != nil:
 		f.Kind = AddressBook
 	case types.child(nsCal, "calendar") != nil:
 		f.Kind = Calendar
 	}
-	f.URL, f.Name = at.String(), text(p.child(nsDAV, "displayname").value())
+	if f.Kind != "" && !strings.HasSuffix(at.Path, "/") {
+		slash := *at
+		slash.Path, slash.RawPath = at.Path+"/", at.EscapedPath()+"/"
+		f.at = &slash
+	}
+	f.URL, f.Name = f.at.String(), text(p.child(nsDAV, "displayname").value())
 	for _, comp := range p.child(nsCal, "supported-calendar-component-set").all(nsCal, "comp") {
 		for _, a := range comp.attr {
 			if a.Name.Local == "name" && f.Kind == Calendar {
@@ -126,10 +130,6 @@ func (c *client) look(ctx context.Context, at *url.URL, what string) (found, err
 		return found{}, c.statusError(call{what: what}, a, readMeaning(status))
 	case failed:
 		return found{}, fmt.Errorf("%s: %s cannot say all of it now", what, final.Host)
-	}
-	if f.collection && !strings.HasSuffix(f.at.Path, "/") {
-		f.at = f.at.JoinPath("/")
-		f.URL = f.at.String()
 	}
 	return f, nil
 }

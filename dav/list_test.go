@@ -262,6 +262,12 @@ func TestOpen(t *testing.T) {
 	equal(t, "requests", methods(s, 0), "PROPFIND 301, PROPFIND 207")
 	equal(t, "URL", c.Info().URL, s.Book())
 
+	s.Fail(davtest.Fault{Status: 207, Body: `<multistatus xmlns="DAV:"><response><href>` + s.Book() + `</href><propstat><prop><resourcetype/></prop>` +
+		`<status>HTTP/1.1 503 Later</status></propstat></response></multistatus>`})
+	if _, err := dav.Open(t.Context(), s.Options(), s.Book(), dav.AddressBook); err == nil || errors.Is(err, merge.ErrMissing) {
+		t.Errorf("a property that cannot be had: got %v, want an error of another kind", err)
+	}
+
 	// A server that spells the collection without its slash.
 	s.Fail(davtest.Fault{Status: 207, Body: `<multistatus xmlns="DAV:" xmlns:A="urn:ietf:params:xml:ns:carddav"><response><href>/dav/books/tester/people</href>` +
 		`<propstat><prop><resourcetype><collection/><A:addressbook/></resourcetype></prop><status>HTTP/1.1 200 OK</status></propstat></response></multistatus>`})

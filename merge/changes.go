@@ -96,6 +96,9 @@ type Changes struct {
 	// which may be nothing. Keys of Ops are settled by them.
 	Settled   []string
 	Conflicts []Conflict
+	// Vanished is how many records the target had and has not, which a one-way sync
+	// takes for removed there.
+	Vanished int
 	// Unchanged is how many records are as the base says.
 	Unchanged int
 }

@@ -35,6 +35,7 @@ const (
 	GuardDeletes  = "many-deletions"
 	GuardChanges  = "many-changes"
 	GuardTooMany  = "deletions-over-cap"
+	GuardVanished = "many-vanished"
 	guardFew      = 5  // records: below this no share of the base is many
 	guardDeletes  = 10 // percent of the base
 	guardChanges  = 50 // percent of the base
@@ -72,6 +73,9 @@ func Guard(c *Changes, f Facts) []Finding {
 	changes := deletes + c.Count(Source, Update) + c.Count(Target, Update)
 	if changes > max(guardFew, f.Base*guardChanges/percentOfBase) {
 		add(GuardChanges, false, "%d of %d records would be changed or deleted", changes, f.Base)
+	}
+	if c.Vanished > max(guardFew, f.Base*guardDeletes/percentOfBase) {
+		add(GuardVanished, false, "%d of %d records vanished from the target, and would not be created there again", c.Vanished, f.Base)
 	}
 	if deletes > maxDeletions {
 		add(GuardTooMany, false, "%d deletions in one run are more than %d", deletes, maxDeletions)

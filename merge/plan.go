@@ -183,6 +183,7 @@ func (p *planner) targetGone(o *Agreed, sourceSame, agreed bool) {
 	case p.policy.twoWay():
 		p.write(Source, Delete, o.Key, whyGone)
 	default:
+		p.c.Vanished++
 		p.settle(o.Key)
 	}
 }

@@ -166,6 +166,8 @@ func TestGuard(t *testing.T) {
 		{"over 50 %", ops(Update, 51), full, "[many-changes]"},
 		{"a first run", ops(Update, 6), Facts{Source: 6, Target: 6}, "[many-changes]"},
 		{"many at once", ops(Delete, 501), with(func(f *Facts) { f.Base = 10000 }), "[deletions-over-cap]"},
+		{"10 % vanished", &Changes{Vanished: 10}, full, "[]"},
+		{"over 10 % vanished", &Changes{Vanished: 11}, full, "[many-vanished]"},
 		{"empty source", ops(Delete, 0), with(func(f *Facts) { f.Source = 0 }), "[empty-side]"},
 		{"empty target", ops(Create, 0), with(func(f *Facts) { f.Target = 0 }), "[empty-side]"},
 		{"another device", ops(Create, 0), with(func(f *Facts) { f.Device = "e" }), "[other-device!]"},

@@ -29,8 +29,9 @@ type Result struct {
 
 // Failure is a write that was not done, or of which nobody knows.
 type Failure struct {
-	Op  Op    `json:"op"`
-	Err error `json:"-"`
+	Op   Op     `json:"op"`
+	Err  error  `json:"-"`
+	Text string `json:"error"` // of Err
 }
 
 // maxFailures is after how many failures in a row a run gives up: the server is
@@ -237,7 +238,7 @@ func (r *run) fail(i int, err error, unsure bool) {
 	if unsure {
 		r.unsure = append(r.unsure, r.intents[i])
 	}
-	r.res.Failed = append(r.res.Failed, Failure{*o, err})
+	r.res.Failed = append(r.res.Failed, Failure{*o, err, err.Error()})
 }
 
 // leave notes that the ops from i on are left to another run.

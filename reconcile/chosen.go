@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -193,6 +194,10 @@ func (p *Plan) undo(ctx context.Context, d Done) error {
 		p.Notes = append(p.Notes, named("", d.Key)+": its body was not kept")
 	default:
 		body, err := p.s.Body(ctx, d.Before)
+		if errors.Is(err, ErrState) {
+			p.Notes = append(p.Notes, named("", d.Key)+": its body is not kept any more")
+			return nil
+		}
 		if err != nil {
 			return err
 		}

@@ -331,6 +331,9 @@ func (p *Plan) add(ctx context.Context, o Op) error {
 			return fmt.Errorf("check what would be written: %w", err)
 		}
 		is, o.hash = now.object, now.hash
+		if silent := quiet(is); silent != is {
+			o.body = silent.Bytes()
+		}
 	}
 	o.Properties = merge.ChangedNames(was, is)
 	if o.Title = title(is); is == nil {

@@ -76,7 +76,7 @@ func (p *Plan) String() string {
 		}
 		fmt.Fprintf(&b, "%s: %s\n", word, g.Text)
 	}
-	if len(p.Ops) > 0 {
+	if len(p.Ops)+len(p.Guards) > 0 {
 		fmt.Fprintf(&b, "plan %s\n", p.ID)
 	}
 	return b.String()

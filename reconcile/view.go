@@ -55,6 +55,9 @@ func (v *view) problem(text string, args ...any) {
 // batch is how many items are asked for at once.
 const batch = 50
 
+// maxItems is how many a collection may list.
+const maxItems = 1_000_000
+
 // known is what the state says of an item of a collection.
 type known struct {
 	item
@@ -97,6 +100,9 @@ func (s *Sync) observe(ctx context.Context, w merge.Where) (*view, error) {
 	l, err := s.list(ctx, w)
 	if err != nil {
 		return nil, fmt.Errorf("list the %v: %w", w, err)
+	}
+	if len(l.Refs)+len(l.Removed) > maxItems {
+		return nil, fmt.Errorf("list the %v: more than %d items", w, maxItems)
 	}
 	if v.token = l.Token; l.Changes {
 		v.changes = len(l.Refs) + len(l.Removed)

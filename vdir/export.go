@@ -10,6 +10,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"russet/internal/durable"
 	"russet/internal/vobject"
@@ -49,8 +50,8 @@ type list struct {
 // exported into one folder, as the contacts of two phones are. The folder needs no
 // marker.
 //
-// Records are UIDs with bodies. They are asked for twice, and must be the same both
-// times. An export that is cut off is completed by the next one.
+// Records are UIDs with bodies, which must not be used again. They are asked for twice,
+// and must be the same both times. An export that is cut off is completed by the next one.
 func (f *Folder) Export(ctx context.Context, name string, records iter.Seq2[string, []byte]) (Exported, error) {
 	e, err := f.openExport(name)
 	if err != nil {
@@ -79,13 +80,15 @@ type export struct {
 	mine  map[string]written // what this export wrote, last time and now
 	taken map[string]bool    // names in lower case that records of this time have
 	next  []planned
+	mu    sync.Mutex // guards mine and done while files are written
 	done  Exported
 }
 
 // planned is what is to be done with the file of a record.
 type planned struct {
-	name  string
-	write bool
+	name string
+	hash string // of what is to be written; "" where nothing is
+	was  string // of what is there; "" where nothing is
 }
 
 func (f *Folder) openExport(name string) (*export, error) {
@@ -143,9 +146,9 @@ func (e *export) plan(uid, hash string) error {
 		case there && !w.has(has):
 			e.done.Kept++
 		case there:
-			e.mine[name], p.write = written{Hash: hash, Was: has}, true
+			e.mine[name], p.hash, p.was = written{Hash: hash, Was: has}, hash, has
 		default:
-			e.mine[name], p.write = written{Hash: hash}, true
+			e.mine[name], p.hash = written{Hash: hash}, hash
 		}
 		return nil
 	}
@@ -160,20 +163,8 @@ func (e *export) run(ctx context.Context, records iter.Seq2[string, []byte]) err
 	if err := e.save(); err != nil {
 		return err
 	}
-	n := 0
-	for _, body := range records {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if n == len(e.next) || e.next[n].write && etagOf(body) != e.mine[e.next[n].name].Hash {
-			panic("vdir: the records of an export are not the same twice")
-		}
-		if p := e.next[n]; p.write {
-			if err := e.write(p.name, body); err != nil {
-				return err
-			}
-		}
-		n++
+	if err := e.writeAll(ctx, records); err != nil {
+		return err
 	}
 	for _, name := range slices.Sorted(maps.Keys(e.mine)) {
 		if !e.taken[strings.ToLower(name)] {
@@ -185,29 +176,64 @@ func (e *export) run(ctx context.Context, records iter.Seq2[string, []byte]) err
 	return e.save()
 }
 
-// write writes a file, unless somebody changed it since it was planned.
-func (e *export) write(name string, body []byte) error {
-	if len(body) > vobject.MaxSize {
-		return fmt.Errorf("write %s: it has %d bytes, more than %d", name, len(body), vobject.MaxSize)
+// writers is how many files are written at a time: a drive makes several durable in
+// the time of one.
+const writers = 8
+
+// writeAll writes the files that were planned.
+func (e *export) writeAll(ctx context.Context, records iter.Seq2[string, []byte]) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var all sync.WaitGroup
+	free := make(chan struct{}, writers)
+	n := 0
+	for _, body := range records {
+		if ctx.Err() != nil {
+			break
+		}
+		if n == len(e.next) || e.next[n].hash != "" && e.next[n].hash != etagOf(body) {
+			panic("vdir: the records of an export are not the same twice")
+		}
+		if p := e.next[n]; p.hash != "" {
+			free <- struct{}{}
+			all.Go(func() {
+				if err := e.write(p, body); err != nil {
+					cancel(err)
+				}
+				<-free
+			})
+		}
+		n++
 	}
-	w := e.mine[name]
-	data, info, err := e.f.read(name, vobject.MaxSize)
+	all.Wait()
+	return context.Cause(ctx)
+}
+
+// write writes a file, unless somebody changed it since it was planned.
+func (e *export) write(p planned, body []byte) error {
+	if len(body) > vobject.MaxSize {
+		return fmt.Errorf("write %s: it has %d bytes, more than %d", p.name, len(body), vobject.MaxSize)
+	}
+	data, info, err := e.f.read(p.name, vobject.MaxSize)
+	count := &e.done.Updated
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		err = durable.CreateFile(e.f.root, name, body, perm)
-	case err == nil && etagOf(data) == w.Was:
-		err = durable.WriteFile(e.f.root, name, body, info.Mode().Perm())
-	case err == nil && etagOf(data) != w.Hash:
-		e.done.Kept++
-		return nil
+		count = &e.done.Written
+		err = durable.CreateFile(e.f.root, p.name, body, perm)
+	case err != nil:
+	case etagOf(data) == p.was:
+		err = durable.WriteFile(e.f.root, p.name, body, info.Mode().Perm())
+	case etagOf(data) != p.hash:
+		count = &e.done.Kept
 	}
 	if err != nil {
 		return err
 	}
-	if e.mine[name] = (written{Hash: w.Hash}); w.Was == "" {
-		e.done.Written++
-	} else {
-		e.done.Updated++
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	*count++
+	if count != &e.done.Kept {
+		e.mine[p.name] = written{Hash: p.hash}
 	}
 	return nil
 }

@@ -58,6 +58,7 @@ const maxID = 200
 type Folder struct {
 	root *os.Root
 	kind Kind
+	buf  []byte // of etag
 }
 
 // Open opens a folder that exists; where none does, the error is merge.ErrMissing.
@@ -66,7 +67,7 @@ func Open(dir string, kind Kind) (*Folder, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the folder: %w", classed(err))
 	}
-	return &Folder{root, kind}, nil
+	return &Folder{root, kind, make([]byte, 64<<10)}, nil
 }
 
 // Close gives the folder back. It must not be used afterwards.
@@ -243,7 +244,7 @@ func (f *Folder) etag(name string) (string, error) {
 		return fmt.Sprintf("long-%d-%d", info.Size(), info.ModTime().UnixNano()), nil
 	}
 	h := sha256.New()
-	if _, err := io.Copy(h, io.LimitReader(file, vobject.MaxSize+1)); err != nil {
+	if _, err := io.CopyBuffer(h, io.LimitReader(file, vobject.MaxSize+1), f.buf); err != nil {
 		return "", err
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
