@@ -183,6 +183,29 @@ func TestApplyCalendars(t *testing.T) {
 	}
 }
 
+// Media is spelled as the version of the card that it comes into wants it.
+func TestApplyMedia(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ version, source, want string }{
+		{"4.0", "PHOTO;ENCODING=b;TYPE=JPEG:AAEC\r\n Aw==", "PHOTO:data:image/jpeg;base64,AAECAw=="},
+		{"4.0", "item1.LOGO;X-P=a;ENCODING=BASE64;TYPE=png:AAECAw==", "item1.LOGO;X-P=a:data:image/png;base64,AAECAw=="},
+		{"4.0", "SOUND;ENCODING=b:AAECAw==", "SOUND:data:application/octet-stream;base64,AAECAw=="},
+		{"4.0", "KEY;ENCODING=b;TYPE=application/pgp-keys:AAECAw==", "KEY:data:application/pgp-keys;base64,AAECAw=="},
+		{"4.0", "PHOTO;ENCODING=b:AAECAw==", "PHOTO:data:image/jpeg;base64,AAECAw=="},
+		{"4.0", "PHOTO:data:image/gif;base64,AAECAw==", "PHOTO:data:image/gif;base64,AAECAw=="},
+		{"3.0", `PHOTO:data:image/jpeg\;base64\,AAECAw==`, "PHOTO;ENCODING=b;TYPE=JPEG:AAECAw=="},
+		{"2.1", "PHOTO:data:image/jpeg;base64,AAECAw==", "PHOTO;ENCODING=BASE64;TYPE=JPEG:AAECAw=="},
+		{"3.0", "PHOTO;VALUE=uri:http://x/y.jpg", "PHOTO;VALUE=uri:http://x/y.jpg"},
+	} {
+		source := card(t, c.source)
+		p := vobject.Canonical(source)
+		got := vobject.Apply(card(t, "VERSION:"+c.version), nil, p, source)
+		if want := card(t, "VERSION:"+c.version, c.want); string(got.Bytes()) != string(want.Bytes()) || !slices.Equal(vobject.Canonical(got), p) {
+			t.Errorf("%s: got %s, want %s", c.source, got.Bytes(), want.Bytes())
+		}
+	}
+}
+
 // What is to go and to come stands as it is.
 func TestApplyLeaves(t *testing.T) {
 	t.Parallel()
