@@ -32,7 +32,9 @@ func TestKhard(t *testing.T) {
 		}
 		judgeCards(t, set, "list", "phone")
 	})
-	t.Run("samples", func(t *testing.T) { judgeCards(t, readBook(t, samplePhone(t, "iLEAPP/josh_ios15_ffs/mobile")), "list", "phone") })
+	t.Run("samples", func(t *testing.T) {
+		judgeCards(t, readBook(t, samplePhone(t, "iLEAPP/josh_ios15_ffs/mobile")), "list", "phone")
+	})
 }
 
 // judgeCards compares what khard lists with what the cards say.
