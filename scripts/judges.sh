@@ -14,6 +14,7 @@ rclone rclone
 idevice_id libimobiledevice-utils
 ifuse ifuse
 cc gcc libc6-dev
+khal khal
 python3 python3 python3-venv'
 
 # there says whether a command is. Debian's python3 alone makes no venv.
