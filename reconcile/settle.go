@@ -39,6 +39,7 @@ func (r *run) end(ctx context.Context) error {
 	}
 	r.queue(settled)
 	r.see()
+	r.ownChanges(ctx)
 	r.noteSides()
 	if len(r.p.Ops) > 0 {
 		st.Runs = append(st.Runs, Run{
@@ -253,6 +254,43 @@ func (r *run) see() {
 		slices.SortFunc(all, func(a, b Seen) int { return strings.Compare(a.Href, b.Href) })
 		st.Seen = append(st.Seen, all...)
 	}
+}
+
+// ownChanges asks sides that list changes for those since the token of this run. Where
+// they are what this run wrote and nothing else, the token after them is kept: the
+// next run need not look at them again.
+func (r *run) ownChanges(ctx context.Context) {
+	for w, v := range r.p.views {
+		side := r.s.sides[w]
+		if side == nil || v.token == "" || !v.clean || r.stopped || r.unseen[w] || !r.wroteTo(merge.Where(w)) {
+			continue
+		}
+		l, err := side.List(ctx, v.token)
+		if err == nil && l.Changes && l.Token != "" && v.explains(l) {
+			v.token = l.Token
+		}
+	}
+}
+
+func (r *run) wroteTo(w merge.Where) bool {
+	return slices.ContainsFunc(r.done, func(d Done) bool { return d.Where == w })
+}
+
+// explains tells whether the view has what a listing of changes names as that says.
+func (v *view) explains(l merge.Listing) bool {
+	etags := make(map[string]string, len(v.items)+len(v.foreign))
+	for _, f := range v.foreign {
+		etags[f.Href] = f.ETag
+	}
+	for _, it := range v.items {
+		etags[it.ref.Href] = it.ref.ETag
+	}
+	for _, ref := range l.Refs {
+		if ref.ETag == "" || etags[ref.Href] != ref.ETag {
+			return false
+		}
+	}
+	return !slices.ContainsFunc(l.Removed, func(href string) bool { _, there := etags[href]; return there })
 }
 
 // noteSides notes what the sides said of themselves.

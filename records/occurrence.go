@@ -7,8 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/teambition/rrule-go"
-
 	"russet/internal/vobject"
 )
 
@@ -18,7 +16,7 @@ const (
 	maxOccurrences = 100_000
 	maxRules       = 20
 	// firstYear is the earliest in which something that recurs may begin: earlier
-	// ones have other calendars, and the year 1 is no time to rrule-go.
+	// ones have other calendars.
 	firstYear = 1583
 )
 
@@ -212,93 +210,79 @@ func (x *expander) dates(v *vobject.Component, name string, take func(time.Time,
 // follow calls take with the times of a rule. The rule runs on the clock, where
 // every day has 24 hours; the times that result are put into the zone afterwards.
 func (x *expander) follow(value string, start time.Time, c clock, take func(time.Time)) error {
-	option, until, err := x.parseRule(value, c)
+	r, until, err := x.parseRule(value, c)
 	if err != nil {
 		return err
 	}
 	if start.Year() < firstYear {
 		return fmt.Errorf("it begins in the year %d", start.Year())
 	}
-	option.Dtstart = start
-	count := option.Count
-	option.Count = 0
+	n := 0
 	// A day more: where the clock is ahead, and for the hour that it may be moved by.
-	option.Until = c.local(x.to).AddDate(0, 0, 2)
-	r, err := rrule.NewRRule(option)
-	if err != nil {
-		return fmt.Errorf("read RRULE: it is none")
-	}
-	next := r.Iterator()
-	for n := 0; ; n++ {
-		local, ok := next()
-		if ok && n == 0 && !local.Equal(start) {
+	for local := range r.times(start, c.local(x.to).AddDate(0, 0, 1)) {
+		if n == 0 && !local.Equal(start) {
 			n++ // the first of COUNT is the start itself, whether the rule says so or not
 		}
-		if !ok || count > 0 && n >= count || !until.IsZero() && c.instant(local).After(until) {
+		if r.count > 0 && n >= r.count || !until.IsZero() && c.instant(local).After(until) {
 			return nil
 		}
-		if n > maxOccurrences {
+		if n++; n > maxOccurrences {
 			return fmt.Errorf("it takes place more than %d times", maxOccurrences)
 		}
 		take(local)
 	}
+	return nil
 }
 
 // parseRule reads RRULE, and the last moment that it allows, zero where it names
 // none.
-func (x *expander) parseRule(value string, c clock) (rrule.ROption, time.Time, error) {
-	var o rrule.ROption
+func (x *expander) parseRule(value string, c clock) (*rule, time.Time, error) {
+	var r rule
 	var until time.Time
 	seen := map[string]bool{}
-	for part := range strings.SplitSeq(value, ";") {
+	for part := range strings.SplitSeq(strings.ToUpper(value), ";") {
 		key, v, _ := strings.Cut(part, "=")
-		if key = strings.ToUpper(key); seen[key] {
-			return o, until, fmt.Errorf("read RRULE: %d parts of one name", 2)
+		if seen[key] {
+			return nil, until, fmt.Errorf("read RRULE: two parts of one name")
 		}
 		seen[key] = true
-		v = strings.ToUpper(v)
 		var err error
 		switch key {
 		case "FREQ":
-			i := slices.Index([]string{"YEARLY", "MONTHLY", "WEEKLY", "DAILY"}, v)
-			if i < 0 {
-				return o, until, fmt.Errorf("read RRULE: its frequency is not known")
-			}
-			o.Freq = rrule.Frequency(i)
+			r.freq = v
 		case "INTERVAL":
-			o.Interval, err = boundedInt(v, 1, maxInterval)
+			r.interval, err = boundedInt(v, 1, maxInterval)
 		case "COUNT":
-			o.Count, err = boundedInt(v, 1, maxCount)
+			r.count, err = boundedInt(v, 1, maxCount)
 		case "UNTIL":
 			until, err = x.readUntil(v, c)
 		case "WKST":
-			var days []rrule.Weekday
-			if days, err = ruleDays(v); err == nil {
-				o.Wkst = days[0]
-			}
-		case "BYDAY":
-			o.Byweekday, err = ruleDays(v)
-		case "BYMONTH":
-			o.Bymonth, err = ruleNumbers(v, 12)
-		case "BYMONTHDAY":
-			o.Bymonthday, err = ruleNumbers(v, 31)
-		case "BYYEARDAY":
-			o.Byyearday, err = ruleNumbers(v, 366)
-		case "BYWEEKNO":
-			o.Byweekno, err = ruleNumbers(v, 53)
-		case "BYSETPOS":
-			o.Bysetpos, err = ruleNumbers(v, 366)
+			r.weekStart = v
+		case "BYDAY", "BYMONTH", "BYMONTHDAY", "BYYEARDAY", "BYWEEKNO", "BYSETPOS":
+			err = r.addList(key, v)
 		default:
-			return o, until, fmt.Errorf("read RRULE: a part that is not known")
+			return nil, until, fmt.Errorf("read RRULE: a part that is not known")
 		}
 		if err != nil {
-			return o, until, fmt.Errorf("read RRULE: %w", err)
+			return nil, until, fmt.Errorf("read RRULE: %w", err)
 		}
 	}
-	if !seen["FREQ"] {
-		return o, until, fmt.Errorf("read RRULE: it has no frequency")
+	return &r, until, r.check()
+}
+
+// addList adds a part of RRULE that is a list, as a specifier's.
+func (r *rule) addList(name, list string) error {
+	key := map[string]string{"BYDAY": "D", "BYMONTH": "O", "BYMONTHDAY": "M", "BYYEARDAY": "Y", "BYWEEKNO": "W", "BYSETPOS": "S"}[name]
+	values := strings.Split(list, ",")
+	if len(values) > maxRuleValues {
+		return fmt.Errorf("%d values of %s", len(values), name)
 	}
-	return o, until, nil
+	for _, v := range values {
+		if err := r.add(key, v); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // readUntil returns a rule's last moment. A date is the whole day.
@@ -326,37 +310,4 @@ func boundedInt(v string, lowest, highest int) (int, error) {
 		return 0, fmt.Errorf("a number that is not between %d and %d", lowest, highest)
 	}
 	return n, nil
-}
-
-func ruleNumbers(v string, highest int) ([]int, error) {
-	var numbers []int
-	for text := range strings.SplitSeq(v, ",") {
-		n, err := boundedInt(text, -highest, highest)
-		if err != nil || n == 0 || len(numbers) >= maxRuleValues {
-			return nil, fmt.Errorf("a list with what is not between 1 and %d", highest)
-		}
-		numbers = append(numbers, n)
-	}
-	return numbers, nil
-}
-
-func ruleDays(v string) ([]rrule.Weekday, error) {
-	all := []rrule.Weekday{rrule.SU, rrule.MO, rrule.TU, rrule.WE, rrule.TH, rrule.FR, rrule.SA}
-	var days []rrule.Weekday
-	for text := range strings.SplitSeq(v, ",") {
-		i := slices.Index(weekdays[1:], text[max(0, len(text)-2):])
-		if i < 0 || len(days) >= maxRuleValues {
-			return nil, fmt.Errorf("a weekday that is none")
-		}
-		day := all[i]
-		if number := text[:len(text)-2]; number != "" {
-			n, err := boundedInt(number, -53, 53)
-			if err != nil || n == 0 {
-				return nil, fmt.Errorf("a weekday whose number is none")
-			}
-			day = day.Nth(n)
-		}
-		days = append(days, day)
-	}
-	return days, nil
 }

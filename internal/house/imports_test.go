@@ -33,7 +33,7 @@ merge:
 index:
 backend: golang.org/x/sys
 ios: golang.org/x/crypto
-records: github.com/teambition/rrule-go
+records:
 dav:
 vdir:
 device:

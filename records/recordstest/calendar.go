@@ -6,7 +6,9 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 )
 
 // calendarFolder is where the events of all accounts lie.
@@ -65,21 +67,22 @@ func NewCalendar(seed uint64, n int) *Calendar {
 
 const day = 86_400
 
-// rules are recurrences by their frequency; most begin on a day that they name.
-var rules = []struct {
+// recurrences are rules by their frequency. In place of the letters stands what the
+// start has, as phones have them: w its weekday, v the next one, d its day of the
+// month, m its month, n which of its weekday it is in the month, y its day of the year.
+var recurrences = []struct {
 	frequency int
 	specifier string
 }{
 	{1, ""},
-	{2, "D=0MO,0WE"},
+	{2, "D=0{v},0{w}"},
 	{2, ""},
-	{3, "M=1,15,-1"},
-	{3, "D=+2TU"},
-	{3, "D=0MO,0TU,0WE,0TH,0FR;S=-1"},
-	{4, "D=+2SU;O=5"},
+	{3, "M={d}"},
+	{3, "D=+{n}{w}"},
+	{3, "D=0{w};S={n}"},
+	{4, "D=+{n}{w};O={m}"},
 	{4, ""},
-	{4, "Y=100"},
-	{4, "W=20;D=0MO"},
+	{4, "Y={y}"},
 }
 
 var zoneNames = []string{"Europe/Berlin", "America/New_York", "Asia/Tokyo", "Australia/Sydney", "UTC", "W. Europe Standard Time", "_float"}
@@ -91,7 +94,8 @@ func (c *Calendar) add() *Event {
 		Server: c.rng.IntN(8) == 0, Zone: c.pick(zoneNames), Modified: c.tick(),
 	}
 	e.Text["summary"] = c.word()
-	e.Start = 600_000_000 + c.rng.Int64N(3000)*day/2
+	// From 8 to 11 in UTC it is the same day in all zones.
+	e.Start = day*(6944+c.rng.Int64N(1500)) + 8*3600 + 900*c.rng.Int64N(12)
 	e.Length = 900 * (1 + c.rng.Int64N(10))
 	if e.AllDay = c.rng.IntN(4) == 0; e.AllDay {
 		e.Zone = "_float"
@@ -122,8 +126,14 @@ func (c *Calendar) add() *Event {
 
 // setRule gives e a recurrence that it did not have.
 func (c *Calendar) setRule(e *Event) {
-	r := rules[c.rng.IntN(len(rules))]
-	e.Frequency, e.Specifier, e.Count = r.frequency, r.specifier, 2+c.number()%400
+	r := recurrences[c.rng.IntN(len(recurrences))]
+	start := time.Unix(978_307_200+e.Start, 0).UTC()
+	spelled := func(d time.Weekday) string { return strings.ToUpper(d.String()[:2]) }
+	e.Frequency, e.Count = r.frequency, 2+c.number()%400
+	e.Specifier = strings.NewReplacer(
+		"{w}", spelled(start.Weekday()), "{v}", spelled((start.Weekday()+1)%7), "{d}", strconv.Itoa(start.Day()),
+		"{m}", strconv.Itoa(int(start.Month())), "{n}", strconv.Itoa((start.Day()+6)/7), "{y}", strconv.Itoa(start.YearDay()),
+	).Replace(r.specifier)
 }
 
 func (c *Calendar) pick(from []string) string { return from[c.rng.IntN(len(from))] }
