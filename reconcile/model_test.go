@@ -1,6 +1,8 @@
 package reconcile
 
 import (
+	"context"
+	"crypto/sha256"
 	"errors"
 	"flag"
 	"fmt"
@@ -169,11 +171,13 @@ func (m *model) open(t testing.TB) (*Sync, error) {
 		return Open(t.Context(), m.store, "model", Source{Side: m.sides[0]}, m.sides[1], opt)
 	}
 	set := &records.Set{Kind: records.Contacts, Complete: true, Containers: []records.Container{{ID: "c", Synced: true}}}
+	print := sha256.New()
 	for n := range modelKeys {
 		it, ok := m.sides[0].items[m.sides[0].href(fmt.Sprintf("k%d", n))]
 		if !ok {
 			continue
 		}
+		fmt.Fprintf(print, "%d %q ", n, it.Body)
 		if m.w.fault == faultPartial && n%2 == m.w.at%2 {
 			set.Complete = false
 			continue
@@ -185,7 +189,8 @@ func (m *model) open(t testing.TB) (*Sync, error) {
 		set.Records = append(set.Records, records.Record{UID: uid, Container: "c", Object: c})
 	}
 	origin := Origin{UDID: "phone", Time: time.Unix(int64(m.runs)*3600, 0)}
-	return Open(t.Context(), m.store, "model", Source{Set: set, Origin: origin}, m.sides[1], opt)
+	read := func(context.Context) (*records.Set, error) { return set, nil }
+	return Open(t.Context(), m.store, "model", Source{Read: read, Print: string(print.Sum(nil)), Origin: origin}, m.sides[1], opt)
 }
 
 // apply runs a plan, of which a person approves, and checks what can be said at any

@@ -38,12 +38,13 @@ type Plan struct {
 	// Skipped is how many records the phone syncs with the target's server itself.
 	Skipped int `json:"skipped,omitempty"`
 
-	s       *Sync
-	views   [2]*view
-	settled []string            // keys that need no write
-	writes  map[string]int      // how many ops of a key there are
-	own     map[string]chunk.ID // bodies of what our own writes brought over, by key
-	ids     [2]string
+	s        *Sync
+	views    [2]*view
+	asBefore bool                // nothing changed on either side: what the phone has was not read
+	settled  []string            // keys that need no write
+	writes   map[string]int      // how many ops of a key there are
+	own      map[string]chunk.ID // bodies of what our own writes brought over, by key
+	ids      [2]string
 }
 
 // Op is one write of a plan.
@@ -78,6 +79,10 @@ func (s *Sync) Plan(ctx context.Context) (*Plan, error) {
 	p, err := s.newPlan(ctx, KindSync)
 	if err != nil {
 		return nil, err
+	}
+	if p.asBefore {
+		p.Unchanged = len(s.state.Rows)
+		return p, p.finish(ctx, new(merge.Changes))
 	}
 	if err := p.match(ctx); err != nil {
 		return nil, s.planError(err)
@@ -116,7 +121,6 @@ func (s *Sync) newPlan(ctx context.Context, kind string) (*Plan, error) {
 	p := &Plan{Name: s.state.Config.Name, Kind: kind, s: s, Ops: []Op{}, writes: map[string]int{}, own: map[string]chunk.ID{}}
 	for w, side := range s.sides {
 		if side == nil {
-			p.views[w] = s.viewSet()
 			continue
 		}
 		v, err := s.observe(ctx, merge.Where(w))
@@ -124,6 +128,17 @@ func (s *Sync) newPlan(ctx context.Context, kind string) (*Plan, error) {
 			return nil, s.planError(err)
 		}
 		p.views[w] = v
+	}
+	if s.sides[merge.Source] == nil {
+		if kind == KindSync && s.sameSource(p.views[merge.Target]) {
+			p.views[merge.Source], p.asBefore = s.viewBase(), true
+		} else {
+			set, err := s.set(ctx)
+			if err != nil {
+				return nil, s.planError(err)
+			}
+			p.views[merge.Source] = s.viewSet(set)
+		}
 	}
 	for _, v := range p.views {
 		p.Problems = append(p.Problems, v.problems...)
@@ -354,7 +369,7 @@ func (p *Plan) finish(ctx context.Context, c *merge.Changes) error {
 		}
 	}
 	f.Source, f.Target = p.views[merge.Source].count(), p.views[merge.Target].count()
-	if p.s.source.Set != nil {
+	if p.s.source.Side == nil {
 		f.Device, f.LastDevice = p.s.source.Origin.UDID, st.Config.Device
 		if p.Kind == KindSync {
 			f.At, f.LastAt = p.s.source.Origin.Time, st.Origin.Time

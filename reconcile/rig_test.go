@@ -62,6 +62,7 @@ type rig struct {
 	day    int
 	set    records.Set // what a set has besides records
 	device string
+	reads  int // how often what the phone has was read
 }
 
 func newRig(t testing.TB, q quirks) *rig {
@@ -104,7 +105,12 @@ func (r *rig) open() *Sync {
 		set.Records = append(set.Records, r.record(uid))
 	}
 	now := testTime().AddDate(0, 0, r.day)
-	s, err := Open(r.Context(), r.store, r.config.Name, Source{Set: &set, Origin: Origin{UDID: r.device, Time: now}}, r.side, Options{Host: "here", PID: 1, Time: now})
+	source := Source{Print: fmt.Sprint(r.phone, set.Containers), Origin: Origin{UDID: r.device, Time: now}}
+	source.Read = func(context.Context) (*records.Set, error) {
+		r.reads++
+		return &set, nil
+	}
+	s, err := Open(r.Context(), r.store, r.config.Name, source, r.side, Options{Host: "here", PID: 1, Time: now})
 	if err != nil {
 		r.Fatal(err)
 	}

@@ -307,12 +307,31 @@ func (r *run) noteSides() {
 			st.Token[w] = v.token
 		}
 	}
-	if r.s.source.Set != nil && r.p.Kind == KindSync {
+	if r.s.source.Side == nil && r.p.Kind == KindSync {
 		st.Origin = r.s.source.Origin
+	}
+	st.Print = ""
+	if r.p.Kind == KindSync && r.allSettled() {
+		st.Print = r.s.source.Print
 	}
 	if r.p.Kind == KindSync && !r.stopped && len(r.unsure) == 0 {
 		st.Matched = true
 	}
+}
+
+// allSettled tells whether the base has all that a phone has, as it is now: then the
+// base is enough to know what the phone has, as long as its databases are the same.
+func (r *run) allSettled() bool {
+	v := r.p.views[merge.Source]
+	if r.s.source.Side != nil || r.stopped || v.incomplete || len(v.problems)+len(r.failed)+len(r.unsure)+len(r.s.state.Conflicts) > 0 {
+		return false
+	}
+	for key, it := range v.items {
+		if row := r.s.row(key); row == nil || row.Source.Hash != chunk.ID(it.hash) {
+			return false
+		}
+	}
+	return true
 }
 
 // save saves the state.
@@ -324,12 +343,12 @@ func (s *Sync) save(ctx context.Context) error {
 	return nil
 }
 
-// digest tells states apart by what counts: a token, or the snapshot that was read,
+// digest tells states apart by what counts: another token, or the snapshot that was read,
 // is saved when something else is.
 func digest(st *State) [sha256.Size]byte {
 	h := sha256.New()
 	enc := json.NewEncoder(h)
-	for _, v := range []any{st.Config, st.Canonical, st.Identity, st.Matched, st.Rows, st.Seen, st.Conflicts, len(st.Attic), len(st.Runs), st.Intents, st.Running} {
+	for _, v := range []any{st.Config, st.Canonical, st.Identity, st.Matched, st.Rows, st.Seen, st.Conflicts, len(st.Attic), len(st.Runs), st.Intents, st.Running, st.Print == ""} {
 		if err := enc.Encode(v); err != nil {
 			panic("reconcile: a state cannot be encoded: " + err.Error())
 		}

@@ -17,6 +17,9 @@ type State struct {
 	// Identity and Token are those of the sides, by merge.Where.
 	Identity, Token [2]string
 	Origin          Origin // the snapshot of the last run that changed something
+	// Print names the databases that the base has all records of, as Source.Print; ""
+	// where it lacks some.
+	Print string
 	// Matched says that the first run is over: from then on records are matched by
 	// their keys alone.
 	Matched   bool

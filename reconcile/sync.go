@@ -14,7 +14,12 @@ import (
 
 // Source is what a sync takes records from: those of a snapshot, or a collection.
 type Source struct {
-	Set    *records.Set
+	Set *records.Set
+	// Read, instead of Set, reads it when it is wanted. Print names what it would read
+	// and by what: where that is what the last run read, and the target is as it was,
+	// it is not called.
+	Read   func(ctx context.Context) (*records.Set, error)
+	Print  string
 	Origin Origin // of Set
 	Side   Side
 }
@@ -80,9 +85,9 @@ func Open(ctx context.Context, store Store, name string, source Source, target S
 	}
 	c := &st.Config
 	switch {
-	case (source.Set == nil) == (source.Side == nil):
+	case (source.Set == nil && source.Read == nil) == (source.Side == nil):
 		panic("reconcile: a source is a set or a side")
-	case (c.Device == "") != (source.Set == nil):
+	case (c.Device == "") != (source.Side != nil):
 		return nil, fmt.Errorf("open sync %s: its source is of another sort than it was added with", name)
 	case source.Set != nil && source.Set.Kind != c.Kind:
 		return nil, fmt.Errorf("open sync %s: its records are %s, not %s", name, c.Kind, source.Set.Kind)
@@ -93,6 +98,21 @@ func Open(ctx context.Context, store Store, name string, source Source, target S
 		}
 	}
 	return s, nil
+}
+
+// set is what the phone has; it is read now if it was not yet.
+func (s *Sync) set(ctx context.Context) (*records.Set, error) {
+	if s.source.Set == nil {
+		set, err := s.source.Read(ctx)
+		if err != nil {
+			return nil, err
+		}
+		s.source.Set = set
+	}
+	if set, kind := s.source.Set, s.state.Config.Kind; set.Kind != kind {
+		return nil, fmt.Errorf("its records are %s, not %s", set.Kind, kind)
+	}
+	return s.source.Set, nil
 }
 
 // State is what the sync remembers: for looking at.

@@ -31,28 +31,67 @@ func TestRequests(t *testing.T) {
 			}
 			counted.calls = nil
 		}
-		r.want("first", r.run(), "create a, create b, create c")
-		took("first", "list, identity, create, create, create, get 3")
-		quiet := "list"
+		quiet, after := "list", ", list" // what changed since the writes is asked for right behind them
 		if !tokens {
-			quiet = "list, identity"
+			quiet, after = "list, identity", ""
 		}
+		r.want("first", r.run(), "create a, create b, create c")
+		took("first", "list, identity, create, create, create, get 3"+after)
 		for range 2 {
 			r.want("quiet", r.run(), "")
 			took("quiet", quiet)
 		}
 		r.phone["b"] = body("b", "NOTE:2")
 		r.want("edit", r.run(), "update b")
-		took("edit", "list, identity, update, get 1")
+		took("edit", "list, identity, update, get 1"+after)
 		delete(r.phone, "c")
 		r.want("delete", r.run(), "delete c")
-		took("delete", "list, identity, delete")
+		took("delete", "list, identity, delete"+after)
 		r.edit("x", body("x"))
 		r.want("a stranger", r.run(), "")
 		counted.calls = nil
 		r.want("a stranger that is known", r.run(), "")
 		took("a stranger that is known", quiet)
 	}
+}
+
+// TestSameSource: what a phone has is read only where its databases or the target are
+// not as the last run left them.
+func TestSameSource(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, quirks{tokens: true})
+	r.add()
+	for _, uid := range []string{"a", "b", "c"} {
+		r.phone[uid] = body(uid, "NOTE:1")
+	}
+	r.server.put(r.server.href("x"), []byte(body("x"))) // a stranger
+	step := func(name, want string, reads int) {
+		t.Helper()
+		r.reads = 0
+		r.want(name, r.run(), want)
+		if r.reads != reads {
+			t.Errorf("%s: read %d times, want %d", name, r.reads, reads)
+		}
+	}
+	step("first", "create a, create b, create c", 1)
+	step("nothing changed", "", 0)
+	r.phone["b"] = body("b", "NOTE:2")
+	step("edit", "update b", 1)
+	step("nothing changed again", "", 0)
+	r.phone["b"] = body("b", "NOTE:1")
+	step("edit back, to databases that were read before", "update b", 1)
+	r.server.drop(r.server.href("c"))
+	step("removed at the target", "", 1)
+	step("removed and known", "", 0)
+	r.edit("a", body("a", "NOTE:3"))
+	step("edited at the target", "", 1)
+	step("waits for a person", "", 1)
+	p, _ := r.special(func(s *Sync) (*Plan, error) { return s.PlanResolve(t.Context(), "a", TakeSource, nil) })
+	if len(p.Ops) != 1 {
+		t.Fatalf("resolve: got %d writes, want 1", len(p.Ops))
+	}
+	step("after a decision", "", 1)
+	step("quiet at last", "", 0)
 }
 
 // TestMatch: a first run takes for the same what has other keys and the same name and

@@ -10,6 +10,7 @@ import (
 	"russet/chunk"
 	"russet/internal/vobject"
 	"russet/merge"
+	"russet/records"
 )
 
 // Problem is something that keeps a record out of a run.
@@ -264,10 +265,38 @@ func (s *Sync) row(key string) *Row {
 	return &s.state.Rows[i]
 }
 
+// sameSource tells whether a phone's databases are those that the last run read, all
+// of them settled, and the target is as that run left it: then nothing is to be done.
+func (s *Sync) sameSource(target *view) bool {
+	st := s.state
+	if s.source.Set != nil || s.source.Print == "" || s.source.Print != st.Print || len(target.unknown)+len(target.problems)+len(st.Intents)+len(st.Conflicts) > 0 {
+		return false
+	}
+	for i := range st.Rows {
+		row := &st.Rows[i]
+		it := target.items[row.Key]
+		if row.State == merge.Held || (it == nil) != (row.State == merge.Removed) || it != nil && chunk.ID(it.hash) != row.Target.Hash {
+			return false
+		}
+	}
+	return true
+}
+
+// viewBase is what a phone has by the base.
+func (s *Sync) viewBase() *view {
+	v := newView(merge.Source)
+	for i := range s.state.Rows {
+		if row := &s.state.Rows[i]; row.State != merge.Orphan {
+			v.items[row.Key] = &item{key: row.Key, hash: vobject.Hash(row.Source.Hash)}
+		}
+	}
+	return v
+}
+
 // viewSet is what a phone has, of the containers that were chosen. What stands in
 // another is neither there nor gone.
-func (s *Sync) viewSet() *view {
-	set, c := s.source.Set, &s.state.Config
+func (s *Sync) viewSet(set *records.Set) *view {
+	c := &s.state.Config
 	v := newView(merge.Source)
 	v.incomplete = !set.Complete
 	taken, own := map[string]bool{}, map[string]bool{}
