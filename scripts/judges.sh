@@ -15,6 +15,9 @@ radicale radicale
 xandikos xandikos
 idevice_id libimobiledevice-utils
 ifuse ifuse
+khard khard
+khal khal
+vdirsyncer vdirsyncer
 cc gcc libc6-dev
 python3 python3 python3-venv'
 

@@ -17,7 +17,7 @@ func NewLine(name, value string, params ...Param) Line {
 
 // In returns l as a line of a group, such as item1.
 func (l Line) In(group string) Line {
-	l.Group, l.raw = group, nil
+	l.Group, l.raw = group, ""
 	return l
 }
 
@@ -27,22 +27,25 @@ func New(name string) *Component { return &Component{Name: name} }
 // Add puts a line at the end of c's own.
 func (c *Component) Add(lines ...Line) { c.Lines = append(c.Lines, lines...) }
 
-// AddPart puts a component at the end of c's parts.
+// AddPart puts a component at the end of c.
 func (c *Component) AddPart(part *Component) {
+	for len(c.after) < len(c.Parts) { // put there by hand
+		c.after = append(c.after, len(c.Lines))
+	}
 	c.Parts, c.after = append(c.Parts, part), append(c.after, len(c.Lines))
 }
 
 // Set puts a line in the place of the first of its name, removes the others, and
 // adds it where there is none.
 func (c *Component) Set(line Line) {
-	i := slices.IndexFunc(c.Lines, func(l Line) bool { return l.Name == line.Name })
+	i := slices.IndexFunc(c.Lines, func(l Line) bool { return l.named(line.Name) })
 	if i < 0 {
 		c.Add(line)
 		return
 	}
 	c.Lines[i] = line
 	for j := len(c.Lines) - 1; j > i; j-- {
-		if c.Lines[j].Name == line.Name {
+		if c.Lines[j].named(line.Name) {
 			c.removeAt(j)
 		}
 	}
@@ -51,7 +54,7 @@ func (c *Component) Set(line Line) {
 // Remove removes all lines of that name from c itself.
 func (c *Component) Remove(name string) {
 	for j := len(c.Lines) - 1; j >= 0; j-- {
-		if c.Lines[j].Name == name {
+		if c.Lines[j].named(name) {
 			c.removeAt(j)
 		}
 	}
@@ -74,7 +77,7 @@ func (c *Component) append(dst []byte) []byte {
 	dst = appendRaw(dst, c.begin, Line{Name: "BEGIN", Value: c.Name})
 	part := 0
 	for i := range len(c.Lines) + 1 {
-		for part < len(c.Parts) && c.after[part] <= i {
+		for part < len(c.Parts) && c.before(part) <= i {
 			dst = c.Parts[part].append(dst)
 			part++
 		}
@@ -85,9 +88,18 @@ func (c *Component) append(dst []byte) []byte {
 	return appendRaw(dst, c.end, Line{Name: "END", Value: c.Name})
 }
 
+// before says how many lines stand before a part: all, where the part was put into
+// the slice by hand.
+func (c *Component) before(part int) int {
+	if part >= len(c.after) {
+		return len(c.Lines)
+	}
+	return min(c.after[part], len(c.Lines))
+}
+
 // appendRaw appends what was received, or l where nothing was.
-func appendRaw(dst, raw []byte, l Line) []byte {
-	if raw == nil {
+func appendRaw(dst []byte, raw string, l Line) []byte {
+	if raw == "" {
 		return l.append(dst)
 	}
 	dst = append(dst, raw...)
@@ -97,37 +109,39 @@ func appendRaw(dst, raw []byte, l Line) []byte {
 	return dst
 }
 
+// append appends a line of our own. Whatever its fields hold, it is one line: what
+// would end it, or its name, is left out.
 func (l Line) append(dst []byte) []byte {
 	var b strings.Builder
+	b.Grow(len(l.Name) + len(l.Value) + 2)
 	if l.Group != "" {
-		b.WriteString(l.Group + ".")
+		b.WriteString(onlyName(l.Group) + ".")
 	}
-	b.WriteString(l.Name)
+	b.WriteString(onlyName(l.Name))
 	for _, p := range l.Params {
-		b.WriteString(";" + p.Name + "=")
+		b.WriteString(";" + onlyName(p.Name) + "=")
 		for i, v := range p.Values {
 			if i > 0 {
 				b.WriteByte(',')
 			}
-			b.WriteString(quoteParam(v))
+			b.WriteString(escapeParam(v))
 		}
 	}
-	b.WriteString(":" + l.Value)
+	b.WriteString(":" + printable(l.Value))
 	return fold(dst, b.String())
 }
 
-// quoteParam writes a parameter's value; what cannot stand in one is left out.
-func quoteParam(v string) string {
-	v = strings.Map(func(r rune) rune {
-		if r == '"' || r < ' ' && r != '\t' || r == 0x7f {
-			return -1
-		}
-		return r
-	}, v)
-	if strings.ContainsAny(v, ",;:") {
-		return `"` + v + `"`
+// onlyName returns s as a name.
+func onlyName(s string) string {
+	if validName(s) {
+		return s
 	}
-	return v
+	return "X-" + strings.Map(func(r rune) rune {
+		if r < utf8.RuneSelf && nameByte(byte(r)) {
+			return r
+		}
+		return -1
+	}, s)
 }
 
 // fold appends s with its folds and its end.
@@ -141,65 +155,4 @@ func fold(dst []byte, s string) []byte {
 		s = s[n:]
 	}
 	return append(append(dst, s...), '\r', '\n')
-}
-
-// Text returns s as the value of a text property (RFC 5545 3.3.11, RFC 6350 3.4).
-// Control characters, which no value may hold, are left out.
-func Text(s string) string {
-	s = strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(s)
-	var b strings.Builder
-	for _, r := range s {
-		switch {
-		case r == '\\' || r == ',' || r == ';':
-			b.WriteByte('\\')
-			b.WriteRune(r)
-		case r == '\n':
-			b.WriteString(`\n`)
-		case r < ' ' && r != '\t' || r == 0x7f:
-		default:
-			b.WriteRune(r)
-		}
-	}
-	return b.String()
-}
-
-// Unescape returns the text that a text property's value stands for.
-func Unescape(v string) string {
-	if !strings.Contains(v, `\`) {
-		return v
-	}
-	var b strings.Builder
-	for i := 0; i < len(v); i++ {
-		if v[i] == '\\' && i+1 < len(v) {
-			i++
-			if v[i] == 'n' || v[i] == 'N' {
-				b.WriteByte('\n')
-				continue
-			}
-		}
-		b.WriteByte(v[i])
-	}
-	return b.String()
-}
-
-// Fields splits a structured value (N, ADR, ORG) at its semicolons, and List one
-// of many values (CATEGORIES, NICKNAME) at its commas; both leave escapes alone.
-func Fields(v string) []string { return split(v, ';') }
-
-// List splits a value at its commas; see Fields.
-func List(v string) []string { return split(v, ',') }
-
-func split(v string, at byte) []string {
-	var parts []string
-	start := 0
-	for i := 0; i < len(v); i++ {
-		switch v[i] {
-		case '\\':
-			i++
-		case at:
-			parts = append(parts, v[start:i])
-			start = i + 1
-		}
-	}
-	return append(parts, v[min(start, len(v)):])
 }
