@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 
 	"russet/internal/vobject"
@@ -150,15 +151,26 @@ func (c *Collection) put(u *url.URL, verb string, body []byte, condition, value 
 	return q
 }
 
-// shortProdID gives an object whose PRODID would be folded ours: iCloud refuses
-// it with 403. It names the program that wrote the object last, no content.
+// foldedProdID matches a PRODID that goes on in the next line.
+var foldedProdID = regexp.MustCompile(`(?im)^PRODID[^\r\n]*\r?\n[ \t]`)
+
+// shortProdID unfolds an object's PRODID, which iCloud refuses with 403 where it is
+// folded. One that is too long for a line becomes ours: it names the program that
+// wrote the object last, no content.
 func shortProdID(body []byte) []byte {
 	const fits = 60
-	objects, err := vobject.Parse(body)
-	if err != nil || len(objects) != 1 || len(objects[0].Value("PRODID")) <= fits {
+	if !foldedProdID.Match(body) {
 		return body
 	}
-	objects[0].Set(vobject.NewLine("PRODID", "-//Russet//EN"))
+	objects, err := vobject.Parse(body)
+	if err != nil || len(objects) != 1 {
+		return body
+	}
+	id := objects[0].Value("PRODID")
+	if len(id) > fits {
+		id = "-//Russet//EN"
+	}
+	objects[0].Set(vobject.NewLine("PRODID", id))
 	return objects[0].Bytes()
 }
 

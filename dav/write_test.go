@@ -293,12 +293,18 @@ func TestCancelledPut(t *testing.T) {
 // iCloud refuses an object whose PRODID is folded.
 func TestFoldedPRODID(t *testing.T) {
 	t.Parallel()
-	s, c := book(t, davtest.Quirks{ShortPRODID: true})
-	long := strings.Replace(card("a", "A"), "FN:", "PRODID:-//"+strings.Repeat("x", 65)+"\r\n "+strings.Repeat("y", 60)+"//EN\r\nFN:", 1)
-	if _, err := c.Create(t.Context(), "a", []byte(long)); err != nil {
-		t.Fatal(err)
+	for sent, want := range map[string]string{
+		"-//" + strings.Repeat("x", 65) + "\r\n " + strings.Repeat("y", 60) + "//EN": "-//Russet//EN",
+		"-//Some\r\n  Program//EN": "-//Some Program//EN",
+		"-//Other//EN":             "-//Other//EN",
+	} {
+		s, c := book(t, davtest.Quirks{ShortPRODID: true})
+		with := func(id string) string { return strings.Replace(card("a", "A"), "FN:", "PRODID:"+id+"\r\nFN:", 1) }
+		if _, err := c.Create(t.Context(), "a", []byte(with(sent))); err != nil {
+			t.Fatal(err)
+		}
+		equal(t, "stored", s.Items(s.Book())["a.vcf"], with(want))
 	}
-	equal(t, "stored", s.Items(s.Book())["a.vcf"], strings.Replace(card("a", "A"), "FN:", "PRODID:-//Russet//EN\r\nFN:", 1))
 }
 
 // Servers store cards otherwise than they got them, and some lose a part. What
