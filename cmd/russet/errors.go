@@ -12,6 +12,7 @@ import (
 
 	"russet/backend"
 	"russet/capture"
+	"russet/dav"
 	"russet/internal/durable"
 	"russet/ios"
 	"russet/merge"
@@ -115,6 +116,7 @@ var (
 	errNoSuchKey          = errors.New("no key has that id")
 	errServerPassword     = errors.New("a server wants a password")
 	errSeveralCollections = errors.New("several collections")
+	errNothingOwn         = errors.New("a phone that keeps nothing of its own")
 	errHeldPlan           = errors.New("a plan that a person may approve of")
 	errRefusedPlan        = errors.New("a plan that nobody can approve of")
 	errOtherPlan          = errors.New("a plan that is not the one that was seen")
@@ -202,6 +204,7 @@ var advices = []advice{
 	{reconcile.ErrBusy, codeLocked, "wait for the other run"},
 	{reconcile.ErrNoSync, 0, "russet sync status lists the syncs that there are"},
 	{errServerPassword, 0, "give it with --server-password-file or --server-password-command, set RUSSET_SERVER_PASSWORD, or run on a terminal"},
+	{errNothingOwn, 0, "name what shall be synced with --in"},
 	{errSeveralCollections, 0, "give one of these addresses with --to"},
 	{errNoSuchRecord, 0, "russet show KIND SNAPSHOT --json shows the uids"},
 	{merge.ErrDenied, 0, "is the user's name right, and the password? many servers want an app password"},
@@ -260,6 +263,9 @@ func adviceFor(err error) advice {
 			a.hint = r.hint
 		}
 		return a
+	}
+	if host, ok := errors.AsType[*dav.HostError](err); ok {
+		return advice{hint: "if you trust " + visible(host.Host) + ", give it as the address"}
 	}
 	if a, ok := phoneAdvice(err); ok {
 		return a

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -137,9 +138,6 @@ func (p *program) chooseDevice(ctx context.Context, c *cli.Context, r *repo.Repo
 			return usageError{"there are several phones: say with --from which one is meant, by the beginning of its UDID"}
 		}
 	}
-	if !c.IsSet("in") {
-		return nil
-	}
 	s, err := p.sourceSnapshot(ctx, r, config.Device, "")
 	if err != nil {
 		return err
@@ -148,8 +146,15 @@ func (p *program) chooseDevice(ctx context.Context, c *cli.Context, r *repo.Repo
 	if err != nil {
 		return err
 	}
-	config.Containers, err = containerIDs(set, c.StringSlice("in"))
-	return err
+	if c.IsSet("in") {
+		config.Containers, err = containerIDs(set, c.StringSlice("in"))
+		return err
+	}
+	if !slices.ContainsFunc(set.Containers, func(in records.Container) bool { return in.Synced }) {
+		return situation{fmt.Errorf("choose what to sync: all %s of the phone are kept by servers already: %s",
+			config.Kind, strings.Join(slices.Sorted(maps.Values(containerNames(set))), ", ")), errNothingOwn}
+	}
+	return nil
 }
 
 // preparePlace finds the one collection that an address leads to, and marks a folder

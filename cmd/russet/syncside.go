@@ -154,24 +154,40 @@ func (p *program) openSync(ctx context.Context, c *cli.Context, r *repo.Reposito
 	return reconcile.Open(ctx, store, name, source, target, reconcile.Options{Host: who.Hostname, PID: os.Getpid(), Time: who.Time})
 }
 
-// phoneSource reads the records that a sync takes from a phone's snapshot.
+// phoneSource is a phone's snapshot, of which the records that a sync takes are read
+// when they are wanted.
 func (p *program) phoneSource(ctx context.Context, r *repo.Repository, config *reconcile.Config, name string) (reconcile.Source, error) {
 	s, err := p.sourceSnapshot(ctx, r, config.Device, name)
 	if err != nil {
 		return reconcile.Source{}, err
 	}
-	set, err := readRecords(ctx, r, s, config.Kind)
+	files, err := phoneFiles(ctx, r, s)
 	if err != nil {
 		return reconcile.Source{}, err
 	}
-	if s.HasTag(capture.TagIncomplete) {
-		set.Complete = false // what is missing from it may be on the phone
-	}
-	for _, problem := range set.Problems {
-		p.warn("%s: %s", visible(problem.Store), visible(problem.Text))
+	blobs, err := storeBlobs(files, config.Kind)
+	if err != nil {
+		return reconcile.Source{}, err
 	}
 	udid, _ := capture.UDID(s)
-	return reconcile.Source{Set: set, Origin: reconcile.Origin{UDID: udid, Time: s.Time, Tree: *s.Tree}}, nil
+	v := thisVersion()
+	return reconcile.Source{
+		Origin: reconcile.Origin{UDID: udid, Time: s.Time, Tree: *s.Tree},
+		Print:  strings.Join([]string{blobs, v.Version, v.Revision}, " "), // another program may read them otherwise
+		Read: func(ctx context.Context) (*records.Set, error) {
+			set, err := readRecords(ctx, r, s, config.Kind)
+			if err != nil {
+				return nil, err
+			}
+			if s.HasTag(capture.TagIncomplete) {
+				set.Complete = false // what is missing from it may be on the phone
+			}
+			for _, problem := range set.Problems {
+				p.warn("%s: %s", visible(problem.Store), visible(problem.Text))
+			}
+			return set, nil
+		},
+	}, nil
 }
 
 // sourceSnapshot is the snapshot of a device that is named, or the newest one that
