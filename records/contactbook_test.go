@@ -109,6 +109,8 @@ func TestBadRows(t *testing.T) {
 		DELETE FROM ABMultiValue;
 		INSERT INTO ABMultiValue (UID, record_id, property, label, value) VALUES
 			(1, 20, 3, 99, '1'), (2, 77, 3, NULL, '2'), (3, 20, 3, NULL, ' '), (4, 20, 12, NULL, 'never'), (5, 20, 5, NULL, NULL), (6, NULL, NULL, NULL, NULL);
+		UPDATE ABMultiValueLabel SET value = 'ü'||hex(zeroblob(200)) WHERE rowid = 11;
+		INSERT INTO ABMultiValue (UID, record_id, property, label, value) VALUES (7, 23, 3, 11, '7');
 		DELETE FROM ABMultiValueEntry;
 		INSERT INTO ABMultiValueEntryKey (rowid, value) VALUES (60, 'floor');
 		INSERT INTO ABMultiValueEntry VALUES (5, 1, 'Street 1'), (5, 60, 'third'), (5, 61, 'nobody knows');
@@ -129,11 +131,12 @@ func TestBadRows(t *testing.T) {
 	want := []string{
 		"lost: column First is not UTF-8",
 		"lost: a part of a value has no name",
+		"lost: a name in table ABMultiValueLabel has more than 255 bytes, and is cut there",
 		"lost: the label of a value is not there",
 		"a value belongs to no contact",
 		"a value belongs to no contact",
 		"a group is in another group, which categories cannot say",
-		"the picture is on a server only, not in the backup",
+		"the pictures of 1 contacts are on a server only, not in the backup",
 		"the contact's identifier is too long, or another contact has it",
 		"lost: a part of a value of property 5 has no place in a vCard",
 		"a value is empty",
@@ -148,6 +151,10 @@ func TestBadRows(t *testing.T) {
 	slices.Sort(want)
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	labelled := slices.IndexFunc(set.Records, func(r Record) bool { return r.UID == "LINE BREAK" })
+	if got, want := set.Records[labelled].Object.Value("X-ABLABEL"), "ü"+strings.Repeat("0", 253); got != want {
+		t.Errorf("got the label %q, want %q", got, want)
 	}
 	if got := briefs(set)["LINE BREAK"].name; got != "ab" {
 		t.Errorf("got the name %q, want no control characters in it", got)

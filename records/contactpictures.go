@@ -85,13 +85,24 @@ func (b *addressBook) readPictureTables(ctx context.Context, images *store) erro
 	return nil
 }
 
+// noteRemote tells of the pictures that are on a server only.
+func (b *addressBook) noteRemote() {
+	n := 0
+	for _, p := range b.people {
+		if p.text["ImageURI"] != "" && p.picture.data == nil && !p.badPicture {
+			n++
+		}
+	}
+	if n > 0 {
+		b.s.note(0, "the pictures of %d contacts are on a server only, not in the backup", n)
+	}
+}
+
 func (w *card) photo() {
 	if format := w.p.picture.format(); format != "" {
 		w.add("PHOTO", base64.StdEncoding.EncodeToString(w.p.picture.data),
 			vobject.Param{Name: "ENCODING", Values: []string{"b"}}, vobject.Param{Name: "TYPE", Values: []string{format}})
 	} else if w.p.badPicture {
 		w.s.lost(w.p.row, "the picture is too large, or of no known format")
-	} else if w.p.text["ImageURI"] != "" {
-		w.s.note(w.p.row, "the picture is on a server only, not in the backup")
 	}
 }

@@ -17,8 +17,13 @@ import (
 
 // Limits of an address book: people have thousands of contacts, with a few values each.
 const (
-	maxContacts = 500_000
-	maxValues   = 5_000_000
+	maxContacts = 200_000
+	maxValues   = 1_000_000
+	// maxName is the length in bytes of labels, groups and the like: thousands of
+	// values can refer to one.
+	maxName = 255
+	// maxGroups is how many groups a contact is in.
+	maxGroups = 1000
 )
 
 // The address book and the pictures of the people in it.
@@ -93,6 +98,7 @@ func readContacts(ctx context.Context, s *store) error {
 			return err
 		}
 	}
+	b.noteRemote()
 	used := map[[2]string]bool{}
 	for _, p := range b.people {
 		c := b.container(p)
@@ -309,6 +315,7 @@ func (b *addressBook) readValues(ctx context.Context) error {
 		}
 		uid, _ := r.integer("UID")
 		v := multiValue{row: r.id, text: r.text("value"), parts: parts[uid]}
+		delete(parts, uid) // they are of one value only
 		v.property, _ = r.integer("property")
 		if label, ok := r.integer("label"); ok && label >= 0 {
 			if v.label, ok = labels[label]; !ok {
@@ -334,21 +341,26 @@ func (b *addressBook) readGroups(ctx context.Context) error {
 		member, _ := r.integer("member_id")
 		if kind, _ := r.integer("member_type"); kind != 0 {
 			b.s.note(r.id, "a group is in another group, which categories cannot say")
-		} else if p := b.byRow[member]; p != nil && names[group] != "" {
+		} else if p := b.byRow[member]; p != nil && names[group] != "" && len(p.groups) < maxGroups {
 			p.groups = append(p.groups, names[group])
 		}
 	}
 	return nil
 }
 
-// texts returns a column of a table by row.
+// texts returns the names in a column of a table by row.
 func (s *store) texts(ctx context.Context, table, column string) (map[int64]string, error) {
 	found := map[int64]string{}
 	for r, err := range s.rows(ctx, table, column) {
 		if err != nil {
 			return nil, err
 		}
-		found[r.id] = r.text(column)
+		name := r.text(column)
+		if len(name) > maxName {
+			s.lost(r.id, "a name in table %s has more than %d bytes, and is cut there", table, maxName)
+			name = cutText(name, maxName)
+		}
+		found[r.id] = name
 	}
 	return found, nil
 }

@@ -136,15 +136,18 @@ func (r row) valid(column, text string) string {
 }
 
 // validText returns s in valid UTF-8, and at most maxText bytes of it.
-func validText(s string) string {
-	if len(s) > maxText {
-		n := maxText
-		for n > maxText-utf8.UTFMax && !utf8.RuneStart(s[n]) {
-			n--
-		}
-		s = s[:n]
+func validText(s string) string { return strings.ToValidUTF8(cutText(s, maxText), "\uFFFD") }
+
+// cutText returns the beginning of s in whole characters, at most limit bytes.
+func cutText(s string, limit int) string {
+	if len(s) <= limit {
+		return s
 	}
-	return strings.ToValidUTF8(s, "\uFFFD")
+	n := limit
+	for n > limit-utf8.UTFMax && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n]
 }
 
 // integer returns a whole number; ok is false where there is none.

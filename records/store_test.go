@@ -3,6 +3,7 @@ package records
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"io/fs"
@@ -101,8 +102,10 @@ func TestNoStore(t *testing.T) {
 func TestUnknownLayout(t *testing.T) {
 	t.Parallel()
 	for want, file := range map[string]*fstest.MapFile{
-		"its tables are abperson (2 columns), boxes_node (2 columns)": database(t, `CREATE TABLE ABPerson (First, guid)`,
-			`CREATE TABLE "zzÄ'" (x)`, `CREATE VIEW ABMultiValue AS SELECT 1 AS UID`, `CREATE VIRTUAL TABLE boxes USING rtree(id, a, b)`),
+		"its tables are abperson (2 columns), abstore_node (2 columns), abstore_parent (2 columns), abstore_rowid (2 columns), boxes_node": database(t, `CREATE TABLE ABPerson (First, guid)`,
+			`CREATE TABLE "zzÄ'" (x)`, `CREATE VIEW ABMultiValue AS SELECT 1 AS UID`, `CREATE VIRTUAL TABLE boxes USING rtree(id, a, b)`,
+			`CREATE VIRTUAL TABLE ABStore USING rtree(id, Name, Type)`, `PRAGMA writable_schema = 1`,
+			`UPDATE sqlite_schema SET sql = replace(sql, 'VIRTUAL', '/**/VIRTUAL') WHERE name = 'ABStore'`),
 		"it has no tables": {},
 	} {
 		_, err := Read(t.Context(), fstest.MapFS{bookName: file}, Contacts)
@@ -228,11 +231,41 @@ func TestLongRows(t *testing.T) {
 	}
 }
 
+// TestEndlessRows is of a table whose pages refer to the same one again and again.
+func TestEndlessRows(t *testing.T) {
+	t.Parallel()
+	file := database(t, "CREATE TABLE t (x)", "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000) INSERT INTO t SELECT i FROM n")
+	const page, root, leaf = 512, 2, 3
+	top := file.Data[(root-1)*page : root*page]
+	if top[0] != 5 || file.Data[(leaf-1)*page] != 13 {
+		t.Fatal("the pages are not where they were: an inner one, then a leaf")
+	}
+	binary.BigEndian.PutUint32(top[8:], leaf)
+	for i := range int(binary.BigEndian.Uint16(top[3:])) {
+		cell := binary.BigEndian.Uint16(top[12+2*i:])
+		binary.BigEndian.PutUint32(top[cell:], leaf)
+	}
+	file.Data = file.Data[:leaf*page]
+	binary.BigEndian.PutUint32(file.Data[28:], leaf)
+	s, err := openStore(t.Context(), fstest.MapFS{"db": file}, "db")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	n := 0
+	for _, err = range s.rows(t.Context(), "t", "x") {
+		n++
+	}
+	if err == nil || n > leaf*page {
+		t.Errorf("%d rows, %v, want an end", n, err)
+	}
+}
+
 func TestValues(t *testing.T) {
 	t.Parallel()
 	files := fstest.MapFS{"db": database(t, "CREATE TABLE t (s TIMESTAMP, i BOOLEAN, f REAL, b BLOB, n)",
 		"INSERT INTO t VALUES (CAST(x'41FF42' AS TEXT), 7, 1.5, x'4344', NULL)",
-		"INSERT INTO t VALUES ('12', '13', 700000000, 'text', '1e3')",
+		"INSERT INTO t VALUES ('2020-01-01 00:00:00', '13', 700000000, 'text', '1e3')",
 		"INSERT INTO t VALUES ("+`'`+strings.Repeat("x", maxText-1)+"ü"+`', -1, 1e300, x'', 'NaN')`)}
 	s, err := openStore(t.Context(), files, "db")
 	if err != nil {
@@ -254,13 +287,13 @@ func TestValues(t *testing.T) {
 		at, ok := r.time("f")
 		numbers = append(numbers, at.Unix(), ok, string(r.bytes("b")))
 	}
-	wantTexts := []string{"A\uFFFDB", "7", "1.5", "CD", "", "", "12", "13", "700000000", "text", "1e3", "", strings.Repeat("x", 12), "-1", "100000000000", "", "NaN", ""}
+	wantTexts := []string{"A\uFFFDB", "7", "1.5", "CD", "", "", "2020-01-01 0", "13", "700000000", "text", "1e3", "", strings.Repeat("x", 12), "-1", "100000000000", "", "NaN", ""}
 	if !reflect.DeepEqual(texts, wantTexts) {
 		t.Errorf("got %q, want %q", texts, wantTexts)
 	}
 	wantNumbers := []any{
 		int64(0), false, int64(7), true, int64(0), false, int64(0), false, int64(0), false, int64(0), false, int64(978307201), true, "CD",
-		int64(12), true, int64(13), true, int64(700000000), true, int64(0), false, int64(0), false, int64(0), false, int64(1678307200), true, "text",
+		int64(0), false, int64(13), true, int64(700000000), true, int64(0), false, int64(0), false, int64(0), false, int64(1678307200), true, "text",
 		int64(0), false, int64(-1), true, int64(0), false, int64(0), false, int64(0), false, int64(0), false, int64(-62135596800), false, "",
 	}
 	if !reflect.DeepEqual(numbers, wantNumbers) {

@@ -11,7 +11,12 @@ import (
 // VCard4 returns a card that Read made as a vCard 4.0 (RFC 6350). What 4.0 has no
 // property for stays as it is. c is not changed.
 func VCard4(c *vobject.Component) *vobject.Component {
-	v := &upgrade{from: c, to: vobject.New(c.Name)}
+	v := &upgrade{from: c, to: vobject.New(c.Name), grouped: map[[2]string]string{}, kept: map[string]bool{}}
+	for _, l := range c.Lines {
+		if l.Group != "" {
+			v.grouped[[2]string{l.Group, l.Name}] = vobject.Unescape(l.Value)
+		}
+	}
 	for _, l := range c.Lines {
 		v.line(l)
 	}
@@ -20,7 +25,10 @@ func VCard4(c *vobject.Component) *vobject.Component {
 
 // upgrade is one card on its way to 4.0.
 type upgrade struct {
-	from, to *vobject.Component
+	from, to    *vobject.Component
+	grouped     map[[2]string]string // the text of a line of from by group and name
+	kept        map[string]bool      // the groups that to has lines of
+	anniversary bool                 // to has one, and may have no other
 }
 
 // isUUID knows the UIDs that become a URN.
@@ -48,7 +56,7 @@ func (v *upgrade) line(l vobject.Line) {
 		params = v.types(params)
 	case "ADR":
 		params = v.types(params)
-		if cc := v.inGroup(group, "X-ABADR"); cc != "" {
+		if cc := v.grouped[[2]string{group, "X-ABADR"}]; cc != "" {
 			params = append(params, vobject.Param{Name: "CC", Values: []string{strings.ToUpper(cc)}}) // RFC 8605
 		}
 	case "X-ABADR":
@@ -56,23 +64,24 @@ func (v *upgrade) line(l vobject.Line) {
 	case "BDAY":
 		value, params = day4(value, params)
 	case "X-ABDATE":
-		if v.inGroup(group, "X-ABLABEL") == "_$!<Anniversary>!$_" && len(v.to.All("ANNIVERSARY")) == 0 {
-			name, group = "ANNIVERSARY", ""
+		if v.grouped[[2]string{group, "X-ABLABEL"}] == "_$!<Anniversary>!$_" && !v.anniversary {
+			name, group, v.anniversary = "ANNIVERSARY", "", true
 		}
 		value, params = day4(value, params)
 	case "X-ABRELATEDNAMES":
 		name = "RELATED"
-		if t := relations[v.inGroup(group, "X-ABLABEL")]; t != "" {
+		if t := relations[v.grouped[[2]string{group, "X-ABLABEL"}]]; t != "" {
 			params = append(params, vobject.Param{Name: "TYPE", Values: []string{t}})
 		}
 		params = append(params, vobject.Param{Name: "VALUE", Values: []string{"text"}})
 	case "X-ABLABEL":
-		if v.dropped(group) {
+		if !v.kept[group] { // the property says by itself what its label said
 			return
 		}
 	case "PHOTO":
 		value, params = "data:image/"+strings.ToLower(param(params, "TYPE"))+";base64,"+value, nil
 	}
+	v.kept[group] = true
 	v.to.Add(vobject.NewLine(name, value, params...).In(group))
 }
 
@@ -81,21 +90,6 @@ var relations = map[string]string{
 	"_$!<Spouse>!$_": "spouse", "_$!<Child>!$_": "child", "_$!<Son>!$_": "child", "_$!<Daughter>!$_": "child", "_$!<Parent>!$_": "parent",
 	"_$!<Mother>!$_": "parent", "_$!<Father>!$_": "parent", "_$!<Brother>!$_": "sibling", "_$!<Sister>!$_": "sibling",
 	"_$!<Friend>!$_": "friend", "_$!<Partner>!$_": "sweetheart", "_$!<Assistant>!$_": "agent", "_$!<Manager>!$_": "colleague",
-}
-
-// inGroup returns the text of the line of that name in a group of the 3.0 card.
-func (v *upgrade) inGroup(group, name string) string {
-	for _, l := range v.from.Lines {
-		if group != "" && l.Group == group && l.Name == name {
-			return vobject.Unescape(l.Value)
-		}
-	}
-	return ""
-}
-
-// dropped reports whether the property of a group says by itself what its label said.
-func (v *upgrade) dropped(group string) bool {
-	return !slices.ContainsFunc(v.to.Lines, func(l vobject.Line) bool { return l.Group == group })
 }
 
 // sortAs returns how a name is sorted by how it is spoken.

@@ -13,6 +13,9 @@ sqlite3 sqlite3
 rclone rclone
 idevice_id libimobiledevice-utils
 ifuse ifuse
+khard khard
+khal khal
+vdirsyncer vdirsyncer
 cc gcc libc6-dev
 khal khal
 python3 python3 python3-venv'

@@ -40,7 +40,7 @@ func WithWAL(db io.ReaderAt, size int64, wal io.ReaderAt, walSize int64) (io.Rea
 	}
 	if size > 0 {
 		var head [18]byte
-		if _, err := db.ReadAt(head[:], 0); err != nil {
+		if err := readFull(db, head[:], 0); err != nil {
 			return nil, 0, fmt.Errorf("read database: %w", err)
 		}
 		if n := int64(binary.BigEndian.Uint16(head[16:])); n != l.pageSize && (n != 1 || l.pageSize != 65536) {
@@ -64,7 +64,7 @@ func readLog(r io.ReaderAt, size int64) (*log, error) {
 	if size < walHeader {
 		return nil, nil
 	}
-	if _, err := r.ReadAt(head[:], 0); err != nil {
+	if err := readFull(r, head[:], 0); err != nil {
 		return nil, err
 	}
 	const magic, version = 0x377f0682, 3007000
@@ -98,7 +98,7 @@ func (l *log) read(r io.ReaderAt, size int64, order binary.ByteOrder, sum checks
 		if n == maxFrames {
 			return fmt.Errorf("more than %d frames", maxFrames)
 		}
-		if _, err := r.ReadAt(frame, at); err != nil {
+		if err := readFull(r, frame, at); err != nil {
 			return err
 		}
 		page, pages := big.Uint32(frame), big.Uint32(frame[4:])
@@ -165,20 +165,22 @@ func (o *overlay) ReadAt(p []byte, off int64) (int, error) {
 // that nobody wrote is zeros.
 func (o *overlay) readPage(p []byte, page, within int64) error {
 	if at, ok := o.log.frames[uint32(page+1)]; ok {
-		_, err := o.wal.ReadAt(p, at+within)
-		return noEOF(err)
+		return readFull(o.wal, p, at+within)
 	}
 	at := page*o.log.pageSize + within
 	there := min(max(o.dbSize-at, 0), int64(len(p)))
 	clear(p[there:])
-	_, err := o.db.ReadAt(p[:there], at)
-	return noEOF(err)
+	return readFull(o.db, p[:there], at)
 }
 
-// noEOF leaves out that a read which was told to fill its memory met the end.
-func noEOF(err error) error {
-	if err == io.EOF {
+// readFull fills p; that the end is there is no error.
+func readFull(r io.ReaderAt, p []byte, off int64) error {
+	n, err := r.ReadAt(p, off)
+	if n == len(p) {
 		return nil
+	}
+	if err == nil || err == io.EOF {
+		err = io.ErrUnexpectedEOF
 	}
 	return err
 }

@@ -202,6 +202,16 @@ func TestWALReader(t *testing.T) {
 	if n, err := r.ReadAt(make([]byte, 9), size-4); n != 4 || err != io.EOF {
 		t.Errorf("beyond the end: %d, %v", n, err)
 	}
+	page := bytes.Repeat([]byte{7}, 600)
+	short := &overlay{db: bytes.NewReader(bytes.Repeat([]byte{9}, len(l.db))), dbSize: 510, wal: bytes.NewReader(l.wal), log: &log{pageSize: 512, pages: 2}}
+	if _, err := short.ReadAt(page, 500); err != io.EOF && err != nil || !bytes.Equal(page[10:524], make([]byte, 514)) {
+		t.Errorf("pages that nobody wrote: %v, or not zeros", err)
+	}
+	short.dbSize = int64(len(l.db)) + 512
+	short.log.pages = short.dbSize / 512
+	if _, err := short.ReadAt(page, short.dbSize-600); err != io.ErrUnexpectedEOF {
+		t.Errorf("a database that is shorter than it was: %v", err)
+	}
 	if _, err := r.ReadAt(nil, -1); err == nil {
 		t.Error("a negative offset was taken")
 	}

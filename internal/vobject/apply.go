@@ -224,7 +224,7 @@ func (e *editor) putItem(to *Component, en entry) {
 	}
 	at := d.place(to, l.Name)
 	if n := len(d.put[at]); l.Group == "" && n > 0 && d.put[at][n-1].alike(l) {
-		d.put[at][n-1].Value += "," + v
+		d.put[at][n-1].Value = joinList(d.put[at][n-1].Value, v)
 		return
 	}
 	l.Value, l.raw = v, ""
@@ -359,7 +359,7 @@ func (d *edit) list(i int, l Line) Line {
 			values = append(values, v)
 		}
 	}
-	l.Value, l.raw = strings.Join(append(values, d.addItems[i]...), ","), ""
+	l.Value, l.raw = joinList(append(values, d.addItems[i]...)...), ""
 	return l
 }
 

@@ -82,6 +82,20 @@ func TestApplyCards(t *testing.T) {
 			[]string{"item1.TEL:1", "item1.X-ABLABEL:B", "FN:F"},
 		},
 		{
+			"of several lines the one that goes gives its place",
+			[]string{"TEL:1", "TEL:2"},
+			[]string{"TEL:3", "TEL:2"},
+			[]string{"TEL:2", "FN:A", "TEL:1", "NOTE:n", "TEL:4"},
+			[]string{"TEL:2", "FN:A", "TEL:3", "NOTE:n", "TEL:4"},
+		},
+		{
+			"a label of two comes once",
+			[]string{"FN:A"},
+			[]string{"FN:A", "g.TEL:1", "g.EMAIL:2", "g.X-ABLabel:L"},
+			[]string{"FN:A", "G.URL:u"},
+			[]string{"FN:A", "G.URL:u", "item1.TEL:1", "item1.X-ABLabel:L", "item1.EMAIL:2"},
+		},
+		{
 			"values of lists are taken one by one",
 			[]string{"CATEGORIES:a,b", "NICKNAME:x"},
 			[]string{"CATEGORIES:b,c\\,d", "NICKNAME:y,z"},
@@ -153,11 +167,42 @@ func TestApplyCalendars(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			got := string(merged(calendar(t, c.base...), calendar(t, c.source...), calendar(t, c.target...)).Bytes())
+			source, target := calendar(t, c.source...), calendar(t, c.target...)
+			before := string(target.Bytes()) + string(source.Bytes())
+			got := string(merged(calendar(t, c.base...), source, target).Bytes())
 			if want := string(calendar(t, c.want...).Bytes()); got != want {
 				t.Errorf("got\n%swant\n%s", got, want)
 			}
+			if string(target.Bytes())+string(source.Bytes()) != before {
+				t.Error("the target or the source itself was changed")
+			}
 		})
+	}
+}
+
+// What is to go and to come stands as it is.
+func TestApplyLeaves(t *testing.T) {
+	t.Parallel()
+	target := card(t, "note:a", "tel:1")
+	p := vobject.Canonical(target)
+	if got := vobject.Apply(target, p, p, card(t, "TEL:1", "NOTE:a")); string(got.Bytes()) != string(target.Bytes()) {
+		t.Errorf("got %s, want %s", got.Bytes(), target.Bytes())
+	}
+}
+
+// Of a new component only what is wanted comes.
+func TestApplyPartOfAPart(t *testing.T) {
+	t.Parallel()
+	source := calendar(t, event("RECURRENCE-ID:1", "EXDATE:1,2", "CATEGORIES:a,b", "SUMMARY:s", "LOCATION:l")...)
+	var add []vobject.Property
+	for _, p := range vobject.Canonical(source) {
+		if p.Name == "SUMMARY" || p.Name == "RECURRENCE-ID" || p.Value == "b" {
+			add = append(add, p)
+		}
+	}
+	got := vobject.Apply(calendar(t), nil, add, source)
+	if want := calendar(t, event("RECURRENCE-ID:1", "CATEGORIES:b", "SUMMARY:s")...); string(got.Bytes()) != string(want.Bytes()) {
+		t.Errorf("got %s, want %s", got.Bytes(), want.Bytes())
 	}
 }
 
@@ -179,15 +224,51 @@ func randomCard(t *testing.T, r *rand.Rand) *vobject.Component {
 	return card(t, lines...)
 }
 
+// randomCalendar makes a series of few words, with overrides and alarms.
+func randomCalendar(t *testing.T, r *rand.Rand) *vobject.Component {
+	one := func(of ...string) string { return of[r.IntN(len(of))] }
+	var all []string
+	if r.IntN(3) == 0 {
+		all = append(all, "BEGIN:VTIMEZONE", "TZID:Mine", one("X-A:a", "X-A:b"), "END:VTIMEZONE")
+	}
+	for _, id := range []string{"", "20260101T090000Z", "20260102T090000Z"} {
+		if r.IntN(3) == 0 {
+			continue
+		}
+		all = append(all, "BEGIN:VEVENT", "UID:u", "DTSTAMP:"+one("1", "2"))
+		if id != "" {
+			all = append(all, "RECURRENCE-ID:"+id)
+		}
+		for range r.IntN(5) {
+			all = append(all, one("EXDATE", "EXDATE;TZID=Europe/Rome", "RDATE", "SUMMARY", "CATEGORIES", "DTSTART;TZID=Mine")+":"+one("a", "a,b", "c,a", "b,,b", ""))
+			if r.IntN(3) == 0 {
+				all = append(all, "BEGIN:VALARM", "TRIGGER:"+one("-PT5M", "-PT300S", "PT0S"), "END:VALARM")
+			}
+		}
+		all = append(all, "END:VEVENT")
+	}
+	return calendar(t, all...)
+}
+
 // Whatever changes, Apply makes of an object what arithmetic makes of its canonical form.
 func TestApplyIsArithmetic(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(5, 0))
-	for range 20_000 {
-		source, target := randomCard(t, r), randomCard(t, r)
-		s, have := vobject.Canonical(source), vobject.Canonical(target)
-		if got := vobject.Canonical(vobject.Apply(target, without(have, s), without(s, have), source)); !slices.Equal(got, s) {
-			t.Fatalf("made alike:\n%s%sgot\n%q\nwant\n%q", target.Bytes(), source.Bytes(), got, s)
+	rounds := 3000
+	if testing.Short() {
+		rounds = 300
+	}
+	for _, random := range []func(*testing.T, *rand.Rand) *vobject.Component{randomCard, randomCalendar} {
+		for range rounds {
+			source, target := random(t, r), random(t, r)
+			s, have := vobject.Canonical(source), vobject.Canonical(target)
+			made := vobject.Apply(target, without(have, s), without(s, have), source)
+			if got := vobject.Canonical(made); !slices.Equal(got, s) {
+				t.Fatalf("made alike:\n%s%sgot\n%q\nwant\n%q", target.Bytes(), source.Bytes(), got, s)
+			}
+			if again := vobject.Apply(made, nil, s, source); !slices.Equal(again.Bytes(), made.Bytes()) {
+				t.Fatalf("made alike again:\n%sgot\n%s", made.Bytes(), again.Bytes())
+			}
 		}
 	}
 }

@@ -49,9 +49,10 @@ type Property struct {
 // Media that is inline is its SHA-256. A component's X-ABLABEL and X-ABADR are
 // parameters of the properties of their group.
 func Canonical(c *Component) []Property {
-	var props []Property
-	for _, e := range read(c) {
-		props = append(props, e.Property)
+	found := read(c)
+	props := make([]Property, len(found))
+	for i, e := range found {
+		props[i] = e.Property
 	}
 	slices.SortFunc(props, compareProperties)
 	return slices.Compact(props)
@@ -95,7 +96,7 @@ type entry struct {
 
 // read returns what the object says, in its own order.
 func read(c *Component) []entry {
-	var r reader
+	r := reader{make([]entry, 0, len(c.Lines)+len(c.Parts))}
 	r.component("", c)
 	return r.found
 }

@@ -103,13 +103,14 @@ var alike = map[string][2][]string{
 }
 
 var alikeEvents = map[string][2][]string{
-	"UTC by name":       {lines("DTSTART;TZID=UTC:20260101T090000"), lines("DTSTART;VALUE=DATE-TIME:20260101T090000Z")},
-	"dates":             {lines("DTSTART;VALUE=DATE:20260101"), lines("DTSTART:20260101")},
-	"zones with prefix": {lines("DTSTART;TZID=/freeassociation.sourceforge.net/Europe/Berlin:20260101T090000"), lines("DTSTART;TZID=Europe/Berlin:20260101T090000")},
-	"rules":             {lines("RRULE:FREQ=MONTHLY;INTERVAL=1;BYDAY=+2SU,-1MO;WKST=MO"), lines("RRULE:BYDAY=-1MO,2SU;FREQ=monthly")},
-	"dates left out":    {lines("EXDATE:20260101T090000Z,20260102T090000Z"), lines("EXDATE;TZID=UTC:20260102T090000", "EXDATE:20260101T090000Z")},
-	"durations":         {lines("DURATION:P1DT2H"), lines("DURATION:PT26H0M0S")},
-	"defaults":          {lines("TRANSP:OPAQUE", "CLASS:public", "PRIORITY:0", "SEQUENCE:4", "DTSTAMP:1", "CREATED:1"), lines("LAST-MODIFIED:1")},
+	"UTC by name":        {lines("DTSTART;TZID=UTC:20260101T090000"), lines("DTSTART;VALUE=DATE-TIME:20260101T090000Z")},
+	"names of overrides": {lines("RECURRENCE-ID:20260101", "RECURRENCE-ID:20260102"), lines("RECURRENCE-ID:20260102", "RECURRENCE-ID:20260101")},
+	"dates":              {lines("DTSTART;VALUE=DATE:20260101"), lines("DTSTART:20260101")},
+	"zones with prefix":  {lines("DTSTART;TZID=/freeassociation.sourceforge.net/Europe/Berlin:20260101T090000"), lines("DTSTART;TZID=Europe/Berlin:20260101T090000")},
+	"rules":              {lines("RRULE:FREQ=MONTHLY;INTERVAL=1;BYDAY=+2SU,-1MO;WKST=MO"), lines("RRULE:BYDAY=-1MO,2SU;FREQ=monthly")},
+	"dates left out":     {lines("EXDATE:20260101T090000Z,20260102T090000Z"), lines("EXDATE;TZID=UTC:20260102T090000", "EXDATE:20260101T090000Z")},
+	"durations":          {lines("DURATION:P1DT2H"), lines("DURATION:PT26H0M0S")},
+	"defaults":           {lines("TRANSP:OPAQUE", "CLASS:public", "PRIORITY:0", "SEQUENCE:4", "DTSTAMP:1", "CREATED:1"), lines("LAST-MODIFIED:1")},
 	"attendees": {
 		lines("ATTENDEE;CUTYPE=INDIVIDUAL;ROLE=REQ-PARTICIPANT;PARTSTAT=NEEDS-ACTION;RSVP=FALSE;SCHEDULE-AGENT=NONE;CN=A:MAILTO:A@b.c"),
 		lines("ATTENDEE;CN=\"A\";SCHEDULE-STATUS=1.1:mailto:a@B.c"),
@@ -140,6 +141,7 @@ func TestUnlike(t *testing.T) {
 	t.Parallel()
 	for name, pair := range map[string][2][]string{
 		"which has the label":        {lines("item1.TEL:1", "item1.X-ABLabel:L", "item2.TEL:2"), lines("item1.TEL:1", "item2.TEL:2", "item2.X-ABLabel:L")},
+		"a label on its own":         {lines("item1.X-ABLabel:L"), lines()},
 		"case of values":             {lines("NOTE:a"), lines("NOTE:A")},
 		"components":                 {lines("N:A;B"), lines(`N:A\;B`)},
 		"order of components":        {lines("N:A;B"), lines("N:B;A")},
@@ -160,6 +162,7 @@ func TestUnlike(t *testing.T) {
 	for name, pair := range map[string][2][]string{
 		"zone":             {event("DTSTART;TZID=Europe/Rome:20260101T090000"), event("DTSTART;TZID=Europe/Berlin:20260101T090000")},
 		"UTC and floating": {event("DTSTART:20260101T090000Z"), event("DTSTART:20260101T090000")},
+		"no zone's name":   {lines("BEGIN:VTIMEZONE", "X-A:1", "END:VTIMEZONE"), lines("BEGIN:VTIMEZONE", "X-A:2", "END:VTIMEZONE")},
 		"a zone's own":     {zone("Mine", "+0100"), zone("Mine", "+0200")},
 		"override":         {event("RECURRENCE-ID:20260101T090000Z"), event("RECURRENCE-ID:20260102T090000Z")},
 		"override, master": {event("RECURRENCE-ID:20260101T090000Z", "SUMMARY:s"), event("SUMMARY:s")},

@@ -73,6 +73,9 @@ func (p *parser) put(line Line) error {
 	case top == nil:
 		return fmt.Errorf("%w: text outside of objects", ErrSyntax)
 	default:
+		if top.Lines == nil {
+			top.Lines = make([]Line, 0, 8)
+		}
 		top.Lines = append(top.Lines, line)
 	}
 	return nil

@@ -67,6 +67,23 @@ func split(v string, at byte) []string {
 	return append(parts, v[min(start, len(v)):])
 }
 
+// joinList is the opposite of List. A backslash that nothing follows would take the
+// comma for itself: it is escaped.
+func joinList(values ...string) string {
+	var b strings.Builder
+	for i, v := range values {
+		b.WriteString(v)
+		if i == len(values)-1 {
+			break
+		}
+		if (len(v)-len(strings.TrimRight(v, `\`)))%2 == 1 {
+			b.WriteByte('\\')
+		}
+		b.WriteByte(',')
+	}
+	return b.String()
+}
+
 // lineEnds returns s with line ends of one kind, LF.
 func lineEnds(s string) string {
 	if !strings.Contains(s, "\r") {
@@ -87,7 +104,9 @@ func unescapeParam(v string) string {
 // escapeParam returns v as a parameter's value is written; control characters,
 // which cannot stand in one, are left out.
 func escapeParam(v string) string {
-	v = strings.NewReplacer("\n", "^n", `"`, "^'", "^", "^^").Replace(lineEnds(v))
+	if v = lineEnds(v); strings.ContainsAny(v, "\n\"^") {
+		v = strings.NewReplacer("\n", "^n", `"`, "^'", "^", "^^").Replace(v)
+	}
 	v = printable(v)
 	if strings.ContainsAny(v, ",;:") {
 		return `"` + v + `"`

@@ -78,14 +78,15 @@ func canonicalText(v string) string { return strings.TrimSpace(lineEnds(Unescape
 // canonicalFields returns a structured value with the same escapes everywhere and
 // without empty components at its end.
 func canonicalFields(l Line, v string) string {
-	fields := Fields(v)
-	for i, f := range fields {
-		fields[i] = strings.NewReplacer(`\`, `\\`, ";", `\;`, "\n", `\n`).Replace(canonicalText(l.decode(f)))
+	parts := Fields(v)
+	for i, f := range parts {
+		f = strings.ReplaceAll(canonicalText(l.decode(f)), `\`, `\\`)
+		parts[i] = strings.ReplaceAll(strings.ReplaceAll(f, ";", `\;`), "\n", `\n`)
 	}
-	for len(fields) > 0 && fields[len(fields)-1] == "" {
-		fields = fields[:len(fields)-1]
+	for len(parts) > 0 && parts[len(parts)-1] == "" {
+		parts = parts[:len(parts)-1]
 	}
-	return strings.Join(fields, ";")
+	return strings.Join(parts, ";")
 }
 
 // canonicalPlace returns latitude and longitude with the shortest digits; geo:

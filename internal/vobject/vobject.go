@@ -101,19 +101,30 @@ func (c *Component) All(name string) []Line {
 // there is none, where two differ, and where components are of several kinds.
 func Key(c *Component) (uid string, ok bool) {
 	if c.Name != "VCALENDAR" {
-		uid = strings.TrimSpace(Unescape(c.Value("UID")))
-		return uid, uid != ""
+		return ownUID(c)
 	}
 	kind := ""
 	for _, p := range c.Parts {
 		if p.Name == "VTIMEZONE" {
 			continue
 		}
-		own := strings.TrimSpace(Unescape(p.Value("UID")))
-		if own == "" || kind != "" && (own != uid || p.Name != kind) {
+		own, ok := ownUID(p)
+		if !ok || kind != "" && (own != uid || p.Name != kind) {
 			return "", false
 		}
 		uid, kind = own, p.Name
 	}
 	return uid, kind != ""
+}
+
+// ownUID returns the UID that c itself has, once or more often.
+func ownUID(c *Component) (uid string, ok bool) {
+	for _, l := range c.All("UID") {
+		own := strings.TrimSpace(Unescape(l.Value))
+		if own == "" || uid != "" && own != uid {
+			return "", false
+		}
+		uid = own
+	}
+	return uid, uid != ""
 }

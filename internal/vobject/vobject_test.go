@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"russet/internal/vobject"
 )
@@ -25,6 +26,21 @@ func TestParse(t *testing.T) {
 	}
 	if note, _ := c.Get("NOTE"); note.Value != "a bc:=3D" || note.Param("encoding") != "QUOTED-PRINTABLE" {
 		t.Errorf("got %+v", note)
+	}
+}
+
+// The beginning and the end of a file may be odd.
+func TestParseEnds(t *testing.T) {
+	t.Parallel()
+	objects, err := vobject.Parse([]byte("\xef\xbb\xbf\n\r\nBEGIN:VCARD\nEND:VCARD\n\n\nbegin:vcard\nFN:a\nend:vcard"))
+	if err != nil || len(objects) != 2 || objects[1].Name != "VCARD" {
+		t.Fatalf("got %d objects, %v", len(objects), err)
+	}
+	if got, want := string(objects[0].Bytes())+string(objects[1].Bytes()), "\n\r\nBEGIN:VCARD\nEND:VCARD\n\n\nbegin:vcard\nFN:a\nend:vcard\r\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if objects, err := vobject.Parse(nil); err != nil || len(objects) != 0 {
+		t.Errorf("nothing: got %d objects, %v", len(objects), err)
 	}
 }
 
@@ -102,17 +118,19 @@ func TestNothingIsInjected(t *testing.T) {
 
 func TestFold(t *testing.T) {
 	t.Parallel()
-	value := strings.Repeat("aü€😀", 100) + strings.Repeat("\xff", 200)
-	c := vobject.New("VCARD")
-	c.Add(vobject.NewLine("NOTE", value))
-	data := c.Bytes()
-	for line := range bytes.SplitSeq(data, []byte("\r\n")) {
-		if len(line) > 75 {
-			t.Errorf("a line of %d bytes", len(line))
+	for _, value := range []string{strings.Repeat("aü€😀", 100), strings.Repeat("a", 70), strings.Repeat("a", 71), strings.Repeat("\u0301", 200), strings.Repeat("\x80", 200)} {
+		c := vobject.New("VCARD")
+		c.Add(vobject.NewLine("NOTE", value))
+		data := c.Bytes()
+		for line := range bytes.SplitSeq(data, []byte("\r\n")) {
+			if len(line) > 75 || !utf8.Valid(line) {
+				t.Errorf("%q: a line of %d bytes: %q", value, len(line), line)
+			}
 		}
-	}
-	if got := parse(t, strings.TrimSuffix(string(data), "\r\n")).Value("NOTE"); !strings.HasPrefix(got, strings.Repeat("aü€😀", 100)) {
-		t.Errorf("got %q", got)
+		want := strings.ToValidUTF8(value, strings.Repeat("\ufffd", 200))
+		if got := parse(t, strings.TrimSuffix(string(data), "\r\n")).Value("NOTE"); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
 	}
 }
 
@@ -151,6 +169,8 @@ func TestKey(t *testing.T) {
 		{card(t, "UID: a "), "a", true},
 		{card(t, "FN:a"), "", false},
 		{card(t, "UID:"), "", false},
+		{card(t, "UID:a", "UID:b"), "", false},
+		{card(t, "UID:a", "UID:a"), "a", true},
 		{calendar(t, in(vevent, lines("BEGIN:VTIMEZONE", "END:VTIMEZONE"), vevent)...), "a,b", true},
 		{calendar(t), "", false},
 		{calendar(t, in(vevent, lines("BEGIN:VEVENT", "UID:b", "END:VEVENT"))...), "", false},

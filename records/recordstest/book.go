@@ -10,22 +10,22 @@ import (
 	"strings"
 )
 
-// Properties of which a person may have several values.
+// Properties of which a person may have several values, by the numbers of iOS.
 const (
-	phones    = 3
-	emails    = 4
-	addresses = 5
-	dates     = 12
-	messages  = 13
-	urls      = 22
-	related   = 23
-	profiles  = 46
+	Phones    = 3
+	Emails    = 4
+	Addresses = 5
+	Dates     = 12
+	Messages  = 13
+	URLs      = 22
+	Related   = 23
+	Profiles  = 46
 )
 
 // Person is a row of the address book.
 type Person struct {
 	GUID     string
-	Text     map[string]string // by column of ABPerson; those that are not there are NULL
+	Text     map[string]string // by column of ABPerson, see personColumns; those that are not there are NULL
 	Company  bool
 	Modified int64 // Cocoa seconds
 	Values   []Value
@@ -41,7 +41,7 @@ type Value struct {
 	Property int
 	Label    string // one of labels, or ""
 	Text     string
-	Parts    map[string]string // of addresses, messages and profiles
+	Parts    map[string]string // of Addresses, messages and profiles
 
 	uid int64
 }
@@ -76,9 +76,7 @@ func NewBook(seed uint64, n int) *Book {
 }
 
 func (b *Book) add() *Person {
-	b.lastRow++
-	p := &Person{GUID: b.guid(), Text: map[string]string{}, row: b.lastRow, Server: b.rng.IntN(10) == 0}
-	p.Modified = b.tick()
+	p := &Person{GUID: b.guid(), Text: map[string]string{}, Server: b.rng.IntN(10) == 0}
 	if p.Server {
 		p.Text["ExternalUUID"] = strings.ToLower(b.guid())
 	}
@@ -90,9 +88,9 @@ func (b *Book) add() *Person {
 		p.Text["Organization"] = b.pick(companies)
 	}
 	for range 1 + b.rng.IntN(3) {
-		b.addValue(p, phones)
+		b.addValue(p, Phones)
 	}
-	for _, property := range []int{emails, emails, addresses, dates, messages, urls, related, profiles} {
+	for _, property := range []int{Emails, Emails, Addresses, Dates, Messages, URLs, Related, Profiles} {
 		if b.rng.IntN(3) == 0 {
 			b.addValue(p, property)
 		}
@@ -111,9 +109,28 @@ func (b *Book) add() *Person {
 	if b.rng.IntN(8) == 0 {
 		p.Photo = b.photo()
 	}
-	b.People = append(b.People, p)
-	b.dirty[p.row] = p
+	b.Put(p)
 	return p
+}
+
+// Put adds p, or takes over what was changed of it: the next Write writes it.
+func (b *Book) Put(p *Person) {
+	if p.row == 0 {
+		b.lastRow++
+		p.row = b.lastRow
+		b.People = append(b.People, p)
+	}
+	if p.GUID == "" {
+		p.GUID = b.guid()
+	}
+	for i := range p.Values {
+		if p.Values[i].uid == 0 {
+			b.lastUID++
+			p.Values[i].uid = b.lastUID
+		}
+	}
+	p.Modified = b.tick()
+	b.dirty[p.row] = p
 }
 
 func (b *Book) pick(from []string) string { return from[b.rng.IntN(len(from))] }
@@ -161,8 +178,7 @@ func (b *Book) birthday() string {
 
 // addValue gives p one more value of a property.
 func (b *Book) addValue(p *Person, property int) {
-	b.lastUID++
-	v := Value{Property: property, uid: b.lastUID}
+	v := Value{Property: property}
 	b.fill(&v)
 	p.Values = append(p.Values, v)
 }
@@ -173,24 +189,24 @@ func (b *Book) fill(v *Value) {
 	v.Label = b.pick(labelsOf(v.Property))
 	v.Text, v.Parts = "", nil
 	switch v.Property {
-	case phones:
+	case Phones:
 		v.Text = fmt.Sprintf("+49 (170) %07d", n)
-	case emails:
+	case Emails:
 		v.Text = fmt.Sprintf("person%d@example.test", n)
-	case addresses:
+	case Addresses:
 		v.Parts = map[string]string{
 			"Street": fmt.Sprintf("%d Main Street\nBack; yard", n), "City": b.pick(words), "ZIP": fmt.Sprintf("%05d", n%100_000),
 			"Country": "Schweiz", "CountryCode": "ch", "SubLocality": "Altstadt",
 		}
-	case dates:
+	case Dates:
 		v.Text = b.birthday()
-	case messages:
+	case Messages:
 		v.Parts = map[string]string{"service": b.pick(services), "username": fmt.Sprintf("user%d", n)}
-	case urls:
+	case URLs:
 		v.Text = fmt.Sprintf("https://example.test/a,b;c?%d", n)
-	case related:
+	case Related:
 		v.Text = fmt.Sprintf("%s %d", b.pick(firstNames), n)
-	case profiles:
+	case Profiles:
 		v.Parts = map[string]string{
 			"service": "Twitter", "username": fmt.Sprintf("user%d", n), "url": fmt.Sprintf("https://twitter.example/user%d", n), "displayname": b.pick(words),
 		}
@@ -217,13 +233,13 @@ func (b *Book) photo() []byte {
 // labelsOf returns the labels that values of a property have.
 func labelsOf(property int) []string {
 	switch property {
-	case phones:
+	case Phones:
 		return labels[:9]
-	case dates:
+	case Dates:
 		return []string{"_$!<Anniversary>!$_", "First day; at work"}
-	case related:
+	case Related:
 		return []string{"_$!<Mother>!$_", "_$!<Friend>!$_", "Neighbour"}
-	case urls:
+	case URLs:
 		return []string{"_$!<HomePage>!$_", "_$!<Work>!$_", ""}
 	}
 	return []string{"_$!<Home>!$_", "_$!<Work>!$_", "_$!<Other>!$_", "Neighbour", ""}

@@ -25,7 +25,7 @@ func (b *Book) Change(n int) []Change {
 		}
 	}
 	for _, i := range order[min(n, len(order)):min(n+3, len(order))] {
-		b.touch(b.People[i])
+		b.Put(b.People[i])
 	}
 	b.People = slices.DeleteFunc(b.People, func(p *Person) bool { return gone[p.row] })
 	slices.SortFunc(changes, func(a, b Change) int { return strings.Compare(a.UID, b.UID) })
@@ -43,13 +43,8 @@ func (b *Book) Remove(i int) Change {
 	return Change{What: Removed, UID: p.UID()}
 }
 
-func (b *Book) touch(p *Person) {
-	p.Modified = b.tick()
-	b.dirty[p.row] = p
-}
-
 func (b *Book) changePerson(p *Person) Change {
-	b.touch(p)
+	defer b.Put(p)
 	c := Change{What: Changed, UID: p.UID()}
 	switch b.rng.IntN(7) {
 	case 0:
@@ -111,11 +106,11 @@ func (b *Book) changeText(p *Person) string {
 // changeValues adds, changes or removes one value.
 func (b *Book) changeValues(p *Person) string {
 	properties := map[int]string{
-		phones: "TEL", emails: "EMAIL", addresses: "ADR", dates: "X-ABDATE", messages: "IMPP", urls: "URL", related: "X-ABRELATEDNAMES",
-		profiles: "X-SOCIALPROFILE",
+		Phones: "TEL", Emails: "EMAIL", Addresses: "ADR", Dates: "X-ABDATE", Messages: "IMPP", URLs: "URL", Related: "X-ABRELATEDNAMES",
+		Profiles: "X-SOCIALPROFILE",
 	}
 	if len(p.Values) == 0 || b.rng.IntN(4) == 0 {
-		property := []int{phones, emails, addresses, dates, messages, urls, related, profiles}[b.rng.IntN(8)]
+		property := []int{Phones, Emails, Addresses, Dates, Messages, URLs, Related, Profiles}[b.rng.IntN(8)]
 		p.Values = slices.Clone(p.Values)
 		b.addValue(p, property)
 		return properties[property]

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"russet/device/sim"
@@ -165,5 +166,24 @@ func TestSecret(t *testing.T) {
 	t.Parallel()
 	if Secret != sim.Secret {
 		t.Errorf("got %q, want the word of the simulated phone, %q", Secret, sim.Secret)
+	}
+}
+
+// TestPut shows that a person made by hand is read as they were put.
+func TestPut(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	book := NewBook(1, 0)
+	p := &Person{Text: map[string]string{"First": "Ada"}, Values: []Value{{Property: Phones, Label: "_$!<Home>!$_", Text: "1"}}}
+	for _, want := range []string{"TEL;TYPE=HOME:1\r\n", "TEL;TYPE=HOME:2\r\n"} {
+		book.Put(p)
+		if err := book.Write(dir); err != nil {
+			t.Fatal(err)
+		}
+		set := readBook(t, dir)
+		if len(set.Records) != 1 || set.Records[0].UID != p.UID() || !strings.Contains(string(set.Records[0].Object.Bytes()), want) {
+			t.Errorf("got %v, want one contact with %s", set.Records, want)
+		}
+		p.Values[0].Text = "2"
 	}
 }

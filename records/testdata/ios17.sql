@@ -3,6 +3,7 @@ CREATE TABLE ABStore (ROWID INTEGER PRIMARY KEY AUTOINCREMENT, Name TEXT, Extern
 INSERT INTO ABStore VALUES (0, NULL, NULL, 0, -1, 1, 'aaaa0000-0000-4000-8000-000000000000:ABStore');
 INSERT INTO ABStore VALUES (1, 'Card', 'https://Dav.Example.test/card/', 4, 1, 1, 'AAAA0000-0000-4000-8000-000000000001');
 INSERT INTO ABStore VALUES (2, 'Work', NULL, 1, 2, 1, '');
+INSERT INTO ABStore VALUES (3, 'Off', NULL, 0, -1, 0, 'AAAA0000-0000-4000-8000-000000000003');
 CREATE TABLE ABAccount (ROWID INTEGER PRIMARY KEY AUTOINCREMENT, AccountIdentifier TEXT);
 CREATE TABLE ABPerson (ROWID INTEGER PRIMARY KEY AUTOINCREMENT, First TEXT, Last TEXT, Middle TEXT, FirstPhonetic TEXT, MiddlePhonetic TEXT, LastPhonetic TEXT, Organization TEXT, Department TEXT, Note TEXT, Kind INTEGER, Birthday TEXT, JobTitle TEXT, Nickname TEXT, Prefix TEXT, Suffix TEXT, CreationDate INTEGER, ModificationDate INTEGER, ExternalIdentifier TEXT, ExternalUUID TEXT, StoreID INTEGER, DisplayName TEXT, PersonLink INTEGER DEFAULT -1, ImageURI TEXT, guid TEXT NOT NULL, AlternateBirthday TEXT, FirstPronunciation TEXT, MiddlePronunciation TEXT, LastPronunciation TEXT, OrganizationPhonetic TEXT, OrganizationPronunciation TEXT, PreviousFamilyName TEXT);
 INSERT INTO ABPerson (ROWID, guid, StoreID, CreationDate, ModificationDate, Kind, Prefix, First, Middle, Last, Suffix, FirstPhonetic, MiddlePhonetic, LastPhonetic, FirstPronunciation, MiddlePronunciation, LastPronunciation, Nickname, PreviousFamilyName, Organization, OrganizationPhonetic, OrganizationPronunciation, Department, JobTitle, Birthday, Note)
@@ -11,7 +12,7 @@ second	line; with, all \ of it');
 INSERT INTO ABPerson (ROWID, guid, StoreID, Kind, Organization, Birthday) VALUES (2, '00000000-0000-4000-8000-000000000002', NULL, 1, 'Example GmbH', '-12509380800');
 INSERT INTO ABPerson (ROWID, guid, StoreID, First, Last, ExternalUUID, Birthday, ImageURI) VALUES (3, '00000000-0000-4000-8000-000000000003', 1, '小明', '王', 'c0ffee12-0000-4000-8000-00000000abcd', '1990-04-01', 'https://pictures.example.test/3');
 INSERT INTO ABPerson (ROWID, guid, StoreID, Birthday) VALUES (4, '00000000-0000-4000-8000-000000000004', 2, '--0229');
-INSERT INTO ABPerson (ROWID, guid, StoreID, Nickname, AlternateBirthday) VALUES (5, '00000000-0000-4000-8000-000000000005', 0, 'Nick', '<plist version="1.0"><dict><key>calendar</key><string>chinese</string><key>era</key><integer>78</integer><key>year</key><integer>7</integer><key>month</key><integer>8</integer><key>day</key><integer>15</integer><key>isLeapMonth</key><true/></dict></plist>');
+INSERT INTO ABPerson (ROWID, guid, StoreID, Nickname, ExternalUUID, AlternateBirthday) VALUES (5, '00000000-0000-4000-8000-000000000005', 0, 'Nick', 'was-elsewhere', '<plist version="1.0"><dict><key>calendar</key><string>chinese</string><key>era</key><integer>78</integer><key>year</key><integer>7</integer><key>month</key><integer>8</integer><key>day</key><integer>15</integer><key>isLeapMonth</key><true/></dict></plist>');
 INSERT INTO ABPerson (ROWID, guid, StoreID, AlternateBirthday) VALUES (6, '00000000-0000-4000-8000-000000000006', 0, 'not a list');
 INSERT INTO ABPerson (ROWID, guid, StoreID) VALUES (7, '00000000-0000-4000-8000-000000000007', 9);
 CREATE TABLE ABMultiValueLabel (value TEXT, UNIQUE(value));
@@ -23,7 +24,7 @@ INSERT INTO ABMultiValue (UID, record_id, property, label, value) VALUES
 	(20, 1, 4, 2, 'ada@example.test'), (21, 1, 4, 11, 'ada@house.example.test'), (22, 1, 4, NULL, 'a@example.test'),
 	(30, 1, 5, 2, NULL), (31, 1, 5, 11, NULL), (32, 1, 5, NULL, 'all of it in one'),
 	(40, 1, 22, 12, 'https://example.test/a,b;c\d'), (41, 1, 22, 3, 'https://work.example.test'),
-	(50, 1, 12, 13, '43200'), (51, 1, 12, 11, '-12509380800'), (52, 1, 12, NULL, '2020-02-29'),
+	(50, 1, 12, 13, '43200'), (51, 1, 12, 11, '-12509380800'), (52, 1, 12, NULL, '2020-02-29'), (53, 1, 12, 13, '2010-10-10'),
 	(60, 1, 23, 14, 'Anne, Isabella'), (61, 1, 23, 11, 'Babbage'), (62, 1, 23, NULL, 'nobody'),
 	(70, 1, 13, 2, NULL), (71, 1, 13, 11, NULL), (72, 1, 13, NULL, 'plain'), (73, 1, 13, 3, NULL),
 	(80, 1, 46, NULL, NULL), (81, 1, 46, 11, NULL), (82, 1, 46, NULL, 'https://social.example.test/ada'),
