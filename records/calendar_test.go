@@ -100,98 +100,101 @@ func content(c *vobject.Component, name string) string {
 // Cocoa seconds of the first minute of 2020.
 const y2020 = "599529600"
 
-func TestEvents(t *testing.T) {
-	t.Parallel()
-	for _, c := range []struct{ name, rows, want string }{
-		{
-			"timed", `INSERT INTO CalendarItem (summary, start_date, start_tz, end_date, end_tz, calendar_id, unique_identifier, description, url, status, availability, privacy_level, sequence_num, priority, travel_time, conference_url)
+// eventCases are rows, and the VEVENTs that they make.
+var eventCases = []struct{ name, rows, want string }{
+	{
+		"timed", `INSERT INTO CalendarItem (summary, start_date, start_tz, end_date, end_tz, calendar_id, unique_identifier, description, url, status, availability, privacy_level, sequence_num, priority, travel_time, conference_url)
 			VALUES ('A, b; c', 599529600.5, 'Europe/Zurich', 599533200, 'Europe/Zurich', 1, 'u', ' one' || char(10) || 'two ', 'https://example.test/' || char(10) || 'x', 1, 2, 1, 3, 5, 1800, 'https://meet.test/1')`,
-			"SEQUENCE:3\nSUMMARY:A\\, b\\; c\nDTSTART;TZID=Europe/Zurich:20200101T010000\nDTEND;TZID=Europe/Zurich:20200101T020000\nDESCRIPTION:one\\ntwo\n" +
-				"URL:https://example.test/x\nCONFERENCE;VALUE=URI:https://meet.test/1\nSTATUS:CONFIRMED\nTRANSP:OPAQUE\nX-MICROSOFT-CDO-BUSYSTATUS:TENTATIVE\n" +
-				"CLASS:PRIVATE\nPRIORITY:5\nX-APPLE-TRAVEL-DURATION;VALUE=DURATION:PT30M\n--",
-		},
-		{
-			"two zones", `INSERT INTO CalendarItem (start_date, start_tz, end_date, end_tz, calendar_id, unique_identifier) VALUES (` + y2020 + `, 'Asia/Tokyo', 599533200, 'W. Europe Standard Time', 1, 'u')`,
-			"DTSTART;TZID=Asia/Tokyo:20200101T090000\nDTEND;TZID=Europe/Berlin:20200101T020000\n--",
-		},
-		{
-			"floating", `INSERT INTO CalendarItem (start_date, start_tz, end_date, end_tz, calendar_id, unique_identifier) VALUES (` + y2020 + `, '_float', 599533200, '_float', 1, 'u')`,
-			"DTSTART:20200101T000000\nDTEND:20200101T010000\n--",
-		},
-		{"no length", `INSERT INTO CalendarItem (start_date, end_date, calendar_id, unique_identifier) VALUES (` + y2020 + `, ` + y2020 + `, 1, 'u')`, "DTSTART:20200101T000000Z\n--"},
-		{
-			"all day", `INSERT INTO CalendarItem (start_date, start_tz, end_date, end_tz, all_day, calendar_id, unique_identifier, availability) VALUES (` + y2020 + `, '_float', 599529600 + 2 * 86400 - 1, '_float', 1, 1, 'u', 1)`,
-			"DTSTART;VALUE=DATE:20200101\nDTEND;VALUE=DATE:20200103\nTRANSP:TRANSPARENT\n--",
-		},
-		{
-			"the beginning of 2001", `INSERT INTO CalendarItem (start_date, start_tz, end_date, end_tz, all_day, calendar_id, unique_identifier) VALUES (0, '_float', 86399, '_float', 1, 1, 'u')`,
-			"DTSTART;VALUE=DATE:20010101\nDTEND;VALUE=DATE:20010102\n--",
-		},
-		{
-			"mother's day", `INSERT INTO CalendarItem (ROWID, start_date, start_tz, end_date, all_day, calendar_id, unique_identifier) VALUES (7, 484358400, '_float', 484444799, 1, 1, 'u');
+		"SEQUENCE:3\nSUMMARY:A\\, b\\; c\nDTSTART;TZID=Europe/Zurich:20200101T010000\nDTEND;TZID=Europe/Zurich:20200101T020000\nDESCRIPTION:one\\ntwo\n" +
+			"URL:https://example.test/x\nCONFERENCE;VALUE=URI:https://meet.test/1\nSTATUS:CONFIRMED\nTRANSP:OPAQUE\nX-MICROSOFT-CDO-BUSYSTATUS:TENTATIVE\n" +
+			"CLASS:PRIVATE\nPRIORITY:5\nX-APPLE-TRAVEL-DURATION;VALUE=DURATION:PT30M\n--",
+	},
+	{
+		"two zones", `INSERT INTO CalendarItem (start_date, start_tz, end_date, end_tz, calendar_id, unique_identifier) VALUES (` + y2020 + `, 'Asia/Tokyo', 599533200, 'W. Europe Standard Time', 1, 'u')`,
+		"DTSTART;TZID=Asia/Tokyo:20200101T090000\nDTEND;TZID=Europe/Berlin:20200101T020000\n--",
+	},
+	{
+		"floating", `INSERT INTO CalendarItem (start_date, start_tz, end_date, end_tz, calendar_id, unique_identifier) VALUES (` + y2020 + `, '_float', 599533200, '_float', 1, 'u')`,
+		"DTSTART:20200101T000000\nDTEND:20200101T010000\n--",
+	},
+	{"no length", `INSERT INTO CalendarItem (start_date, end_date, calendar_id, unique_identifier) VALUES (` + y2020 + `, ` + y2020 + `, 1, 'u')`, "DTSTART:20200101T000000Z\n--"},
+	{
+		"all day", `INSERT INTO CalendarItem (start_date, start_tz, end_date, end_tz, all_day, calendar_id, unique_identifier, availability) VALUES (` + y2020 + `, '_float', 599529600 + 2 * 86400 - 1, '_float', 1, 1, 'u', 1)`,
+		"DTSTART;VALUE=DATE:20200101\nDTEND;VALUE=DATE:20200103\nTRANSP:TRANSPARENT\n--",
+	},
+	{
+		"the beginning of 2001", `INSERT INTO CalendarItem (start_date, start_tz, end_date, end_tz, all_day, calendar_id, unique_identifier) VALUES (0, '_float', 86399, '_float', 1, 1, 'u')`,
+		"DTSTART;VALUE=DATE:20010101\nDTEND;VALUE=DATE:20010102\n--",
+	},
+	{
+		"mother's day", `INSERT INTO CalendarItem (ROWID, start_date, start_tz, end_date, all_day, calendar_id, unique_identifier) VALUES (7, 484358400, '_float', 484444799, 1, 1, 'u');
 			INSERT INTO Recurrence (frequency, interval, week_start, count, specifier, owner_id) VALUES (4, 1, 7, 5, 'D=+2SU;O=5', 7)`,
-			"DTSTART;VALUE=DATE:20160508\nDTEND;VALUE=DATE:20160509\nRRULE:FREQ=YEARLY;COUNT=5;WKST=SU;BYMONTH=5;BYDAY=2SU\n--",
-		},
-		{
-			"until", `INSERT INTO CalendarItem (ROWID, start_date, start_tz, end_date, calendar_id, unique_identifier) VALUES (7, ` + y2020 + `, 'America/New_York', 599533200, 1, 'u');
+		"DTSTART;VALUE=DATE:20160508\nDTEND;VALUE=DATE:20160509\nRRULE:FREQ=YEARLY;COUNT=5;WKST=SU;BYMONTH=5;BYDAY=2SU\n--",
+	},
+	{
+		"until", `INSERT INTO CalendarItem (ROWID, start_date, start_tz, end_date, calendar_id, unique_identifier) VALUES (7, ` + y2020 + `, 'America/New_York', 599533200, 1, 'u');
 			INSERT INTO Recurrence (frequency, interval, count, end_date, by_month_months, owner_id) VALUES (1, 2, 0, 599529600 + 86400, 5, 7)`,
-			"DTSTART;TZID=America/New_York:20191231T190000\nDTEND;TZID=America/New_York:20191231T200000\nRRULE:FREQ=DAILY;INTERVAL=2;UNTIL=20200102T000000Z;BYMONTH=1,3\n--",
-		},
-		{
-			"until of days", `INSERT INTO CalendarItem (ROWID, start_date, start_tz, end_date, all_day, calendar_id, unique_identifier) VALUES (7, ` + y2020 + `, '_float', 599615999, 1, 1, 'u');
+		"DTSTART;TZID=America/New_York:20191231T190000\nDTEND;TZID=America/New_York:20191231T200000\nRRULE:FREQ=DAILY;INTERVAL=2;UNTIL=20200102T000000Z;BYMONTH=1,3\n--",
+	},
+	{
+		"until of days", `INSERT INTO CalendarItem (ROWID, start_date, start_tz, end_date, all_day, calendar_id, unique_identifier) VALUES (7, ` + y2020 + `, '_float', 599615999, 1, 1, 'u');
 			INSERT INTO Recurrence (frequency, interval, end_date, owner_id) VALUES (2, 1, 599529600 + 14 * 86400 - 1, 7);
 			INSERT INTO ExceptionDate (owner_id, date) VALUES (7, 599529600 + 7 * 86400)`,
-			"DTSTART;VALUE=DATE:20200101\nDTEND;VALUE=DATE:20200102\nRRULE:FREQ=WEEKLY;UNTIL=20200114\nEXDATE;VALUE=DATE:20200108\n--",
-		},
-		{
-			"a rule that nobody knows", `INSERT INTO CalendarItem (ROWID, start_date, calendar_id, unique_identifier) VALUES (7, ` + y2020 + `, 1, 'u');
+		"DTSTART;VALUE=DATE:20200101\nDTEND;VALUE=DATE:20200102\nRRULE:FREQ=WEEKLY;UNTIL=20200114\nEXDATE;VALUE=DATE:20200108\n--",
+	},
+	{
+		"a rule that nobody knows", `INSERT INTO CalendarItem (ROWID, start_date, calendar_id, unique_identifier) VALUES (7, ` + y2020 + `, 1, 'u');
 			INSERT INTO Recurrence (frequency, interval, count, specifier, owner_id) VALUES (2, 3, 4, 'Q=1;D=0MO', 7)`,
-			"DTSTART:20200101T000000Z\nX-RAW-SPECIFIER;X-FREQUENCY=WEEKLY;X-INTERVAL=3;X-COUNT=4:Q=1\\;D=0MO\n--",
-		},
-		{
-			"exceptions", `INSERT INTO CalendarItem (ROWID, summary, start_date, start_tz, end_date, end_tz, calendar_id, unique_identifier, orig_item_id, orig_date) VALUES
+		"DTSTART:20200101T000000Z\nX-RAW-SPECIFIER;X-FREQUENCY=WEEKLY;X-INTERVAL=3;X-COUNT=4:Q=1\\;D=0MO\n--",
+	},
+	{
+		"exceptions", `INSERT INTO CalendarItem (ROWID, summary, start_date, start_tz, end_date, end_tz, calendar_id, unique_identifier, orig_item_id, orig_date) VALUES
 			(7, 'daily', ` + y2020 + `, 'Europe/Berlin', 599533200, 'Europe/Berlin', 1, 'u', 0, NULL),
 			(9, 'third', 599529600 + 180000, 'Europe/Berlin', 599533200 + 180000, 'Europe/Berlin', 1, 'u', 7, 599529600 + 172800),
 			(8, 'second', 599529600 + 90000, '_float', 599533200 + 90000, '_float', 1, 'u', 7, 599529600 + 86400);
 			INSERT INTO Recurrence (frequency, interval, owner_id) VALUES (1, 1, 7);
 			INSERT INTO ExceptionDate (owner_id, date) VALUES (7, 599529600 + 86400), (7, 599529600 + 259200), (7, 599529600 + 172800), (7, 599529600 + 259200)`,
-			"SUMMARY:daily\nDTSTART;TZID=Europe/Berlin:20200101T010000\nDTEND;TZID=Europe/Berlin:20200101T020000\nRRULE:FREQ=DAILY\nEXDATE;TZID=Europe/Berlin:20200104T010000\n--\n" +
-				"SUMMARY:second\nDTSTART:20200102T010000\nDTEND:20200102T020000\nRECURRENCE-ID;TZID=Europe/Berlin:20200102T010000\n--\n" +
-				"SUMMARY:third\nDTSTART;TZID=Europe/Berlin:20200103T030000\nDTEND;TZID=Europe/Berlin:20200103T040000\nRECURRENCE-ID;TZID=Europe/Berlin:20200103T010000\n--",
-		},
-		{
-			"a phantom", `INSERT INTO CalendarItem (ROWID, summary, start_date, calendar_id, unique_identifier, orig_item_id, orig_date, phantom_master) VALUES
+		"SUMMARY:daily\nDTSTART;TZID=Europe/Berlin:20200101T010000\nDTEND;TZID=Europe/Berlin:20200101T020000\nRRULE:FREQ=DAILY\nEXDATE;TZID=Europe/Berlin:20200104T010000\n--\n" +
+			"SUMMARY:second\nDTSTART:20200102T010000\nDTEND:20200102T020000\nRECURRENCE-ID;TZID=Europe/Berlin:20200102T010000\n--\n" +
+			"SUMMARY:third\nDTSTART;TZID=Europe/Berlin:20200103T030000\nDTEND;TZID=Europe/Berlin:20200103T040000\nRECURRENCE-ID;TZID=Europe/Berlin:20200103T010000\n--",
+	},
+	{
+		"a phantom", `INSERT INTO CalendarItem (ROWID, summary, start_date, calendar_id, unique_identifier, orig_item_id, orig_date, phantom_master) VALUES
 			(7, 'never seen', ` + y2020 + `, 1, 'u', 0, NULL, 1), (8, 'one of it', 599529600 + 90000, 1, 'u', 7, 599529600 + 86400, 0)`,
-			"SUMMARY:one of it\nDTSTART:20200102T010000Z\nRECURRENCE-ID:20200102T000000Z\n--",
-		},
-		{
-			"people", `INSERT INTO CalendarItem (ROWID, start_date, calendar_id, unique_identifier, organizer_id) VALUES (7, ` + y2020 + `, 1, 'u', 2);
+		"SUMMARY:one of it\nDTSTART:20200102T010000Z\nRECURRENCE-ID:20200102T000000Z\n--",
+	},
+	{
+		"people", `INSERT INTO CalendarItem (ROWID, start_date, calendar_id, unique_identifier, organizer_id) VALUES (7, ` + y2020 + `, 1, 'u', 2);
 			INSERT INTO Identity VALUES ('Boss "B"', 'mailto:boss@example.test', '', ''), (NULL, 'room@example.test', 'Room', 'One'), (NULL, NULL, NULL, NULL);
 			INSERT INTO Participant VALUES (1, 8, 1, 0, 0, 1, 99, NULL, NULL), (2, 8, 1, 1, 3, 1, 7, NULL, NULL), (3, 7, 2, 0, 4, 2, 7, NULL, NULL),
 				(4, 7, 1, 7, 0, 3, 7, NULL, '+41 79'), (5, 7, 1, 2, 2, 3, 7, 'me@example.test', NULL), (6, 7, 0, NULL, 1, 3, 7, NULL, NULL), (7, 9, 0, 0, 0, 1, 7, NULL, NULL)`,
-			"DTSTART:20200101T000000Z\nORGANIZER;CN=Boss ^'B^';SCHEDULE-AGENT=NONE:mailto:boss@example.test\n" +
-				"ATTENDEE;CN=Room One;CUTYPE=ROOM;PARTSTAT=NEEDS-ACTION;ROLE=NON-PARTICIPANT;SCHEDULE-AGENT=NONE:mailto:room@example.test\n" +
-				"ATTENDEE;SCHEDULE-AGENT=NONE:tel:+4179\nATTENDEE;PARTSTAT=DECLINED;ROLE=OPT-PARTICIPANT;SCHEDULE-AGENT=NONE:mailto:me@example.test\n" +
-				"ATTENDEE;ROLE=REQ-PARTICIPANT;SCHEDULE-AGENT=NONE:invalid:nomail\n--",
-		},
-		{
-			"a place", `INSERT INTO CalendarItem (ROWID, start_date, calendar_id, unique_identifier, location_id) VALUES (7, ` + y2020 + `, 1, 'u', 3);
+		"DTSTART:20200101T000000Z\nORGANIZER;CN=Boss ^'B^';SCHEDULE-AGENT=NONE:mailto:boss@example.test\n" +
+			"ATTENDEE;CN=Room One;CUTYPE=ROOM;PARTSTAT=NEEDS-ACTION;ROLE=NON-PARTICIPANT;SCHEDULE-AGENT=NONE:mailto:room@example.test\n" +
+			"ATTENDEE;SCHEDULE-AGENT=NONE:tel:+4179\nATTENDEE;PARTSTAT=DECLINED;ROLE=OPT-PARTICIPANT;SCHEDULE-AGENT=NONE:mailto:me@example.test\n" +
+			"ATTENDEE;ROLE=REQ-PARTICIPANT;SCHEDULE-AGENT=NONE:invalid:nomail\n--",
+	},
+	{
+		"a place", `INSERT INTO CalendarItem (ROWID, start_date, calendar_id, unique_identifier, location_id) VALUES (7, ` + y2020 + `, 1, 'u', 3);
 			INSERT INTO Location VALUES (2, 'other', '', 1, 1, 0, 7), (3, 'HQ', 'Street 1' || char(10) || 'Town', 47.5, -8.1234567, 70, 0);
 			INSERT INTO AttachmentFile VALUES (4, 'https://example.test/a.pdf'), (5, 'file:///private'); INSERT INTO Attachment VALUES (1, 7, 4), (2, 7, 5)`,
-			"DTSTART:20200101T000000Z\nLOCATION:HQ\\nStreet 1\\nTown\nGEO:47.5;-8.123457\n" +
-				`X-APPLE-STRUCTURED-LOCATION;VALUE=URI;X-ADDRESS="Street 1, Town";X-APPLE-RADIUS=70;X-TITLE=HQ:geo:47.5,-8.123457` + "\nATTACH:https://example.test/a.pdf\n--",
-		},
-		{
-			"alarms", `INSERT INTO CalendarItem (ROWID, start_date, calendar_id, unique_identifier) VALUES (7, ` + y2020 + `, 1, 'u');
+		"DTSTART:20200101T000000Z\nLOCATION:HQ\\nStreet 1\\nTown\nGEO:47.5;-8.123457\n" +
+			`X-APPLE-STRUCTURED-LOCATION;VALUE=URI;X-ADDRESS="Street 1, Town";X-APPLE-RADIUS=70;X-TITLE=HQ:geo:47.5,-8.123457` + "\nATTACH:https://example.test/a.pdf\n--",
+	},
+	{
+		"alarms", `INSERT INTO CalendarItem (ROWID, start_date, calendar_id, unique_identifier) VALUES (7, ` + y2020 + `, 1, 'u');
 			INSERT INTO Location VALUES (3, 'Home', NULL, 47.5, 8.25, 100, 0);
 			INSERT INTO Alarm VALUES (1, NULL, -900, 0, 7, 'A', 0, 0, 0, 599529600, 1, 0), (2, 599529600 - 60, 2147483647, 0, 7, 'B', 0, 0, 0, NULL, 0, 1),
 				(3, NULL, 2147483647, 0, 7, NULL, 2, 0, 3, NULL, 0, 0), (4, NULL, -60, 0, 7, 'off', 0, 1, 0, NULL, 0, 0)`,
-			"DTSTART:20200101T000000Z\nBEGIN:VALARM\nX-WR-ALARMUID:A\nACTION:DISPLAY\nDESCRIPTION:Reminder\nTRIGGER:-PT15M\nACKNOWLEDGED:20200101T000000Z\n" +
-				"X-APPLE-DEFAULT-ALARM:TRUE\nEND:VALARM\nBEGIN:VALARM\nACTION:DISPLAY\nDESCRIPTION:Reminder\nTRIGGER;VALUE=DATE-TIME:19760401T005545Z\n" +
-				"X-APPLE-PROXIMITY:DEPART\nX-APPLE-STRUCTURED-LOCATION;VALUE=URI;X-APPLE-RADIUS=100;X-TITLE=Home:geo:47.5,8.25\nEND:VALARM\n" +
-				"BEGIN:VALARM\nX-WR-ALARMUID:B\nACTION:DISPLAY\nDESCRIPTION:Reminder\nTRIGGER;VALUE=DATE-TIME:20191231T235900Z\nRELATED-TO;RELTYPE=SNOOZE:A\nEND:VALARM\n--",
-		},
-	} {
+		"DTSTART:20200101T000000Z\nBEGIN:VALARM\nX-WR-ALARMUID:A\nACTION:DISPLAY\nDESCRIPTION:Reminder\nTRIGGER:-PT15M\nACKNOWLEDGED:20200101T000000Z\n" +
+			"X-APPLE-DEFAULT-ALARM:TRUE\nEND:VALARM\nBEGIN:VALARM\nACTION:DISPLAY\nDESCRIPTION:Reminder\nTRIGGER;VALUE=DATE-TIME:19760401T005545Z\n" +
+			"X-APPLE-PROXIMITY:DEPART\nX-APPLE-STRUCTURED-LOCATION;VALUE=URI;X-APPLE-RADIUS=100;X-TITLE=Home:geo:47.5,8.25\nEND:VALARM\n" +
+			"BEGIN:VALARM\nX-WR-ALARMUID:B\nACTION:DISPLAY\nDESCRIPTION:Reminder\nTRIGGER;VALUE=DATE-TIME:20191231T235900Z\nRELATED-TO;RELTYPE=SNOOZE:A\nEND:VALARM\n--",
+	},
+}
+
+func TestEvents(t *testing.T) {
+	t.Parallel()
+	for _, c := range eventCases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			set := readSet(t, calendarPhone(t, c.rows), Calendar)

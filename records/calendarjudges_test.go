@@ -275,6 +275,28 @@ func TestKhal(t *testing.T) {
 			want = append(want, r.UID+" "+o.Start.UTC().Format(form))
 		}
 	}
+	got := khalLines(t, dir, folder, from, days)
+	slices.Sort(want)
+	slices.Sort(got)
+	got = slices.Compact(got) // one that lasts for days is listed on each
+	for _, w := range want {
+		if !slices.Contains(got, w) {
+			t.Errorf("khal lacks %s", w)
+		}
+	}
+	for _, g := range got {
+		if !slices.Contains(want, g) {
+			t.Errorf("khal has %s", g)
+		}
+	}
+	if len(got) < 50 {
+		t.Errorf("khal lists %d, want at least 50", len(got))
+	}
+}
+
+// khalLines is what khal lists of a folder.
+func khalLines(t *testing.T, dir, folder string, from time.Time, days int) []string {
+	t.Helper()
 	config := fmt.Sprintf("[calendars]\n[[a]]\npath = %s\ntype = calendar\n[sqlite]\npath = %s\n[locale]\nlocal_timezone = UTC\ndefault_timezone = UTC\n"+
 		"timeformat = %%H:%%M\ndateformat = %%Y-%%m-%%d\nlongdateformat = %%Y-%%m-%%d\ndatetimeformat = %%Y-%%m-%%dT%%H:%%M\nlongdatetimeformat = %%Y-%%m-%%dT%%H:%%M\n",
 		folder, filepath.Join(dir, "khal.db"))
@@ -295,20 +317,5 @@ func TestKhal(t *testing.T) {
 	for i := range got {
 		got[i] = strings.TrimSpace(got[i])
 	}
-	slices.Sort(want)
-	slices.Sort(got)
-	got = slices.Compact(got) // one that lasts for days is listed on each
-	for _, w := range want {
-		if !slices.Contains(got, w) {
-			t.Errorf("khal lacks %s", w)
-		}
-	}
-	for _, g := range got {
-		if !slices.Contains(want, g) {
-			t.Errorf("khal has %s", g)
-		}
-	}
-	if len(got) < 50 {
-		t.Errorf("khal lists %d, want at least 50", len(got))
-	}
+	return got
 }

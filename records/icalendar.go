@@ -192,21 +192,22 @@ func duration(seconds int64) string {
 	if seconds == 0 {
 		return "PT0S"
 	}
-	text := sign + "P"
+	var b strings.Builder
+	b.WriteString(sign + "P")
 	if days := seconds / 86400; days > 0 {
-		text += fmt.Sprintf("%dD", days)
+		fmt.Fprintf(&b, "%dD", days)
 	}
 	if seconds %= 86400; seconds > 0 {
-		text += "T"
+		b.WriteByte('T')
 	}
 	for _, u := range []struct {
 		size int64
 		name string
 	}{{3600, "H"}, {60, "M"}, {1, "S"}} {
 		if n := seconds / u.size; n > 0 {
-			text += fmt.Sprintf("%d%s", n, u.name)
+			fmt.Fprintf(&b, "%d%s", n, u.name)
 		}
 		seconds %= u.size
 	}
-	return text
+	return b.String()
 }

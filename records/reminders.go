@@ -169,8 +169,8 @@ func firstInteger(r row, columns ...string) int64 {
 	return 0
 }
 
-// rowUUID returns an identifier, kept as 16 bytes or as text, in upper case. All
-// zeros are none.
+// rowUUID returns an identifier: the UUID of 16 bytes in upper case, or a text as it
+// is. All zeros are none.
 func rowUUID(r row, columns ...string) string {
 	for _, c := range columns {
 		if b := r.bytes(c); len(b) == 16 {
@@ -181,7 +181,7 @@ func rowUUID(r row, columns ...string) string {
 			return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
 		}
 		if s := strings.TrimSpace(r.text(c)); s != "" && len(s) <= 200 {
-			return strings.ToUpper(s)
+			return s
 		}
 	}
 	return ""

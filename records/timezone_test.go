@@ -96,7 +96,7 @@ func TestObservances(t *testing.T) {
 				}
 			}
 		}
-		if zone.component(2020) != zone.component(2020) {
+		if first := zone.component(2020); first != zone.component(2020) {
 			t.Errorf("%s: the same year was made twice", name)
 		}
 	}

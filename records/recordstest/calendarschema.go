@@ -26,6 +26,10 @@ var calendarSchema = []string{
 	`CREATE TABLE Identity (display_name TEXT, address TEXT, first_name TEXT, last_name TEXT, UNIQUE (display_name, address, first_name, last_name))`,
 	`CREATE TABLE Participant (ROWID INTEGER PRIMARY KEY AUTOINCREMENT, entity_type INTEGER, type INTEGER, status INTEGER, pending_status INTEGER, ` +
 		`role INTEGER, identity_id INTEGER, owner_id INTEGER, external_rep BLOB, UUID TEXT, email TEXT, is_self INTEGER, phone_number TEXT)`,
+	`CREATE INDEX RecurrenceOwnerId ON Recurrence(owner_id)`,
+	`CREATE INDEX ExceptionDateOwnerId ON ExceptionDate(owner_id)`,
+	`CREATE INDEX ParticipantOwnerId ON Participant(owner_id)`,
+	`CREATE INDEX AlarmCalendarItemOwnerId ON Alarm(calendaritem_owner_id)`,
 	`INSERT INTO Store (ROWID, name, type, disabled, persistent_id) VALUES (1, 'Default', 0, 0, 'local'), (2, 'Server', 2, 0, 'remote')`,
 	`INSERT INTO Calendar (ROWID, store_id, title, color, UUID, external_id) VALUES (1, 1, 'Home', '#1badf8', 'CALENDAR-HOME', NULL), ` +
 		`(2, 2, 'Work', '#63da38', 'CALENDAR-WORK', 'https://` + CardDAVHost + `/calendars/me/work/'), (3, 2, '', NULL, 'CALENDAR-BOX', '/calendars/me/inbox/')`,
