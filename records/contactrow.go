@@ -17,7 +17,7 @@ var contactFields = []struct {
 	{"emails", "EMAIL", oneText},
 	{"birthday", "BDAY", birthdayText},
 	{"addresses", "ADR", fieldTexts},
-	{"urls", "URL", rawText},
+	{"urls", "URL", oneText},
 	{"groups", "CATEGORIES", listTexts},
 	{"note", "NOTE", oneText},
 }
@@ -40,8 +40,6 @@ func contactRow(row *Row, c *vobject.Component) {
 		row.Fields = append(row.Fields, values)
 	}
 }
-
-func rawText(l vobject.Line) []string { return []string{l.Value} }
 
 func oneText(l vobject.Line) []string { return []string{vobject.Unescape(l.Value)} }
 

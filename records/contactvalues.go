@@ -116,7 +116,9 @@ func (w *card) left(v multiValue, parts map[string]string) {
 func (w *card) url(v multiValue) {
 	if w.is(v, urlProperty) {
 		types, label := typesOf(v.label, placeTypes)
-		w.labelled(vobject.NewLine("URL", uri(v.text)), types, label)
+		// Escaped as text, which readers of 3.0 undo: of a bare comma a server that is
+		// built on python-vobject, such as Radicale, keeps what stands before it.
+		w.labelled(vobject.NewLine("URL", vobject.Text(uri(v.text))), types, label)
 	}
 }
 

@@ -52,7 +52,9 @@ func (v *upgrade) line(l vobject.Line) {
 		params = append(params, v.sortAs()...)
 	case "X-ABSHOWAS":
 		name, value = "KIND", "org"
-	case "TEL", "EMAIL", "URL", "IMPP":
+	case "URL":
+		value, params = vobject.Unescape(value), v.types(params) // a URI, which is not escaped
+	case "TEL", "EMAIL", "IMPP":
 		params = v.types(params)
 	case "ADR":
 		params = v.types(params)
