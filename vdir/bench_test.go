@@ -30,7 +30,7 @@ func BenchmarkUnchanged(b *testing.B) {
 		b.Fatal(err)
 	}
 	export := func(b *testing.B) vdir.Exported {
-		done, err := f.Export(b.Context(), "x", manyRecords)
+		done, err := f.Export(b.Context(), "x", true, manyRecords)
 		if err != nil {
 			b.Fatal(err)
 		}

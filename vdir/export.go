@@ -46,13 +46,14 @@ type list struct {
 // Export writes records into the folder, a file each, and brings an earlier export of
 // that name up to date: files that are as they should be are not touched, and those
 // whose record is gone are removed, if this export wrote them and nobody changed them
-// since. Files that somebody changed are left alone. The name tells apart what is
+// since; unless records are not all that there are, of which nothing is known to be
+// gone. Files that somebody changed are left alone. The name tells apart what is
 // exported into one folder, as the contacts of two phones are. The folder needs no
 // marker.
 //
 // Records are UIDs with bodies, which must not be used again. They are asked for twice,
 // and must be the same both times. An export that is cut off is completed by the next one.
-func (f *Folder) Export(ctx context.Context, name string, records iter.Seq2[string, []byte]) (Exported, error) {
+func (f *Folder) Export(ctx context.Context, name string, all bool, records iter.Seq2[string, []byte]) (Exported, error) {
 	e, err := f.openExport(name)
 	if err != nil {
 		return Exported{}, fmt.Errorf("export: %w", classed(err))
@@ -65,7 +66,7 @@ func (f *Folder) Export(ctx context.Context, name string, records iter.Seq2[stri
 			return Exported{}, fmt.Errorf("export: %w", classed(err))
 		}
 	}
-	err = e.run(ctx, records)
+	err = e.run(ctx, all, records)
 	if err != nil {
 		return e.done, fmt.Errorf("export: %w", classed(err))
 	}
@@ -159,7 +160,7 @@ func (w written) has(etag string) bool { return etag == w.Hash || etag == w.Was 
 
 // run writes and removes what was planned. The list says first what each file may
 // hold, so that one which is found later is known as ours, whenever this ends.
-func (e *export) run(ctx context.Context, records iter.Seq2[string, []byte]) error {
+func (e *export) run(ctx context.Context, all bool, records iter.Seq2[string, []byte]) error {
 	if err := e.save(); err != nil {
 		return err
 	}
@@ -167,7 +168,7 @@ func (e *export) run(ctx context.Context, records iter.Seq2[string, []byte]) err
 		return err
 	}
 	for _, name := range slices.Sorted(maps.Keys(e.mine)) {
-		if !e.taken[strings.ToLower(name)] {
+		if all && !e.taken[strings.ToLower(name)] {
 			if err := e.remove(name); err != nil {
 				return err
 			}

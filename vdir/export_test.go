@@ -26,7 +26,7 @@ func records(of ...string) iter.Seq2[string, []byte] {
 // export exports, and wants these counts.
 func export(t *testing.T, f *vdir.Folder, name string, want vdir.Exported, of ...string) {
 	t.Helper()
-	got, err := f.Export(t.Context(), name, records(of...))
+	got, err := f.Export(t.Context(), name, true, records(of...))
 	if err != nil || got != want {
 		t.Errorf("%s %q: got %+v, %v, want %+v", name, of, got, err, want)
 	}
@@ -107,13 +107,28 @@ func TestExportKeepsEdits(t *testing.T) {
 	export(t, f, "x", vdir.Exported{Updated: 1, Unchanged: 1}, "a", "A3", "c", "C")
 }
 
+// Of records that are not all that there are, none is known to be gone.
+func TestExportOfSome(t *testing.T) {
+	t.Parallel()
+	f, dir := folder(t)
+	export(t, f, "x", vdir.Exported{Written: 2}, "a", "A", "b", "B")
+	got, err := f.Export(t.Context(), "x", false, records("a", "A2"))
+	if want := (vdir.Exported{Updated: 1}); err != nil || got != want {
+		t.Errorf("got %+v, %v, want %+v", got, err, want)
+	}
+	if read(t, dir, "b.vcf") != string(card("b", "B")) {
+		t.Error("the file of a record that was not read is gone")
+	}
+	export(t, f, "x", vdir.Exported{Unchanged: 1, Removed: 1}, "a", "A2")
+}
+
 // What somebody changes while an export runs is left alone, too.
 func TestExportMeanwhile(t *testing.T) {
 	t.Parallel()
 	f, dir := folder(t)
 	export(t, f, "x", vdir.Exported{Written: 1}, "a", "A")
 	turn := 0
-	got, err := f.Export(t.Context(), "x", func(yield func(string, []byte) bool) {
+	got, err := f.Export(t.Context(), "x", true, func(yield func(string, []byte) bool) {
 		if turn++; turn == 2 {
 			write(t, dir, "a.vcf", []byte("edited"))
 		}
@@ -158,7 +173,7 @@ func TestExportCutOff(t *testing.T) {
 		export(t, f, "x", vdir.Exported{Written: 3}, first...)
 		ctx, cancel := context.WithCancel(t.Context())
 		n := 0
-		_, err := f.Export(ctx, "x", func(yield func(string, []byte) bool) {
+		_, err := f.Export(ctx, "x", true, func(yield func(string, []byte) bool) {
 			for uid, body := range records(second...) {
 				if n++; n > end {
 					cancel()
@@ -171,7 +186,7 @@ func TestExportCutOff(t *testing.T) {
 		if cancel(); (err == nil) != (end == 6) {
 			t.Errorf("cut off at %d: got %v", end, err)
 		}
-		if _, err := f.Export(t.Context(), "x", records(third...)); err != nil {
+		if _, err := f.Export(t.Context(), "x", true, records(third...)); err != nil {
 			t.Errorf("cut off at %d: %v", end, err)
 		}
 		if got, want := files(t, dir), []string{".russet-export", "a.vcf", "b.vcf", "e.vcf"}; !slices.Equal(got, want) {
@@ -186,7 +201,7 @@ func TestExportList(t *testing.T) {
 	f, dir := folder(t)
 	for _, list := range []string{"", "{}", `{"version":2}`, "[]"} {
 		write(t, dir, ".russet-export", []byte(list))
-		if got, err := f.Export(t.Context(), "x", records("a", "A")); err == nil {
+		if got, err := f.Export(t.Context(), "x", true, records("a", "A")); err == nil {
 			t.Errorf("%q: got %+v and no error", list, got)
 		}
 	}

@@ -31,7 +31,7 @@ func FuzzExport(f *testing.F) {
 			t.Fatal(err)
 		}
 		defer folder.Close()
-		got, err := folder.Export(t.Context(), "x", records(uid, "A"))
+		got, err := folder.Export(t.Context(), "x", true, records(uid, "A"))
 		if err == nil && got != (vdir.Exported{Written: 1}) {
 			t.Errorf("got %+v, want one file", got)
 		}

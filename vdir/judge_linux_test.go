@@ -68,7 +68,7 @@ func TestKhal(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	got, err := f.Export(t.Context(), "calendar", func(yield func(string, []byte) bool) {
+	got, err := f.Export(t.Context(), "calendar", true, func(yield func(string, []byte) bool) {
 		_ = yield("one", event("one", "Coffee", "20260301T090000Z", "20260301T100000Z")) &&
 			yield("two:2", event("two:2", "Käse", "20260302T090000Z", "20260302T100000Z"))
 	})

@@ -151,7 +151,7 @@ func exportFiles(ctx context.Context, m *exportMessage, s *repo.Snapshot, set *r
 	}
 	udid, _ := capture.UDID(s)
 	names := map[string]int{}
-	done, err := folder.Export(ctx, udid+"-"+string(set.Kind), func(yield func(string, []byte) bool) {
+	done, err := folder.Export(ctx, udid+"-"+string(set.Kind), set.Complete, func(yield func(string, []byte) bool) {
 		clear(names)
 		for _, r := range set.Records {
 			object := r.Object
