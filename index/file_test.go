@@ -73,7 +73,8 @@ func newRef(packs []Pack) refIndex {
 
 func decodeAll(data []byte) ([]Pack, error) {
 	var packs []Pack
-	err := Decode(data, func(p Pack) error {
+	var d Decoder
+	err := d.Decode(bytes.NewReader(data), func(p Pack) error {
 		p.Blobs = slices.Clone(p.Blobs)
 		if len(p.Blobs) == 0 {
 			p.Blobs = nil
@@ -208,7 +209,7 @@ func TestDecodeStops(t *testing.T) {
 	stop := errors.New("stop")
 	data := Append(nil, []Pack{{ID: name(1)}, {ID: name(2)}, {ID: name(3)}})
 	n := 0
-	err := Decode(data, func(Pack) error {
+	err := new(Decoder).Decode(bytes.NewReader(data), func(Pack) error {
 		if n++; n == 2 {
 			return stop
 		}
