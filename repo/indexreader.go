@@ -46,10 +46,11 @@ func (x *indexReader) read(ctx context.Context, id chunk.ID, yield func(index.Pa
 	if err != nil {
 		return fmt.Errorf("open %v: %w: %w", f, ErrDamaged, err)
 	}
-	text, err := x.decompressed(opened)
+	text, done, err := x.text(opened)
 	if err != nil {
 		return fmt.Errorf("open %v: %w: %w", f, ErrDamaged, err)
 	}
+	defer done()
 	var stopped error
 	err = x.decoder.Decode(text, func(p index.Pack) error {
 		stopped = yield(p)
@@ -75,11 +76,12 @@ func (x *indexReader) expect(size int64) {
 // than restic and Russet write.
 const maxExpected = 16 << 20
 
-// decompressed returns what opened holds, as it is read.
-func (x *indexReader) decompressed(opened []byte) (io.Reader, error) {
+// text returns the JSON of an opened file, and what must be called when it was
+// read. While a piece of it is looked at, the next one is decompressed.
+func (x *indexReader) text(opened []byte) (_ io.Reader, done func(), err error) {
 	body, compressed, err := x.r.unpackedBody(opened)
 	if err != nil || !compressed {
-		return bytes.NewReader(body), err
+		return bytes.NewReader(body), func() {}, err
 	}
 	if x.frame == nil {
 		x.frame, err = newFrameReader()
@@ -88,7 +90,13 @@ func (x *indexReader) decompressed(opened []byte) (io.Reader, error) {
 		err = x.frame.Reset(bytes.NewReader(body))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("decompress: %w", err)
+		return nil, nil, fmt.Errorf("decompress: %w", err)
 	}
-	return io.LimitReader(x.frame, maxUnpackedRaw), nil
+	from, to := io.Pipe()
+	var work sync.WaitGroup
+	work.Go(func() {
+		_, err := io.Copy(to, x.frame)
+		to.CloseWithError(err)
+	})
+	return io.LimitReader(from, maxUnpackedRaw), func() { _ = from.Close(); work.Wait() }, nil
 }
