@@ -70,8 +70,9 @@ func (s *Scanner) Reset(data []byte) {
 
 // ResetReader makes the scanner begin at the start of the text that src gives,
 // of which it holds 128 KiB in memory at a time. What a method returns is valid
-// until the next call of any, and a string or number of more than 16 KiB may be
-// an error, as is a value of that length for Raw. An error of src counts when the text before it was read.
+// until the next call of any. A string or number of more than 16 KiB may be an
+// error, and for Raw any value of that length. An error of src counts only after
+// the text before it was read.
 func (s *Scanner) ResetReader(src io.Reader) {
 	if s.buf == nil {
 		s.buf = make([]byte, window)
@@ -87,16 +88,19 @@ func (s *Scanner) fill() bool {
 	}
 	n := copy(s.buf, s.data[s.pos:])
 	s.base += int64(s.pos)
-	s.pos = 0
-	more, err := io.ReadFull(s.src, s.buf[n:])
-	s.data = s.buf[:n+more]
-	s.whole = len(s.data) - maxToken
-	if err != nil {
-		s.src, s.whole = nil, len(s.data)
-		if err != io.EOF && err != io.ErrUnexpectedEOF {
+	s.pos, s.whole = 0, len(s.buf)-maxToken
+	for n < len(s.buf) && s.src != nil {
+		more, err := s.src.Read(s.buf[n:])
+		n += more
+		if err == nil {
+			continue
+		}
+		s.src, s.whole = nil, n
+		if err != io.EOF {
 			s.broken = err
 		}
 	}
+	s.data = s.buf[:n]
 	return true
 }
 
