@@ -129,7 +129,11 @@ func FuzzReadIndex(f *testing.F) {
 	frame := r.codec.compress([]byte{markCompressed}, text)
 	for _, seed := range [][]byte{
 		text, frame, frame[:len(frame)/2], frame[:len(frame)-1], append(frame[:len(frame):len(frame)], 'x'),
-		append(frame[:len(frame):len(frame)], frame[1:]...), {}, {markCompressed}, {9}, text[:len(text)-3],
+		append(frame[:len(frame):len(frame)], frame[1:]...),
+		{},
+		{markCompressed},
+		{9},
+		text[:len(text)-3],
 		{markCompressed, 0x28, 0xb5, 0x2f, 0xfd, 0xa0, 0xff, 0xff, 0xff, 0x0f, 1, 0, 0},
 	} {
 		f.Add(seed)
@@ -138,7 +142,9 @@ func FuzzReadIndex(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		sealed := r.key.Seal(nil, data)
 		id := saveSealed(t.Context(), t, r, sealed)
-		defer func() { _ = be.Remove(context.WithoutCancel(t.Context()), backend.File{Kind: backend.Index, Name: id.String()}) }()
+		defer func() {
+			_ = be.Remove(context.WithoutCancel(t.Context()), backend.File{Kind: backend.Index, Name: id.String()})
+		}()
 		var got, want []index.Pack
 		readErr := x.read(t.Context(), id, collect(&got))
 		plain, err := r.openUnpacked(sealed)
