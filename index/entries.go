@@ -24,7 +24,7 @@ const (
 	// allocator does not round up.
 	blockEntries = 1024
 	// groupEntries is how many places are read at most to find one.
-	groupEntries = 32
+	groupEntries = 16
 	// maxEntries is how many entries the slots of a table can tell apart, and more
 	// packs than that are none either.
 	maxEntries = 1 << 30
@@ -159,15 +159,21 @@ func (r *placeReader) next() {
 }
 
 // number reads what AppendUvarint has written.
-func (r *placeReader) number() (n uint64) {
-	for i, c := range r.rest {
-		n |= uint64(c&0x7f) << (7 * i)
+func (r *placeReader) number() uint64 {
+	n := uint64(r.rest[0])
+	if n < 0x80 {
+		r.rest = r.rest[1:]
+		return n
+	}
+	n &= 0x7f
+	for i := 1; ; i++ {
+		c := uint64(r.rest[i])
+		n |= c & 0x7f << (7 * i & 63)
 		if c < 0x80 {
 			r.rest = r.rest[i+1:]
-			break
+			return n
 		}
 	}
-	return n
 }
 
 func (p *place) blob(id *chunk.ID) Blob {
