@@ -174,11 +174,12 @@ func TestConflicts(t *testing.T) {
 func TestHostileIDs(t *testing.T) {
 	t.Parallel()
 	start := time.Now()
-	const n = 50_000
-	same := Pack{ID: name(1), Blobs: make([]Blob, n)}
-	alike := Pack{ID: name(2), Blobs: make([]Blob, n)}
-	for i := range n {
+	same := Pack{ID: name(1), Blobs: make([]Blob, 25_000)}
+	alike := Pack{ID: name(2), Blobs: make([]Blob, 200_000)}
+	for i := range same.Blobs {
 		same.Blobs[i] = Blob{Handle{name(0), Data}, uint32(i), 32, 0}
+	}
+	for i := range alike.Blobs {
 		alike.Blobs[i] = Blob{Handle{chunk.ID{29: byte(i >> 16), 30: byte(i >> 8), 31: byte(i)}, Tree}, uint32(i), 32, 0}
 	}
 	x := New()
