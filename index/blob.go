@@ -2,7 +2,8 @@
 // long.
 //
 //	x := index.New()
-//	err := index.Decode(data, func(p index.Pack) error { x.Add(p); return nil })
+//	var d index.Decoder
+//	err := d.Decode(src, func(p index.Pack) error { x.Add(p); return nil })
 //	loc, ok := x.Lookup(index.Handle{ID: id, Type: index.Data})
 //
 // The JSON of index files is that of restic's design document, section

@@ -3,6 +3,7 @@ package index
 import (
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"strconv"
 
@@ -32,17 +33,28 @@ const (
 	keyBlobs
 )
 
+// Decoder reads index files, one after the other, each of them bit by bit in
+// memory that it keeps. The zero value is ready for use. It is not safe for
+// concurrent use.
+type Decoder struct {
+	s       jsontext.Scanner
+	pack    Pack
+	yield   func(Pack) error
+	stopped error // what yield returned
+}
+
 // Decode reads an index file and calls yield for each pack. The blobs of a pack
 // are only valid during the call. An error of yield ends the reading and is
 // returned as it is.
 //
 // Unknown keys are skipped, as are supersedes, packs_to_delete and what else
-// others have put there. The error is not nil when data is not JSON, when an id
-// or a type is not one, or when a length or place is impossible; packs that
-// stand before the fault have been given to yield by then.
-func Decode(data []byte, yield func(Pack) error) error {
-	d := decoder{yield: yield}
-	d.s.Reset(data)
+// others have put there. The error is not nil when src gives one, when what it
+// gives is not JSON, when an id or a type is not one, or when a length or place
+// is impossible; packs that stand before the fault have been given to yield by
+// then.
+func (d *Decoder) Decode(src io.Reader, yield func(Pack) error) error {
+	d.yield, d.stopped = yield, nil
+	d.s.ResetReader(src)
 	for d.s.Object(); d.s.More(); {
 		if string(d.s.Key()) == "packs" {
 			d.packs()
@@ -56,14 +68,7 @@ func Decode(data []byte, yield func(Pack) error) error {
 	return d.stopped
 }
 
-type decoder struct {
-	s       jsontext.Scanner
-	pack    Pack
-	yield   func(Pack) error
-	stopped error // what yield returned
-}
-
-func (d *decoder) packs() {
+func (d *Decoder) packs() {
 	if d.s.Null() {
 		return // an index without packs, as restic writes it
 	}
@@ -80,7 +85,7 @@ func (d *decoder) packs() {
 }
 
 // once notes that key was seen in the object whose keys are seen.
-func (d *decoder) once(seen *int, key int) {
+func (d *Decoder) once(seen *int, key int) {
 	if *seen&key != 0 {
 		d.s.Fail(errTwice)
 	}
@@ -88,7 +93,7 @@ func (d *decoder) once(seen *int, key int) {
 }
 
 // readPack reads a pack into d.pack and reports whether there was no error.
-func (d *decoder) readPack() bool {
+func (d *Decoder) readPack() bool {
 	d.pack.Blobs = d.pack.Blobs[:0]
 	var seen int
 	for d.s.Object(); d.s.More(); {
@@ -109,7 +114,7 @@ func (d *decoder) readPack() bool {
 	return d.s.Err() == nil
 }
 
-func (d *decoder) blobs() {
+func (d *Decoder) blobs() {
 	if d.s.Null() {
 		return
 	}
@@ -123,7 +128,7 @@ func (d *decoder) blobs() {
 	}
 }
 
-func (d *decoder) blob(b *Blob) {
+func (d *Decoder) blob(b *Blob) {
 	var seen int
 	for d.s.Object(); d.s.More(); {
 		switch string(d.s.Key()) {
@@ -158,7 +163,7 @@ func (d *decoder) blob(b *Blob) {
 	}
 }
 
-func (d *decoder) blobType() BlobType {
+func (d *Decoder) blobType() BlobType {
 	switch string(d.s.Text()) {
 	case "data":
 		return Data

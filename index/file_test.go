@@ -73,7 +73,8 @@ func newRef(packs []Pack) refIndex {
 
 func decodeAll(data []byte) ([]Pack, error) {
 	var packs []Pack
-	err := Decode(data, func(p Pack) error {
+	var d Decoder
+	err := d.Decode(bytes.NewReader(data), func(p Pack) error {
 		p.Blobs = slices.Clone(p.Blobs)
 		if len(p.Blobs) == 0 {
 			p.Blobs = nil
@@ -208,7 +209,7 @@ func TestDecodeStops(t *testing.T) {
 	stop := errors.New("stop")
 	data := Append(nil, []Pack{{ID: name(1)}, {ID: name(2)}, {ID: name(3)}})
 	n := 0
-	err := Decode(data, func(Pack) error {
+	err := new(Decoder).Decode(bytes.NewReader(data), func(Pack) error {
 		if n++; n == 2 {
 			return stop
 		}
@@ -232,26 +233,32 @@ func TestTypes(t *testing.T) {
 	}
 }
 
+// packsOf makes possible packs out of any bytes.
+func packsOf(data []byte) []Pack {
+	var packs []Pack
+	for len(data) >= 14 {
+		if data[0]&3 == 0 || len(packs) == 0 {
+			packs = append(packs, Pack{ID: chunk.Sum(data)})
+		}
+		p := &packs[len(packs)-1]
+		length := max(binary.BigEndian.Uint32(data[1:]), sealOverhead)
+		p.Blobs = append(p.Blobs, Blob{
+			Handle:    Handle{chunk.Sum(data[1:]), BlobType(data[0] >> 7)},
+			Offset:    min(binary.BigEndian.Uint32(data[5:]), math.MaxUint32-length),
+			Length:    length,
+			RawLength: binary.BigEndian.Uint32(data[9:]) >> (data[13] & 31),
+		})
+		data = data[14:]
+	}
+	return packs
+}
+
 // FuzzAppend makes packs out of bytes and compares with encoding/json.
 func FuzzAppend(f *testing.F) {
 	f.Add([]byte("some pack and its blobs, and another one of them"))
 	f.Add(bytes.Repeat([]byte{0xff, 0, 0x20, 1}, 100))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		var packs []Pack
-		for len(data) >= 14 {
-			if data[0]&3 == 0 || len(packs) == 0 {
-				packs = append(packs, Pack{ID: chunk.Sum(data)})
-			}
-			p := &packs[len(packs)-1]
-			length := max(binary.BigEndian.Uint32(data[1:]), sealOverhead)
-			p.Blobs = append(p.Blobs, Blob{
-				Handle:    Handle{chunk.Sum(data[1:]), BlobType(data[0] >> 7)},
-				Offset:    min(binary.BigEndian.Uint32(data[5:]), math.MaxUint32-length),
-				Length:    length,
-				RawLength: binary.BigEndian.Uint32(data[9:]) >> (data[13] & 31),
-			})
-			data = data[14:]
-		}
+		packs := packsOf(data)
 		got := Append(nil, packs)
 		want, err := json.Marshal(newRef(packs))
 		if err != nil || string(got) != string(want)+"\n" {

@@ -1,7 +1,6 @@
 package index
 
 import (
-	"hash/maphash"
 	"iter"
 	"slices"
 	"sync"
@@ -9,33 +8,15 @@ import (
 	"russet/chunk"
 )
 
-// Index says where blobs lie. It is safe for concurrent use, and takes about 60
-// bytes of memory for each copy of a blob.
+// Index says where blobs lie. It is safe for concurrent use, and takes about 40
+// bytes of memory for each copy of a blob, and 100 for each pack.
 type Index struct {
-	seed maphash.Seed // ids may be chosen to collide, but not without knowing this
-
-	mu sync.RWMutex // guards all below
-	// Entries are never moved: the table grows without copying them, and its
-	// garbage is small.
-	blocks    []*[blockEntries]entry
-	count     uint32   // of the entries
-	buckets   []uint32 // 1 + the number of the latest entry, 0 if there is none
+	mu        sync.RWMutex // guards all below
+	entries   entries
+	table     table // of the entries before table.linked
 	packs     []packEntry
 	byPack    map[chunk.ID]uint32
 	conflicts map[uint32]struct{} // packs that were described in two ways
-}
-
-// blockEntries is a compromise: an empty index is small, and ten million blobs
-// need ten thousand blocks.
-const blockEntries = 1024
-
-type entry struct {
-	id        chunk.ID
-	next      uint32 // as in buckets
-	pack      uint32 // twice the number of the pack, plus the type of the blob
-	offset    uint32
-	length    uint32
-	rawLength uint32
 }
 
 type packEntry struct {
@@ -44,15 +25,10 @@ type packEntry struct {
 	sum  uint64 // of the fingerprints of its blobs: the same in any order
 }
 
-// maxEntries is how many entries, and half as many packs, the numbers in
-// entries can tell apart.
-const maxEntries = 1<<32 - 2
-
 // New returns an empty index.
 func New() *Index {
 	return &Index{
-		seed:      maphash.MakeSeed(),
-		buckets:   make([]uint32, blockEntries),
+		table:     newTable(),
 		byPack:    map[chunk.ID]uint32{},
 		conflicts: map[uint32]struct{}{},
 	}
@@ -67,12 +43,12 @@ func (x *Index) Add(p Pack) {
 	defer x.mu.Unlock()
 	var sum uint64
 	for _, b := range p.Blobs {
-		sum += fingerprint(x.hash(b.ID), b)
+		sum += fingerprint(x.table.hash(b.ID), b)
 	}
 	number, known := x.byPack[p.ID]
 	if !known {
 		number = uint32(len(x.packs))
-		if len(x.packs) > maxEntries/2 {
+		if len(x.packs) == maxEntries {
 			panic("index: too many packs")
 		}
 		x.byPack[p.ID] = number
@@ -87,13 +63,12 @@ func (x *Index) Add(p Pack) {
 	}
 	x.conflicts[number] = struct{}{}
 	for _, b := range p.Blobs {
+		x.table.link(&x.entries)
 		if !x.described(number, b) {
 			x.insert(number, b)
 		}
 	}
 }
-
-func (x *Index) hash(id chunk.ID) uint64 { return maphash.Bytes(x.seed, id[:]) }
 
 // fingerprint mixes the place of a blob into the hash of its id. Which blobs
 // have the same one, nobody can tell who does not know the seed.
@@ -104,57 +79,31 @@ func fingerprint(hash uint64, b Blob) uint64 {
 	return hash ^ hash>>32
 }
 
-func (x *Index) at(number uint32) *entry {
-	return &x.blocks[number/blockEntries][number%blockEntries]
-}
-
 func (x *Index) insert(pack uint32, b Blob) {
-	if x.count == maxEntries {
-		panic("index: too many blobs")
-	}
-	if int(x.count) == 2*len(x.buckets) {
-		x.grow()
-	}
-	if x.count%blockEntries == 0 {
-		x.blocks = append(x.blocks, new([blockEntries]entry))
-	}
-	e := x.at(x.count)
-	*e = entry{
-		id:   b.ID,
-		pack: pack<<1 | uint32(b.Type),
-
-		offset: b.Offset, length: b.Length, rawLength: b.RawLength,
-	}
-	x.count++
-	x.link(e, x.count)
+	x.entries.append(pack, b)
 	x.packs[pack].size += b.packedSize()
 }
 
-// link puts an entry, whose number is one less than ref, in front of its
-// bucket.
-func (x *Index) link(e *entry, ref uint32) {
-	bucket := &x.buckets[x.hash(e.id)&uint64(len(x.buckets)-1)]
-	e.next = *bucket
-	*bucket = ref
-}
-
-func (x *Index) grow() {
-	x.buckets = make([]uint32, 2*len(x.buckets))
-	for number := range x.count {
-		x.link(x.at(number), number+1)
+// lockLinked is RLock for those who look blobs up. What was added since is put
+// into the table now, not one by one when it comes: after an index was loaded
+// that is all of it, and the table gets the size that fits.
+func (x *Index) lockLinked() {
+	x.mu.RLock()
+	for x.table.linked < x.entries.count {
+		x.mu.RUnlock()
+		x.mu.Lock()
+		x.table.link(&x.entries)
+		x.mu.Unlock()
+		x.mu.RLock()
 	}
 }
 
-// copies yields the numbers and entries of a blob, the latest first.
-func (x *Index) copies(h Handle) iter.Seq2[uint32, *entry] {
-	return func(yield func(uint32, *entry) bool) {
-		ref := x.buckets[x.hash(h.ID)&uint64(len(x.buckets)-1)]
-		for ref != 0 {
-			e := x.at(ref - 1)
-			if e.id == h.ID && BlobType(e.pack&1) == h.Type && !yield(ref-1, e) {
-				return
-			}
-			ref = e.next
+// copies yields the numbers of the entries of a blob, the latest first.
+func (x *Index) copies(h Handle) iter.Seq[uint32] {
+	return func(yield func(uint32) bool) {
+		number, ok := x.table.find(&x.entries, h)
+		for ok && yield(number) {
+			number, ok = x.table.older[number]
 		}
 	}
 }
@@ -164,8 +113,11 @@ func (x *Index) copies(h Handle) iter.Seq2[uint32, *entry] {
 // made to take for ever.
 func (x *Index) described(pack uint32, b Blob) bool {
 	seen := 0
-	for _, e := range x.copies(b.Handle) {
-		if seen++; seen > 16 || e.pack>>1 == pack && x.location(e).Blob == b {
+	for number := range x.copies(b.Handle) {
+		if seen++; seen > 16 {
+			return true
+		}
+		if in, known := x.entries.at(number); in == pack && known == b {
 			return true
 		}
 	}
@@ -176,52 +128,44 @@ func (x *Index) described(pack uint32, b Blob) bool {
 // of a blob that has more than sixteen copies the benefit of the doubt, as to
 // look at all of them for each of them could be made to take for ever.
 func (x *Index) Holds(loc Location) bool {
-	x.mu.RLock()
+	x.lockLinked()
 	defer x.mu.RUnlock()
 	number, known := x.byPack[loc.Pack]
 	return known && x.described(number, loc.Blob)
 }
 
-func (x *Index) location(e *entry) Location {
-	return Location{
-		Pack: x.packs[e.pack>>1].id,
-		Blob: Blob{
-			Handle:    Handle{ID: e.id, Type: BlobType(e.pack & 1)},
-			Offset:    e.offset,
-			Length:    e.length,
-			RawLength: e.rawLength,
-		},
-	}
+func (x *Index) location(number uint32) Location {
+	pack, b := x.entries.at(number)
+	return Location{Pack: x.packs[pack].id, Blob: b}
 }
 
 // Has reports whether the blob is in any pack.
 func (x *Index) Has(h Handle) bool {
-	x.mu.RLock()
+	x.lockLinked()
 	defer x.mu.RUnlock()
-	for range x.copies(h) {
-		return true
-	}
-	return false
+	_, ok := x.table.find(&x.entries, h)
+	return ok
 }
 
 // Lookup returns where the copy of the blob lies that was added last.
 func (x *Index) Lookup(h Handle) (Location, bool) {
-	x.mu.RLock()
+	x.lockLinked()
 	defer x.mu.RUnlock()
-	for _, e := range x.copies(h) {
-		return x.location(e), true
+	number, ok := x.table.find(&x.entries, h)
+	if !ok {
+		return Location{}, false
 	}
-	return Location{}, false
+	return x.location(number), true
 }
 
 // Locations returns where all copies of the blob lie, the one added last in
 // front.
 func (x *Index) Locations(h Handle) []Location {
-	x.mu.RLock()
+	x.lockLinked()
 	defer x.mu.RUnlock()
 	var all []Location
-	for _, e := range x.copies(h) {
-		all = append(all, x.location(e))
+	for number := range x.copies(h) {
+		all = append(all, x.location(number))
 	}
 	return all
 }
@@ -239,7 +183,7 @@ func (x *Index) Size(h Handle) (int64, bool) {
 func (x *Index) Len() int {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	return int(x.count)
+	return int(x.entries.count)
 }
 
 // HasPack reports whether a pack was added.
@@ -288,8 +232,8 @@ func (x *Index) Blobs() iter.Seq[Location] {
 func (x *Index) appendLocations(dst []Location, from uint32) []Location {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	for number := from; number < x.count && number-from < 128; number++ {
-		dst = append(dst, x.location(x.at(number)))
+	for pack, b := range x.entries.few(from) {
+		dst = append(dst, Location{Pack: x.packs[pack].id, Blob: b})
 	}
 	return dst
 }

@@ -49,12 +49,10 @@ func (m *Marks) Len() int {
 // count the copies in the order of Blobs, from 0; they do not change, but the
 // copy that is found does when a later one is added.
 func (x *Index) Number(h Handle) (int, bool) {
-	x.mu.RLock()
+	x.lockLinked()
 	defer x.mu.RUnlock()
-	for number := range x.copies(h) {
-		return int(number), true
-	}
-	return 0, false
+	number, ok := x.table.find(&x.entries, h)
+	return int(number), ok
 }
 
 // Copy is one copy of a blob: its number, and that of its pack.
@@ -62,10 +60,11 @@ type Copy struct{ Number, Pack int }
 
 // AppendCopies appends all copies of a blob to dst, the one added last first.
 func (x *Index) AppendCopies(dst []Copy, h Handle) []Copy {
-	x.mu.RLock()
+	x.lockLinked()
 	defer x.mu.RUnlock()
-	for number, e := range x.copies(h) {
-		dst = append(dst, Copy{int(number), int(e.pack >> 1)})
+	for number := range x.copies(h) {
+		pack, _ := x.entries.at(number)
+		dst = append(dst, Copy{int(number), int(pack)})
 	}
 	return dst
 }
@@ -74,7 +73,7 @@ func (x *Index) AppendCopies(dst []Copy, h Handle) []Copy {
 func (x *Index) At(number int) Location {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	return x.location(x.at(uint32(number)))
+	return x.location(uint32(number))
 }
 
 // PackNumber returns the number of a pack. Numbers count the packs in the order
@@ -96,7 +95,7 @@ func (x *Index) Describes(p Pack) bool {
 	}
 	var sum uint64
 	for _, b := range p.Blobs {
-		sum += fingerprint(x.hash(b.ID), b)
+		sum += fingerprint(x.table.hash(b.ID), b)
 	}
 	return x.packs[number].sum == sum
 }

@@ -17,17 +17,13 @@ func (c *checker) indexes(ctx context.Context) error {
 		return err
 	}
 	c.res.IndexFiles = len(ids)
+	readers := c.r.indexReaders()
 	err = c.each(ctx, backend.Index, BadIndex, ids, func(ctx context.Context, id chunk.ID) error {
-		plain, err := c.r.loadUnpacked(ctx, backend.Index, id)
-		if err != nil {
-			return err
-		}
+		x := readers.Get().(*indexReader)
+		defer readers.Put(x)
 		// What stands before a fault is taken: the more is known, the less
 		// looks lost.
-		if err := index.Decode(plain, c.addPack); err != nil {
-			return fmt.Errorf("decode index: %w: %w", ErrDamaged, err)
-		}
-		return nil
+		return x.read(ctx, id, c.addPack)
 	})
 	if err != nil {
 		return err

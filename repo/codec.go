@@ -57,6 +57,19 @@ func (c *codec) decompress(dst, frame []byte, limit int) ([]byte, error) {
 	return out, nil
 }
 
+// maxFrameWindow bounds, in bytes, how far back a frame may refer. It is what the
+// zstd program takes at its highest level; Russet and restic need 512 KiB.
+const maxFrameWindow = 128 << 20
+
+// newFrameReader makes a decompressor for text that is read bit by bit. It starts
+// no goroutines, and keeps no more than the frame's window and a few blocks.
+func newFrameReader() (*zstd.Decoder, error) {
+	return zstd.NewReader(nil,
+		zstd.WithDecoderConcurrency(1),
+		zstd.WithDecoderLowmem(true),
+		zstd.WithDecoderMaxMemory(maxFrameWindow))
+}
+
 const (
 	// sampleSize is how much is looked at before a blob is compressed: in the
 	// middle of a short one, a quarter and three quarters into a long one. The

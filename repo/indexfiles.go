@@ -79,25 +79,21 @@ func (r *Repository) packFiles(ctx context.Context) iter.Seq2[packFile, error] {
 // be concurrent, and the blobs of a pack are valid during one only. The error is
 // that of ctx; those of files are in what is returned, in the order of ids.
 func (r *Repository) readIndexFiles(ctx context.Context, ids []chunk.ID, add func(index.Pack)) ([]indexFile, error) {
-	files := make([]indexFile, len(ids))
+	files, readers := make([]indexFile, len(ids)), r.indexReaders()
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	for i, id := range ids {
 		files[i].id = id
 		group.Go(func() error {
 			f := &files[i]
-			var plain []byte
-			if plain, f.err = r.loadUnpacked(ctx, backend.Index, id); f.err == nil {
-				f.err = index.Decode(plain, func(p index.Pack) error {
-					f.packs++
-					f.blobs += len(p.Blobs)
-					add(p)
-					return ctx.Err()
-				})
-				if f.err != nil {
-					f.err = fmt.Errorf("decode index %.8s: %w: %w", id.String(), ErrDamaged, f.err)
-				}
-			}
+			x := readers.Get().(*indexReader)
+			defer readers.Put(x)
+			f.err = x.read(ctx, id, func(p index.Pack) error {
+				f.packs++
+				f.blobs += len(p.Blobs)
+				add(p)
+				return ctx.Err()
+			})
 			return ctx.Err()
 		})
 	}
@@ -175,12 +171,17 @@ type describedFile struct {
 // load reads index files in their order, a few at once.
 func (w *indexRewrite) load(ctx context.Context, ids []chunk.ID) iter.Seq2[describedFile, error] {
 	return func(yield func(describedFile, error) bool) {
+		readers := w.r.indexReaders()
 		for some := range slices.Chunk(ids, runtime.GOMAXPROCS(0)) {
 			files := make([]describedFile, len(some))
 			group, gctx := errgroup.WithContext(ctx)
 			for i, id := range some {
 				files[i].id = id
-				group.Go(func() error { return w.r.describe(gctx, &files[i]) })
+				group.Go(func() error {
+					x := readers.Get().(*indexReader)
+					defer readers.Put(x)
+					return x.describe(gctx, &files[i])
+				})
 			}
 			err := group.Wait()
 			for _, f := range files {
@@ -193,17 +194,13 @@ func (w *indexRewrite) load(ctx context.Context, ids []chunk.ID) iter.Seq2[descr
 }
 
 // describe reads an index file. The error is that of ctx.
-func (r *Repository) describe(ctx context.Context, f *describedFile) error {
-	plain, err := r.loadUnpacked(ctx, backend.Index, f.id)
-	if err == nil {
-		err = index.Decode(plain, func(p index.Pack) error {
-			p.Blobs = append([]index.Blob(nil), p.Blobs...)
-			f.packs = append(f.packs, p)
-			f.blobs += len(p.Blobs)
-			return ctx.Err()
-		})
-	}
-	f.err = err
+func (x *indexReader) describe(ctx context.Context, f *describedFile) error {
+	f.err = x.read(ctx, f.id, func(p index.Pack) error {
+		p.Blobs = append([]index.Blob(nil), p.Blobs...)
+		f.packs = append(f.packs, p)
+		f.blobs += len(p.Blobs)
+		return ctx.Err()
+	})
 	return ctx.Err()
 }
 

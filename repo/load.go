@@ -27,7 +27,7 @@ const (
 // LoadIndex reads every index file. List the snapshots before: then every
 // snapshot listed is complete in what is loaded.
 func (r *Repository) LoadIndex(ctx context.Context) error {
-	fresh, s := index.New(), new(scratch)
+	fresh, x := index.New(), &indexReader{r: r}
 	for info, err := range r.be.List(ctx, backend.Index) {
 		if err != nil {
 			return fmt.Errorf("list index files: %w", err)
@@ -36,15 +36,13 @@ func (r *Repository) LoadIndex(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("list index files: %w", err)
 		}
-		plain, err := r.loadUnpackedInto(ctx, s, backend.Index, id)
+		x.expect(info.Size)
+		err = x.read(ctx, id, func(p index.Pack) error { fresh.Add(p); return nil })
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // replaced by a prune since it was listed
 		}
 		if err != nil {
 			return err
-		}
-		if err := index.Decode(plain, func(p index.Pack) error { fresh.Add(p); return nil }); err != nil {
-			return fmt.Errorf("decode index %.8s: %w: %w", info.Name, ErrDamaged, err)
 		}
 	}
 	r.index = fresh

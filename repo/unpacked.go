@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"russet/backend"
 	"russet/chunk"
@@ -23,11 +22,14 @@ const markCompressed = 2
 
 // loadAll reads a whole file of at most limit bytes.
 func loadAll(ctx context.Context, be backend.Backend, f backend.File, limit int) ([]byte, error) {
-	return loadInto(ctx, be, f, make([]byte, 4<<10), limit)
+	return loadInto(ctx, be, f, nil, limit)
 }
 
-// loadInto is loadAll with memory of the caller's.
+// loadInto is loadAll with memory of the caller's, if it is enough.
 func loadInto(ctx context.Context, be backend.Backend, f backend.File, buf []byte, limit int) ([]byte, error) {
+	if len(buf) == 0 {
+		buf = make([]byte, 4<<10)
+	}
 	n := 0
 	for {
 		m, err := be.Load(ctx, f, int64(n), buf[n:])
@@ -69,57 +71,59 @@ func (r *Repository) saveUnpacked(ctx context.Context, kind backend.Kind, plain 
 var errMemory = errors.New("the bytes changed in memory: this computer's memory or processor is faulty")
 
 // loadUnpacked loads an index, snapshot or lock, checks its name and opens it.
-// Damage is read a second time before it is believed.
 func (r *Repository) loadUnpacked(ctx context.Context, kind backend.Kind, id chunk.ID) ([]byte, error) {
-	return r.loadUnpackedInto(ctx, new(scratch), kind, id)
-}
-
-// loadUnpackedInto is loadUnpacked for who loads many files: the result is valid
-// until s is used again.
-func (r *Repository) loadUnpackedInto(ctx context.Context, s *scratch, kind backend.Kind, id chunk.ID) ([]byte, error) {
-	f := backend.File{Kind: kind, Name: id.String()}
-	var bad error
-	for range 2 {
-		sealed, err := loadInto(ctx, r.be, f, slices.Grow(s.sealed[:0], 4<<10)[:max(cap(s.sealed), 4<<10)], maxUnpacked)
-		if err != nil {
-			return nil, err
-		}
-		s.sealed = sealed
-		if chunk.Sum(sealed) != id {
-			bad = fmt.Errorf("load %v: %w: its bytes do not match its name", f, ErrDamaged)
-			continue
-		}
-		plain, err := r.openUnpackedInto(s, sealed)
-		if err != nil {
-			return nil, fmt.Errorf("open %v: %w: %w", f, ErrDamaged, err)
-		}
-		return plain, nil
-	}
-	return nil, bad
-}
-
-func (r *Repository) openUnpacked(sealed []byte) ([]byte, error) {
-	return r.openUnpackedInto(new(scratch), sealed)
-}
-
-func (r *Repository) openUnpackedInto(s *scratch, sealed []byte) ([]byte, error) {
-	plain, err := r.key.Open(s.opened[:0], sealed)
+	sealed, err := r.loadSealed(ctx, kind, id, nil)
 	if err != nil {
 		return nil, err
 	}
-	s.opened = plain
-	if r.config.Version == 1 || len(plain) == 0 {
-		return plain, nil
+	plain, err := r.openUnpacked(sealed)
+	if err != nil {
+		return nil, fmt.Errorf("open %v: %w: %w", backend.File{Kind: kind, Name: id.String()}, ErrDamaged, err)
 	}
-	switch plain[0] {
-	case '{', '[':
-		return plain, nil
-	case markCompressed:
-		plain, err = r.codec.decompress(s.plain[:0], plain[1:], maxUnpackedRaw)
-		if err == nil {
-			s.plain = plain
+	return plain, nil
+}
+
+// loadSealed loads an index, snapshot or lock as it is stored, into buf if it is
+// large enough, and checks its name. Damage is read a second time before it is
+// believed.
+func (r *Repository) loadSealed(ctx context.Context, kind backend.Kind, id chunk.ID, buf []byte) ([]byte, error) {
+	f := backend.File{Kind: kind, Name: id.String()}
+	for range 2 {
+		sealed, err := loadInto(ctx, r.be, f, buf, maxUnpacked)
+		if err != nil {
+			return nil, err
 		}
-		return plain, err
+		if chunk.Sum(sealed) == id {
+			return sealed, nil
+		}
+		buf = sealed[:cap(sealed)]
 	}
-	return nil, fmt.Errorf("unknown format mark %d", plain[0])
+	return nil, fmt.Errorf("load %v: %w: its bytes do not match its name", f, ErrDamaged)
+}
+
+func (r *Repository) openUnpacked(sealed []byte) ([]byte, error) {
+	opened, err := r.key.Open(nil, sealed)
+	if err != nil {
+		return nil, err
+	}
+	body, compressed, err := r.unpackedBody(opened)
+	if err != nil || !compressed {
+		return body, err
+	}
+	return r.codec.decompress(nil, body, maxUnpackedRaw)
+}
+
+// unpackedBody returns the JSON of an opened file, and whether it is compressed
+// yet.
+func (r *Repository) unpackedBody(opened []byte) (body []byte, compressed bool, err error) {
+	if r.config.Version == 1 || len(opened) == 0 {
+		return opened, false, nil
+	}
+	switch opened[0] {
+	case '{', '[':
+		return opened, false, nil
+	case markCompressed:
+		return opened[1:], true, nil
+	}
+	return nil, false, fmt.Errorf("unknown format mark %d", opened[0])
 }

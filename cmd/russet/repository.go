@@ -239,6 +239,7 @@ func isOf(s *repo.Snapshot, begin string) bool {
 func loadIndex(ctx context.Context, r *repo.Repository) error {
 	defer debug.SetGCPercent(debug.SetGCPercent(indexGCPercent))
 	err := r.LoadIndex(ctx)
+	runtime.GC() // what reading took is of use for the table that the first look-up makes
 	if errors.Is(err, repo.ErrDamaged) {
 		err = situation{err, errBadIndex}
 	}

@@ -15,6 +15,8 @@
 //	}
 //	err := s.End()
 //
+// [Scanner.ResetReader] does the same for a text that is not in memory as a whole.
+//
 // The first error sticks: after it every method returns a zero value and More
 // returns false, so only End needs to be looked at. What is read is what
 // encoding/json reads, string by string and number by number, except that keys
@@ -24,20 +26,34 @@ package jsontext
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
+	"io"
 )
 
 // MaxDepth is how deep arrays and objects may nest. Neither an index nor a tree
 // goes beyond five; the rest is room for attributes that belong to others.
 const MaxDepth = 64
 
+const (
+	// maxToken is how many bytes of a string or number are sure to be read from a
+	// Reader: ids and names of keys are far shorter.
+	maxToken = 16 << 10
+	window   = 8 * maxToken // how much of a Reader's text is in memory
+)
+
 // Scanner reads one JSON text. The zero value needs a Reset. It is not safe for
 // concurrent use.
 type Scanner struct {
-	data    []byte
-	pos     int    // of the next byte
-	start   int    // where the last value began
-	objects uint64 // bit d is set when the container at depth d is an object
+	data    []byte    // the text, or a window of it
+	pos     int       // of the next byte
+	whole   int       // what begins before this stands in data as a whole
+	src     io.Reader // of what follows data; nil if nothing does
+	broken  error     // why nothing does, unless it is the end
+	base    int64     // of data in the text
+	buf     []byte    // of data, if it is a window
+	start   int       // where the last value began
+	objects uint64    // bit d is set when the container at depth d is an object
 	depth   int
 	fresh   bool // a container was opened and More has not been called
 	plain   bool
@@ -49,7 +65,43 @@ type Scanner struct {
 // Reset makes the scanner begin at the start of data, which must not change
 // while it is read.
 func (s *Scanner) Reset(data []byte) {
-	*s = Scanner{data: data, scratch: s.scratch[:0]}
+	*s = Scanner{data: data, whole: len(data), buf: s.buf, scratch: s.scratch[:0]}
+}
+
+// ResetReader makes the scanner begin at the start of the text that src gives,
+// of which it holds 128 KiB in memory at a time. What a method returns is valid
+// until the next call of any. A string or number of more than 16 KiB may be an
+// error, and for Raw any value of that length. An error of src counts only after
+// the text before it was read.
+func (s *Scanner) ResetReader(src io.Reader) {
+	if s.buf == nil {
+		s.buf = make([]byte, window)
+	}
+	*s = Scanner{data: s.buf[:0], src: src, buf: s.buf, scratch: s.scratch[:0]}
+}
+
+// fill moves the window forward, to begin at pos, and reports whether there may
+// be more text in it than there was.
+func (s *Scanner) fill() bool {
+	if s.src == nil {
+		return false
+	}
+	n := copy(s.buf, s.data[s.pos:])
+	s.base += int64(s.pos)
+	s.pos, s.whole = 0, len(s.buf)-maxToken
+	for n < len(s.buf) && s.src != nil {
+		more, err := s.src.Read(s.buf[n:])
+		n += more
+		if err == nil {
+			continue
+		}
+		s.src, s.whole = nil, n
+		if err != io.EOF {
+			s.broken = err
+		}
+	}
+	s.data = s.buf[:n]
+	return true
 }
 
 // Err returns the first error, which says at which offset it was found.
@@ -58,16 +110,17 @@ func (s *Scanner) Err() error { return s.err }
 // Fail records err as the scanner's error, unless there is one.
 func (s *Scanner) Fail(err error) {
 	if s.err == nil {
-		s.err = fmt.Errorf("offset %d: %w", s.pos, err)
-		s.pos = len(s.data)
+		s.err = fmt.Errorf("offset %d: %w", s.base+int64(s.pos), err)
+		s.src, s.pos, s.whole = nil, len(s.data), len(s.data)
 	}
 }
 
 func (s *Scanner) fail(problem string) {
-	if s.err == nil {
-		s.err = fmt.Errorf("offset %d: %s", s.pos, problem)
-		s.pos = len(s.data)
+	if s.broken != nil {
+		s.Fail(s.broken)
+		return
 	}
+	s.Fail(errors.New(problem))
 }
 
 // End says that one value was all that was expected: it returns the first
@@ -75,7 +128,7 @@ func (s *Scanner) fail(problem string) {
 func (s *Scanner) End() error {
 	if s.err == nil {
 		s.space()
-		if s.pos < len(s.data) || s.depth != 0 {
+		if s.pos < len(s.data) || s.depth != 0 || s.broken != nil {
 			s.fail("text goes on after its value")
 		}
 	}
@@ -93,30 +146,34 @@ func (s *Scanner) Token() []byte { return s.data[s.start:s.pos] }
 // printable ASCII without a character that encoding/json escapes.
 func (s *Scanner) Plain() bool { return s.plain }
 
-func (s *Scanner) space() {
-	from := s.pos
-	for s.pos < len(s.data) {
-		switch s.data[s.pos] {
-		case ' ', '\t', '\r', '\n':
-			s.pos++
-			continue
-		}
-		break
+// next skips white space and returns the byte that follows it, without reading
+// it, or 0 at the end. After it pos is before whole, unless the text has ended.
+func (s *Scanner) next() byte {
+	if s.pos < s.whole && s.data[s.pos] > ' ' {
+		return s.data[s.pos] // nearly always, and small enough to be inlined
 	}
-	s.spaced = s.spaced || s.pos > from
+	return s.space()
 }
 
-// next skips white space and returns the byte that follows it, without reading
-// it, or 0 at the end.
-func (s *Scanner) next() byte {
-	if s.pos < len(s.data) && s.data[s.pos] > ' ' {
-		return s.data[s.pos]
+// space is next where there may be white space, or the end of the window.
+func (s *Scanner) space() byte {
+	for {
+		for ; s.pos < len(s.data); s.pos++ {
+			switch c := s.data[s.pos]; c {
+			case ' ', '\t', '\r', '\n':
+				s.spaced = true
+				continue
+			default:
+				if s.pos < s.whole {
+					return c
+				}
+			}
+			break
+		}
+		if !s.fill() {
+			return 0
+		}
 	}
-	s.space()
-	if s.pos < len(s.data) {
-		return s.data[s.pos]
-	}
-	return 0
 }
 
 // Object enters an object. More must follow.
@@ -175,6 +232,10 @@ func (s *Scanner) More() bool {
 // valid until the next call of Key or Text.
 func (s *Scanner) Key() []byte {
 	key := s.Text()
+	if s.src != nil && s.pos >= s.whole { // next moves the window
+		s.scratch = append(s.scratch[:0], key...)
+		key = s.scratch
+	}
 	if s.next() != ':' {
 		s.fail("expected :")
 		return nil
@@ -259,13 +320,16 @@ func (s *Scanner) Base64() []byte {
 // Raw reads any value and returns it as it stands in the text.
 func (s *Scanner) Raw() []byte {
 	s.next()
-	start := s.pos
+	start := s.base + int64(s.pos)
 	s.Skip()
+	if start < s.base {
+		s.fail("value too long")
+	}
 	if s.err != nil {
 		return nil
 	}
-	s.start = start
-	return s.data[start:s.pos]
+	s.start = int(start - s.base)
+	return s.data[s.start:s.pos]
 }
 
 // Skip reads any value.

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/iotest"
 )
 
 func scan(text string) *Scanner {
@@ -73,6 +74,11 @@ func FuzzScanner(f *testing.F) {
 		skip.Skip()
 		if got, want := skip.End() == nil, json.Valid(data); got != want {
 			t.Fatalf("valid: got %v (%v), want %v", got, skip.Err(), want)
+		}
+		pulled := scanReader(iotest.HalfReader(bytes.NewReader(data)))
+		pulled.Skip()
+		if err := pulled.End(); (err == nil) != (skip.Err() == nil) && len(data) <= maxToken {
+			t.Fatalf("from a reader: got %v, want %v", err, skip.Err())
 		}
 		if skip.Err() != nil {
 			return
