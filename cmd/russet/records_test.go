@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -24,18 +23,18 @@ import (
 //
 //	records FOLDER NUMBER [STEP...]
 //
-// FOLDER is that of a simulated phone's state. It gets an address book of so many
-// people, always the same ones. A step is edit:N or remove:N, for the person of that
-// number, or change:N, for so many random changes. What the steps changed is
-// printed.
+// FOLDER is that of a simulated phone's state. It gets so many contacts, events and
+// reminders, always the same ones. A step is edit:N or remove:N, for the contact of
+// that number, event:N or reminder:N, which edit one of these. What the steps changed
+// is printed.
 func recordsMain() {
-	if err := writeRecords(context.Background(), os.Args[1:]); err != nil {
+	if err := writeRecords(os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "records:", err)
 		os.Exit(1)
 	}
 }
 
-func writeRecords(_ context.Context, args []string) error {
+func writeRecords(args []string) error {
 	if len(args) < 2 {
 		return errors.New("usage: records FOLDER NUMBER [STEP...]")
 	}
@@ -44,10 +43,12 @@ func writeRecords(_ context.Context, args []string) error {
 		return err
 	}
 	dir := filepath.Join(args[0], "Files")
-	if err := os.RemoveAll(filepath.Join(dir, "HomeDomain", "Library", "AddressBook")); err != nil {
-		return err
+	for _, name := range []string{"AddressBook", "Calendar", "Reminders"} {
+		if err := os.RemoveAll(filepath.Join(dir, "HomeDomain", "Library", name)); err != nil {
+			return err
+		}
 	}
-	book := recordstest.NewBook(1, n)
+	book, calendar, reminders := recordstest.NewBook(1, n), recordstest.NewCalendar(1, n), recordstest.NewReminders(1, n)
 	for _, step := range args[2:] {
 		what, number, _ := strings.Cut(step, ":")
 		i, err := strconv.Atoi(number)
@@ -60,8 +61,10 @@ func writeRecords(_ context.Context, args []string) error {
 			changes = append(changes, book.Edit(i))
 		case "remove":
 			changes = append(changes, book.Remove(i))
-		case "change":
-			changes = book.Change(i)
+		case "event":
+			changes = append(changes, calendar.Edit(i))
+		case "reminder":
+			changes = append(changes, reminders.Edit(i))
 		default:
 			return fmt.Errorf("no step is called %q", what)
 		}
@@ -69,7 +72,7 @@ func writeRecords(_ context.Context, args []string) error {
 			fmt.Println(c.What, c.UID, c.Property)
 		}
 	}
-	return book.Write(dir)
+	return errors.Join(book.Write(dir), calendar.Write(dir), reminders.Write(dir))
 }
 
 // servers are those of the scripts that run at once, by their work folders.
@@ -120,11 +123,14 @@ func (s *servers) edit(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Setenv("CARD", cards[0].Value("UID"))
 }
 
-// items is the script command `davitems`: it prints the cards on the server to the
-// file that is named, sorted by their names.
+// items is the script command `davitems FILE`: it writes the cards on the server, or
+// with a file.ics its events, to the file, sorted by their names.
 func (s *servers) items(ts *testscript.TestScript, _ bool, args []string) {
 	server := s.of(ts)
 	all := server.Items(server.Book())
+	if strings.HasSuffix(args[0], ".ics") {
+		all = server.Items(server.Calendar())
+	}
 	var b strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		b.WriteString(all[name])
