@@ -204,14 +204,15 @@ func takes(i dav.Info, kind records.Kind) bool {
 
 // severalCollections says which collections there are to choose from.
 func severalCollections(found []dav.Info) error {
-	text := "choose a collection: there are several:"
+	var text strings.Builder
+	text.WriteString("choose a collection: there are several:")
 	for _, i := range found {
-		text += "\n  " + i.URL
+		text.WriteString("\n  " + i.URL)
 		if i.Name != "" {
-			text += "  (" + i.Name + ")"
+			text.WriteString("  (" + i.Name + ")")
 		}
 	}
-	return errors.New(text)
+	return errors.New(text.String())
 }
 
 // syncRemove is sync remove.

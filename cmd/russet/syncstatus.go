@@ -89,24 +89,25 @@ func (p *program) showSync(ctx context.Context, store *reconcile.RepoStore, name
 	if p.json {
 		return p.emit(m)
 	}
-	text := visible(c.String()) + "\n"
-	text += fmt.Sprintf("  %s on both sides", plural(s.Records, "record"))
+	var text strings.Builder
+	text.WriteString(visible(c.String()) + "\n")
+	text.WriteString(fmt.Sprintf("  %s on both sides", plural(s.Records, "record")))
 	for _, part := range []struct {
 		n    int
 		what string
 	}{{s.Removed, "removed at the target"}, {s.Orphans, "gone from the source and kept at the target"}, {s.Conflicts, "waiting for a decision"}} {
 		if part.n > 0 {
-			text += fmt.Sprintf(", %s %s", count(int64(part.n)), part.what)
+			text.WriteString(fmt.Sprintf(", %s %s", count(int64(part.n)), part.what))
 		}
 	}
-	text += "\n"
+	text.WriteString("\n")
 	if s.Unfinished {
-		text += "  a run was cut off, or is under way; the next one goes on\n"
+		text.WriteString("  a run was cut off, or is under way; the next one goes on\n")
 	}
 	for _, r := range m.Runs {
-		text += "  " + r.text() + "\n"
+		text.WriteString("  " + r.text() + "\n")
 	}
-	_, err = fmt.Fprint(p.stdout, text)
+	_, err = fmt.Fprint(p.stdout, text.String())
 	return err
 }
 
