@@ -174,7 +174,7 @@ var advices = []advice{
 	{errNoPhonePassword, codeBackupLocked, "run the same command again with --backup-password-file, or on a terminal; nothing is lost, but it cannot be looked into"},
 	{errSealed, codeBackupLocked, "run russet backup on the same folder again with --backup-password-file; restore without --as files gives the backup as it came"},
 	{errUnreadable, 0, "restore without --as files gives the backup as it came"},
-	{errLostContent, codeIncomplete, "the next russet backup stores again what the computer still has; russet repair snapshots leaves out what is lost"},
+	{errLostContent, codeIncomplete, "the next russet backup stores again what the computer still has, russet copy what a second repository has; russet repair snapshots leaves out what is lost"},
 	{errIncomplete, codeIncomplete, ""},
 	{errNoBackup, 0, "name the folder that holds it; on macOS the terminal needs Full Disk Access to see Finder's"},
 	{fs.ErrExist, 0, "what is there is not overwritten: choose another name"},
