@@ -103,6 +103,7 @@ var (
 	errHalfFiles   = errors.New("files were restored in part")
 	errSecond      = errors.New("the second repository wants a password")
 	errNoSuchKey   = errors.New("no key has that id")
+	errMirrorBusy  = errors.New("another run writes to the mirror")
 )
 
 // situation is an error with the situation that it came up in, which adds no
@@ -160,6 +161,7 @@ var advices = []advice{
 	{backend.ErrNoRepository, codeNoRepository, "is the drive connected, and the name right? russet init makes a new repository"},
 	{repo.ErrLocked, codeLocked, "wait for it, or with --retry-lock; russet unlock removes the locks of programs that no longer run"},
 	{repo.ErrWrongPassword, codePassword, "the repository's own password is wanted, not the one of the phone's backups"},
+	{errMirrorBusy, codeLocked, "another russet mirror writes there: wait for it, or stop it"},
 	{durable.ErrInUse, codeLocked, "another russet works on that phone: wait for it, or stop it"},
 	{errPinned, 0, "russet unpin takes the pin off; --pinned forgets it all the same"},
 	{errKeepsNone, 0, "nothing was removed; add --keep-last 1, or name the snapshots to remove"},
