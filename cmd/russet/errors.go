@@ -154,7 +154,7 @@ var advices = []advice{
 	{repo.OtherConfig, codeDamaged, "the original and the mirror have the same file config: copy it over from where it is whole; where it was replaced by an upgrade, make a new mirror in another folder, with --init"},
 	{repo.WrittenElsewhere, 0, "a mirror is only read: keep what was added there with russet copy, or make the mirror anew in another folder, with --init"},
 	{repo.ManyRemovals, codeIncomplete, "everything new was copied; when so much was meant to go (a prune), run it again with --many"},
-	{repo.BrokenSource, codeDamaged, "nothing was changed: put back what is lost from the mirror's folders keys and index, or go on with the mirror: --promote"},
+	{repo.BrokenSource, codeDamaged, "nothing was changed: put back what is lost from the mirror's folders keys, index and data, or go on with the mirror: --promote"},
 	{errMirror, 0, "use the original; if that is lost, russet mirror --promote makes an ordinary repository of it"},
 	{errMoving, 0, "the mirror can be opened; run the same command again when nobody backs up or prunes"},
 	{errNoSuchKey, 0, "russet key list shows the ids"},
