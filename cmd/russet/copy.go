@@ -9,6 +9,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"russet/backend"
 	"russet/repo"
 )
 
@@ -69,7 +70,11 @@ func (p *program) copyAction(c *cli.Context) error {
 	}
 	return p.withPlace(c.Context, c, source, lockRead, func(ctx context.Context, from *repo.Repository) error {
 		return p.withPlace(ctx, c, target, lockShared, func(ctx context.Context, to *repo.Repository) error {
-			return p.copy(ctx, c, from, to)
+			err := p.copy(ctx, c, from, to)
+			if backend.IsFull(err) { // only there is anything written
+				err = fmt.Errorf("copy to %s: %w", target.address, err)
+			}
+			return err
 		})
 	})
 }
