@@ -1,6 +1,7 @@
 package repo
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -232,11 +233,8 @@ func (p *indexPlanner) readPack(ctx context.Context, reader *packReader, f packF
 			return ctx.Err()
 		}
 	}
-	if header != nil && !errors.Is(header, ErrDamaged) {
-		return fmt.Errorf("read pack %.8s: %w", f.id.String(), header)
-	}
-	if header == nil && contents != nil && !errors.Is(contents, ErrDamaged) && !p.r.answers(ctx) {
-		return fmt.Errorf("read pack %.8s: %w", f.id.String(), contents)
+	if err := cmp.Or(header, contents); err != nil && !errors.Is(err, ErrDamaged) && !p.r.answers(ctx) {
+		return fmt.Errorf("read pack %.8s: %w", f.id.String(), err)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
