@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"hash"
 	"runtime"
@@ -12,6 +11,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"russet/backend"
 	"russet/chunk"
 	"russet/crypto"
 	"russet/index"
@@ -223,7 +223,7 @@ func (p *packReader) readHeader(ctx context.Context, f packFile) ([]index.Blob, 
 	for {
 		p.tail = resize(p.tail, int(n))
 		if err := p.c.r.loadRange(ctx, f.id, f.size-n, p.tail); err != nil {
-			if alone || n <= trailer || errors.Is(err, ErrDamaged) || ctx.Err() != nil {
+			if alone || n <= trailer || !backend.IsUnreadable(err) {
 				return nil, 0, err
 			}
 			n, alone = trailer, true

@@ -69,7 +69,7 @@ func (r *Repository) saveUnpacked(ctx context.Context, kind backend.Kind, plain 
 var errMemory = errors.New("the bytes changed in memory: this computer's memory or processor is faulty")
 
 // loadUnpacked loads an index, snapshot or lock, checks its name and opens it.
-// Damage is read a second time before it is believed.
+// Damage is read a second time before it is believed, a bad sector too.
 func (r *Repository) loadUnpacked(ctx context.Context, kind backend.Kind, id chunk.ID) ([]byte, error) {
 	return r.loadUnpackedInto(ctx, new(scratch), kind, id)
 }
@@ -82,6 +82,9 @@ func (r *Repository) loadUnpackedInto(ctx context.Context, s *scratch, kind back
 	for range 2 {
 		sealed, err := loadInto(ctx, r.be, f, slices.Grow(s.sealed[:0], 4<<10)[:max(cap(s.sealed), 4<<10)], maxUnpacked)
 		if err != nil {
+			if bad = r.badSector(ctx, err); errors.Is(bad, ErrDamaged) {
+				continue
+			}
 			return nil, err
 		}
 		s.sealed = sealed

@@ -200,6 +200,9 @@ func (p *program) report(err error) int {
 		return codeError // whoever read our output has had enough, and knows
 	}
 	a := adviceFor(err)
+	if errors.Is(err, repo.ErrDamaged) && backend.IsUnreadable(err) {
+		a.hint = readAgainHint + a.hint
+	}
 	code := cmp.Or(a.code, codeError)
 	text := err.Error()
 	if code == codeCancelled {
@@ -218,6 +221,10 @@ func (p *program) report(err error) int {
 	}
 	return code
 }
+
+// readAgainHint comes before all other advice where a drive has not read what it
+// holds: on a loose cable that is no damage.
+const readAgainHint = "the drive could not read that: connect it anew, on another cable if there is one, and run the same command again before anything is repaired\n"
 
 func adviceFor(err error) advice {
 	if backend.IsFull(err) && errors.Is(err, errHalfFiles) {
