@@ -125,3 +125,22 @@ func TestBadSectorInSnapshot(t *testing.T) {
 		t.Errorf("repair: got %+v, %v", plan, err)
 	}
 }
+
+// A key file on a bad sector is listed as damaged beside those that open.
+func TestBadSectorInKey(t *testing.T) {
+	t.Parallel()
+	away, bad := false, map[backend.File]int64{}
+	r := initRepo(t, sectors(backend.NewMemory(), &away, bad), 2)
+	id, err := r.AddKey(t.Context(), "another", cheap, Owner{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	bad[backend.File{Kind: backend.Key, Name: id.String()}] = 10
+	keys, err := r.Keys(t.Context())
+	if err != nil || len(keys) != 2 || !keys[0].Damaged && !keys[1].Damaged {
+		t.Errorf("got %+v, %v", keys, err)
+	}
+	if res, err := r.Check(t.Context(), CheckOptions{}); !errors.Is(err, ErrDamaged) || res.Errors != 1 {
+		t.Errorf("check: got %+v, %v", res, err)
+	}
+}

@@ -245,6 +245,9 @@ func adviceFor(err error) advice {
 	if backend.IsFull(err) {
 		return advice{code: codeFull, hint: "free some space there and run the same command again; nothing that was kept is lost"}
 	}
+	if backend.IsUnreadable(err) {
+		return advice{hint: "the drive could not read that: connect it anew; if that does not help, have the system repair its file system (fsck, First Aid, chkdsk) before anything else"}
+	}
 	if _, ok := errors.AsType[usageError](err); ok {
 		return advice{hint: "russet help shows the verbs, russet help VERB the flags"}
 	}
