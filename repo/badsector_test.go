@@ -126,6 +126,36 @@ func TestBadSectorInSnapshot(t *testing.T) {
 	}
 }
 
+// While the drive cannot read a folder, or any of several snapshots, no snapshot
+// is given up for that; once packs are repaired, or it reads again, they are
+// repaired.
+func TestBadSectorGivesUpNoSnapshot(t *testing.T) {
+	t.Parallel()
+	away, bad := false, map[backend.File]int64{}
+	r := initRepo(t, sectors(backend.NewMemory(), &away, bad), 2)
+	snaps, _ := versions(t, r, 2, 1000)
+	folder, _ := r.Index().Lookup(index.Handle{ID: *snaps[1].Tree, Type: index.Tree})
+	plan := func() (*RepairSnapshotsPlan, error) {
+		return r.PlanRepairSnapshots(t.Context(), RepairSnapshotsOptions{Forget: true})
+	}
+	bad[packName(folder.Pack)] = int64(folder.Offset) + 10
+	if plan, err := plan(); !errors.Is(err, syscall.EIO) {
+		t.Errorf("a folder: got %v, %v", plan, err)
+	}
+	if plan, _, err := repairPacks(t.Context(), r); err != nil || len(plan.Packs) != 1 {
+		t.Fatal(plan, err)
+	}
+	if plan, err := plan(); err != nil || len(plan.Snapshots) != 1 {
+		t.Errorf("after a repair of packs: got %v, %v", plan, err)
+	}
+	for _, s := range snaps {
+		bad[backend.File{Kind: backend.Snapshot, Name: s.ID().String()}] = 10
+	}
+	if plan, err := plan(); !errors.Is(err, syscall.EIO) {
+		t.Errorf("all snapshots: got %v, %v", plan, err)
+	}
+}
+
 // A key file on a bad sector is listed as damaged beside those that open.
 func TestBadSectorInKey(t *testing.T) {
 	t.Parallel()
