@@ -151,7 +151,8 @@ func (l *Local) Lacks(ctx context.Context, k Kind) (bool, error) {
 const temporaryAge = 24 * time.Hour
 
 // CleanTemporary removes the unfinished files that programs left behind when they were killed, Russet's and restic's, once they
-// are older than a day. It returns how many it removed, also beside an error.
+// are older than a day: those of the repository, and those right in its spool. It returns how many it removed, also beside an
+// error.
 func (l *Local) CleanTemporary(ctx context.Context) (int, error) {
 	removed := 0
 	for k := Config; k <= Data; k++ {
@@ -173,14 +174,38 @@ func (l *Local) CleanTemporary(ctx context.Context) (int, error) {
 			removed++
 		}
 	}
+	n, err := l.cleanSpool(ctx)
+	return removed + n, err
+}
+
+// cleanSpool leaves locks alone, which are named after phones, and folders: each is its phone's run's to clean.
+func (l *Local) cleanSpool(ctx context.Context) (removed int, err error) {
+	entries, err := l.readFolder(spoolFolder)
+	for _, entry := range entries {
+		if err = ctx.Err(); err != nil {
+			break
+		}
+		if _, ok := durable.IsTemporary(entry.Name()); !ok || path.Ext(entry.Name()) == ".lock" || !l.isOld(entry) {
+			continue
+		}
+		if err = removeFile(l.root, path.Join(spoolFolder, entry.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		removed, err = removed+1, nil
+	}
+	if err != nil {
+		return removed, fmt.Errorf("clean %s: %w", spoolFolder, durable.WithoutPath(err))
+	}
 	return removed, nil
 }
 
 func (l *Local) isLeftover(k Kind, entry os.DirEntry) bool {
 	final, ok := durable.IsTemporary(entry.Name())
-	if !ok || !isListed(k, final) && (k != Config || final != markName) {
-		return false
-	}
+	return ok && (isListed(k, final) || k == Config && final == markName) && l.isOld(entry)
+}
+
+// isOld tells plain files that nobody is writing any more.
+func (l *Local) isOld(entry os.DirEntry) bool {
 	info, err := entry.Info()
 	return err == nil && info.Mode().IsRegular() && l.now().Sub(info.ModTime()) > temporaryAge
 }

@@ -318,20 +318,24 @@ func TestCleanTemporary(t *testing.T) {
 		"config-tmp-1": old, "keys/" + name + "-tmp-2": old, "data/ab/" + name + "-tmp-12345": old, "data/ab/" + name + "-tmp-ff": old,
 		"index/" + name + "-tmp-3": time.Now().Add(-23 * time.Hour), "index/mine-tmp-4": old, "mine-tmp-5": old, "data/ab/" + name: old,
 		"data/cd/" + name + "-tmp-6": old, "mirror.json-tmp-7": old, "keys/mirror.json-tmp-8": old,
+		"spool/verified-tmp-9": old, "spool/verified": old, "spool/phone-tmp-1.lock": old, "spool/verified-tmp-a": time.Now(),
 	} {
 		file = filepath.Join(folder, file)
 		if err := errors.Join(os.WriteFile(file, nil, 0o400), os.Chtimes(file, modified, modified)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if n, err := l.CleanTemporary(t.Context()); n != 5 || err != nil {
-		t.Errorf("got %d, %v, want 5", n, err)
+	if n, err := l.CleanTemporary(t.Context()); n != 6 || err != nil {
+		t.Errorf("got %d, %v, want 6", n, err)
 	}
 	if n, err := l.CleanTemporary(t.Context()); n != 0 || err != nil {
 		t.Errorf("again: got %d, %v, want 0", n, err)
 	}
 	wantContent(t, l, kept, "pack")
-	for _, file := range []string{"index/" + name + "-tmp-3", "index/mine-tmp-4", "mine-tmp-5", "data/ab/" + name, "keys/mirror.json-tmp-8"} {
+	for _, file := range []string{
+		"index/" + name + "-tmp-3", "index/mine-tmp-4", "mine-tmp-5", "data/ab/" + name, "keys/mirror.json-tmp-8",
+		"spool/verified", "spool/phone-tmp-1.lock", "spool/verified-tmp-a",
+	} {
 		if _, err := os.Stat(filepath.Join(folder, file)); err != nil {
 			t.Errorf("removed too much: %v", err)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"path"
 	"slices"
@@ -16,6 +17,7 @@ import (
 const (
 	markName    = "mirror.json"
 	asideFolder = "quarantine" // with a folder a day, and in it those of the kinds
+	occupied    = "mirror.lock"
 
 	// maxMark holds the names of a million files.
 	maxMark = 96 << 20
@@ -77,6 +79,17 @@ func (l *Local) SaveMark(ctx context.Context, data []byte) error {
 		return fmt.Errorf("save %s: %w", markName, err)
 	}
 	return nil
+}
+
+// Occupy keeps the place to one mirror run, until it is closed: of two at once each would save a mark that knows nothing
+// of the other's files, and a later run would take those for somebody else's. It does not wait: the error is
+// [durable.ErrInUse].
+func (l *Local) Occupy() (io.Closer, error) {
+	lock, err := durable.TryLock(l.root, occupied)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", occupied, err)
+	}
+	return lock, nil
 }
 
 // RemoveMark makes an ordinary repository of a mirror.

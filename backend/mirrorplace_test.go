@@ -12,6 +12,7 @@ import (
 
 	"russet/backend"
 	"russet/backend/backendtest"
+	"russet/internal/durable"
 )
 
 // mirrorPlace is what a place for a mirror does beside a backend.
@@ -164,5 +165,33 @@ func TestLocalMirror(t *testing.T) {
 	}
 	if err := l.RemoveMark(ctx); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestOccupy(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	one := createLocal(t, folder)
+	mustSave(t, one, backend.Config, "config")
+	two, err := backend.OpenLocal(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer two.Close()
+	run, err := one.Occupy()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := two.Occupy(); !errors.Is(err, durable.ErrInUse) {
+		t.Errorf("a second run: got %v, want %v", err, durable.ErrInUse)
+	}
+	if err := run.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if run, err = two.Occupy(); err != nil {
+		t.Fatalf("after the first: %v", err)
+	}
+	if err := run.Close(); err != nil {
+		t.Error(err)
 	}
 }

@@ -15,6 +15,9 @@ func IsFull(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }
 
+// IsUnreadable reports whether an error says that a drive cannot read what it holds.
+func IsUnreadable(err error) bool { return errors.Is(err, syscall.EIO) }
+
 // Free is not known for this system.
 func (l *Local) Free(context.Context) (int64, error) {
 	return 0, fmt.Errorf("free space: %w", errors.ErrUnsupported)

@@ -20,6 +20,13 @@ func IsFull(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }
 
+// IsUnreadable reports whether an error says that a drive cannot read what it holds: a sector is bad, or what the file
+// system says of a file makes no sense. A drive that was taken out gives the same error.
+func IsUnreadable(err error) bool {
+	const errUnclean = syscall.Errno(117) // Linux: EUCLEAN; elsewhere there is no such error
+	return errors.Is(err, syscall.EIO) || errors.Is(err, syscall.EBADMSG) || errors.Is(err, errUnclean)
+}
+
 // Free returns how many bytes may still be written to the drive of the repository.
 func (l *Local) Free(ctx context.Context) (int64, error) {
 	if err := ctx.Err(); err != nil {

@@ -24,6 +24,21 @@ func IsFull(err error) bool {
 	return false
 }
 
+// IsUnreadable reports whether an error says that a drive cannot read what it holds: a sector is bad, or what the file
+// system says of a file makes no sense. A drive that was taken out may give the same error.
+func IsUnreadable(err error) bool {
+	for _, bad := range []error{
+		windows.ERROR_CRC, windows.ERROR_SECTOR_NOT_FOUND, windows.ERROR_READ_FAULT, windows.ERROR_IO_DEVICE,
+		windows.ERROR_FILE_CORRUPT, windows.ERROR_DISK_CORRUPT,
+		syscall.EIO, // never from Windows itself, but from simulated faults
+	} {
+		if errors.Is(err, bad) {
+			return true
+		}
+	}
+	return false
+}
+
 // Free returns how many bytes may still be written to the drive of the repository.
 func (l *Local) Free(ctx context.Context) (int64, error) {
 	if err := ctx.Err(); err != nil {

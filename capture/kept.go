@@ -33,7 +33,7 @@ func (c *run) alreadyKept(ctx context.Context) (*Result, error) {
 			return nil, err
 		}
 		if whole {
-			return &Result{Snapshot: v.Snapshot, UDID: v.UDID, DeviceName: c.b.DeviceName(), Kept: true}, nil
+			return &Result{Snapshot: v.Snapshot, UDID: v.UDID, DeviceName: c.b.DeviceName(), Kept: true, Sealed: v.sealed()}, nil
 		}
 	}
 	return nil, nil

@@ -38,7 +38,7 @@ func (p *Phone) commit(ctx context.Context, answered time.Time) (*Result, error)
 	}
 	if !p.touched() && !p.resumed && p.parent != nil && !p.begun.full {
 		last := p.parent.Snapshot
-		return &Result{Snapshot: last, UDID: p.udid, DeviceName: last.Hostname, Kept: true}, p.abandon()
+		return &Result{Snapshot: last, UDID: p.udid, DeviceName: last.Hostname, Kept: true, Sealed: p.parent.sealed()}, p.abandon()
 	}
 	if err := p.checkpoint(); err != nil { // after which the files on top can be read
 		return nil, fmt.Errorf("commit backup: %w", err)

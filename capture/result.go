@@ -12,7 +12,10 @@ type Result struct {
 	UDID, DeviceName string
 	// Kept: an earlier snapshot holds this very backup. What the Summary says was
 	// stored had been lost from the repository.
-	Kept    bool
+	Kept bool
+	// Sealed: the password was not known, so nothing of the snapshot can be looked
+	// into. Its tag may be gone: restic changes tags.
+	Sealed  bool
 	Summary Summary
 }
 

@@ -56,7 +56,7 @@ func (c *run) store(ctx context.Context) (*Result, error) {
 func (c *run) commit(ctx context.Context, tree chunk.ID, meta *Metadata) (*Result, error) {
 	s := c.snapshot(tree)
 	c.sum.finish(c.w.Stats(), c.records.bad, meta)
-	res := &Result{UDID: c.udid, DeviceName: c.b.DeviceName(), Summary: c.sum}
+	res := &Result{UDID: c.udid, DeviceName: c.b.DeviceName(), Summary: c.sum, Sealed: c.sealed && !c.unreadable}
 	for _, old := range c.history.snapshots { // also one that could not be opened: it can be now
 		if *old.Tree == tree && old.Time.Equal(s.Time) && sameMeaning(old, s) {
 			res.Snapshot, res.Kept = old, true

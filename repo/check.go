@@ -155,7 +155,7 @@ func (c *checker) report(p Problem) {
 		if c.first == nil {
 			c.first = p.Err
 		}
-		c.damaged = c.damaged || errors.Is(p.Err, ErrDamaged) || errors.Is(p.Err, fs.ErrNotExist)
+		c.damaged = c.damaged || errors.Is(p.Err, ErrDamaged) || errors.Is(p.Err, fs.ErrNotExist) || backend.IsUnreadable(p.Err)
 	}
 	if c.opt.Report != nil {
 		c.opt.Report(p)

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"russet/backend"
 	"russet/chunk"
 	"russet/crypto"
 	"russet/index"
@@ -210,17 +211,23 @@ func (p *packReader) openBlob(b index.Blob, sealed []byte) error {
 }
 
 // readHeader fills p.tail with the end of a pack, all of it if it is small, and
-// returns what its header lists and where in the pack that begins.
+// returns what its header lists and where in the pack that begins. Where so much
+// cannot be read, as a sector is bad, it reads no more than the header.
 func (p *packReader) readHeader(ctx context.Context, f packFile) ([]index.Blob, int64, error) {
 	n := min(f.size, tailSize)
 	if f.size <= readAtOnce {
 		n = f.size
 	}
 	const trailer = 4
+	alone := false // no more is read than the header
 	for {
 		p.tail = resize(p.tail, int(n))
 		if err := p.c.r.loadRange(ctx, f.id, f.size-n, p.tail); err != nil {
-			return nil, 0, err
+			if alone || n <= trailer || !backend.IsUnreadable(err) {
+				return nil, 0, err
+			}
+			n, alone = trailer, true
+			continue
 		}
 		if n < trailer {
 			return nil, 0, fmt.Errorf("%w: it is too short for a pack", ErrDamaged)

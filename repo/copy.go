@@ -28,7 +28,8 @@ type CopyPlan struct {
 	Bytes   int64
 	Found   int
 	Missing int
-	// Lost says which snapshots cannot be copied whole, and therefore are not.
+	// Lost says which snapshots cannot be copied whole, and therefore are not; and
+	// which that were copied before cannot give their copies what those have lost.
 	Lost []error
 
 	from, to *Repository
@@ -39,7 +40,8 @@ type CopyPlan struct {
 // copyPart is a snapshot to be copied, and what is needed for it beside what the
 // parts before it bring.
 type copyPart struct {
-	snapshot *Snapshot // nil where it is not to be saved
+	snapshot *Snapshot // nil where that is lost
+	kept     bool      // it was copied before, and only what has been lost there is wanted
 	blobs    []index.Handle
 }
 
@@ -63,7 +65,8 @@ func PlanCopy(ctx context.Context, from, to *Repository, snapshots []*Snapshot) 
 			return nil, fmt.Errorf("plan copy: %w", err)
 		}
 	}
-	if _, err := to.DropLost(ctx); err != nil {
+	gone, err := to.DropLost(ctx)
+	if err != nil {
 		return nil, fmt.Errorf("plan copy: %w", err)
 	}
 	p := &CopyPlan{from: from, to: to}
@@ -78,7 +81,7 @@ func PlanCopy(ctx context.Context, from, to *Repository, snapshots []*Snapshot) 
 	}
 	SortSnapshots(p.Snapshots)
 	slices.Reverse(p.Snapshots)
-	if err := p.survey(ctx, kept); err != nil {
+	if err := p.survey(ctx, kept, gone > 0); err != nil {
 		return nil, fmt.Errorf("plan copy: %w", err)
 	}
 	return p, nil
@@ -107,7 +110,7 @@ func (p *CopyPlan) String() string {
 		fmt.Fprintf(&b, "use  %6d blobs that a copy that was cut off has brought there\n", p.Found)
 	}
 	for _, err := range p.Lost {
-		fmt.Fprintf(&b, "not copied: %v\n", err)
+		fmt.Fprintf(&b, "not whole: %v\n", err)
 	}
 	return b.String()
 }
@@ -116,8 +119,8 @@ func (p *CopyPlan) String() string {
 // once, also those that the other repository has: of what lies below them it may
 // lack something, after a copy that was cut off. For those of kept, which were
 // copied, only what has been lost there since is copied: by damage, or as a
-// repair took a pack out of the index.
-func (p *CopyPlan) survey(ctx context.Context, kept []*Snapshot) error {
+// repair took a pack out of the index. hurt tells that packs are gone there.
+func (p *CopyPlan) survey(ctx context.Context, kept []*Snapshot, hurt bool) error {
 	w := &copyWalk{
 		p: p, levels: newTreeLevels(p.from),
 		seen: map[chunk.ID]struct{}{}, wanted: map[index.Handle]struct{}{}, bad: map[index.Handle]error{},
@@ -127,9 +130,9 @@ func (p *CopyPlan) survey(ctx context.Context, kept []*Snapshot) error {
 		if err != nil {
 			return err
 		}
-		p.parts = append(p.parts, copyPart{s, blobs})
+		p.parts = append(p.parts, copyPart{s, false, blobs})
 	}
-	if w.lacksNothing() {
+	if !hurt && w.lacksNothing() {
 		kept = nil
 	}
 	for _, s := range kept {
@@ -137,7 +140,7 @@ func (p *CopyPlan) survey(ctx context.Context, kept []*Snapshot) error {
 		if err != nil {
 			return err
 		}
-		p.parts = append(p.parts, copyPart{nil, blobs})
+		p.parts = append(p.parts, copyPart{s, true, blobs})
 	}
 	if err := p.dropLost(ctx, w.bad); err != nil {
 		return err
@@ -145,8 +148,8 @@ func (p *CopyPlan) survey(ctx context.Context, kept []*Snapshot) error {
 	if err := p.findStored(ctx); err != nil {
 		return err
 	}
-	for i, part := range p.parts {
-		if p.Blobs += len(part.blobs); i >= len(p.parts)-len(kept) {
+	for _, part := range p.parts {
+		if p.Blobs += len(part.blobs); part.kept {
 			p.Missing += len(part.blobs)
 		}
 		for _, h := range part.blobs {
@@ -177,24 +180,34 @@ func (p *CopyPlan) dropLost(ctx context.Context, bad map[index.Handle]error) err
 	parts := p.parts
 	p.parts, p.Snapshots = nil, nil
 	for _, part := range parts {
-		var err error
-		if part.snapshot != nil {
-			err = p.from.needs(ctx, *part.snapshot.Tree, bad)
-		}
+		err := p.from.whole(ctx, part, bad)
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if err != nil {
-			p.Lost = append(p.Lost, fmt.Errorf("snapshot %.8s: %w", part.snapshot.id.String(), err))
+		switch {
+		case err != nil:
+			p.Lost = append(p.Lost, err)
 			// What it brings to others is copied with them.
 			part.snapshot = nil
-		} else if part.snapshot != nil {
+		case !part.kept:
 			p.Snapshots = append(p.Snapshots, part.snapshot)
 		}
 		part.blobs = slices.DeleteFunc(part.blobs, func(h index.Handle) bool { return bad[h] != nil })
 		p.parts = append(p.parts, part)
 	}
 	return nil
+}
+
+// whole returns an error where the snapshot of a part needs any of what is bad.
+func (r *Repository) whole(ctx context.Context, part copyPart, bad map[index.Handle]error) error {
+	err := r.needs(ctx, *part.snapshot.Tree, bad)
+	switch {
+	case err == nil:
+		return nil
+	case part.kept:
+		return fmt.Errorf("snapshot %.8s, which was copied before, is not whole here, and cannot heal its copy: %w", part.snapshot.id.String(), err)
+	}
+	return fmt.Errorf("snapshot %.8s: %w", part.snapshot.id.String(), err)
 }
 
 // needs returns the error of the first bad blob that a tree leads to.

@@ -27,8 +27,8 @@ const (
 type CopyResult struct {
 	Snapshots int
 	Stats     // of the blobs that travelled
-	// Lost says which snapshots were not copied, as this repository does not have
-	// them whole.
+	// Lost says which snapshots were not copied, or whose copies were not healed, as
+	// this repository does not have them whole.
 	Lost []error
 }
 
@@ -68,7 +68,7 @@ func (p *CopyPlan) Apply(ctx context.Context, progress *Progress) (res CopyResul
 			return res, err
 		}
 		for _, part := range rest[:n] {
-			if err := c.snapshot(ctx, part.snapshot, &res); err != nil {
+			if err := c.snapshot(ctx, part, &res); err != nil {
 				return res, err
 			}
 		}
@@ -112,19 +112,23 @@ type copier struct {
 
 // snapshot saves a copy of a snapshot all of whose blobs are there, or notes
 // that they are not.
-func (c *copier) snapshot(ctx context.Context, s *Snapshot, res *CopyResult) error {
+func (c *copier) snapshot(ctx context.Context, part copyPart, res *CopyResult) error {
+	s := part.snapshot
 	if s == nil {
 		return nil
 	}
 	if len(c.bad) > 0 {
-		err := c.from.needs(ctx, *s.Tree, c.bad)
+		err := c.from.whole(ctx, part, c.bad)
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
 		if err != nil {
-			res.Lost = append(res.Lost, fmt.Errorf("snapshot %.8s: %w", s.id.String(), err))
+			res.Lost = append(res.Lost, err)
 			return nil
 		}
+	}
+	if part.kept {
+		return nil
 	}
 	// restic's way: a parent is of no use elsewhere, and original leads back.
 	twin, origin := *s, s.origin()

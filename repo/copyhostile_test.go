@@ -3,6 +3,7 @@ package repo
 import (
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -147,4 +148,41 @@ func TestCopyDamagedOrphan(t *testing.T) {
 		t.Errorf("got %v, %+v, %v", plan, res, err)
 	}
 	sameContent(t, r, checkTwin(t, to), snap)
+}
+
+// TestCopyBothLost copies where this repository cannot give what the other has
+// lost of a snapshot that was copied before, and is told so.
+func TestCopyBothLost(t *testing.T) {
+	t.Parallel()
+	for name, lose := range map[string]func(t *testing.T, be *backend.Memory, r *Repository){
+		"damaged here": func(t *testing.T, be *backend.Memory, r *Repository) {
+			spoilPack(t, be, packsOf(t, r, index.Data)[0], 20)
+		},
+		"in no index here": func(t *testing.T, be *backend.Memory, r *Repository) {
+			spoilPack(t, be, packsOf(t, r, index.Data)[0], 20)
+			if plan, _, err := repairPacks(t.Context(), r); err != nil || plan.Leave != 1 {
+				t.Fatal(plan, err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			from, to := backend.NewMemory(), backend.NewMemory()
+			r := initRepo(t, from, 2)
+			snap := saveFiles(t, r, map[string][]byte{"a": payload(1, 10_000)})
+			initTwin(t, r, to, 2)
+			if _, _, err := copyAll(t.Context(), from, to); err != nil {
+				t.Fatal(err)
+			}
+			if err := to.Remove(t.Context(), packName(packsOf(t, checkTwin(t, to), index.Data)[0])); err != nil {
+				t.Fatal(err)
+			}
+			lose(t, from, r)
+			plan, res, err := copyAll(t.Context(), from, to)
+			if !errors.Is(err, ErrDamaged) || plan.Kept != 1 || res.Snapshots != 0 || len(res.Lost) != 1 ||
+				!strings.Contains(res.Lost[0].Error(), snap.ID().String()[:8]) {
+				t.Errorf("got %v, %+v, %v", plan, res, err)
+			}
+		})
+	}
 }

@@ -34,6 +34,7 @@ type ForgetOptions struct {
 type ForgetPlan struct {
 	Groups []GroupPlan
 	zone   *time.Location
+	named  bool // it is about some snapshots, and says nothing of the others
 }
 
 // GroupPlan is what becomes of one group, its newest snapshot first.
@@ -103,7 +104,7 @@ func PlanForget(snaps []*Snapshot, opt ForgetOptions) (*ForgetPlan, error) {
 // PlanForgetThese forgets the given snapshots, pinned ones too. Times are told in
 // zone; nil is UTC.
 func PlanForgetThese(snaps []*Snapshot, zone *time.Location) *ForgetPlan {
-	return &ForgetPlan{Groups: []GroupPlan{{Decisions: newestFirst(snaps)}}, zone: zone}
+	return &ForgetPlan{Groups: []GroupPlan{{Decisions: newestFirst(snaps)}}, zone: zone, named: true}
 }
 
 // Count is how many snapshots of all groups are kept, and how many are not.
@@ -136,6 +137,10 @@ func (p *ForgetPlan) String() string {
 		}
 	}
 	keep, forget := p.Count()
+	if p.named {
+		fmt.Fprintf(&b, "forget %d, and no others\n", forget)
+		return b.String()
+	}
 	fmt.Fprintf(&b, "keep %d, forget %d\n", keep, forget)
 	return b.String()
 }

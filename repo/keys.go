@@ -40,7 +40,7 @@ func (r *Repository) Keys(ctx context.Context) ([]KeyInfo, error) {
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			continue // removed since it was listed
-		case errors.Is(err, ErrDamaged):
+		case errors.Is(err, ErrDamaged) || backend.IsUnreadable(err):
 			keys = append(keys, KeyInfo{ID: id, Damaged: true})
 			continue
 		case err != nil:

@@ -119,12 +119,30 @@ func (r *Repository) loadRange(ctx context.Context, pack chunk.ID, offset int64,
 		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	if err != nil {
-		return err
+		return r.badSector(ctx, err)
 	}
 	if n < len(buf) {
 		return fmt.Errorf("load %v: %w: the file is cut short", f, ErrDamaged)
 	}
 	return nil
+}
+
+// badSector makes ErrDamaged of the error of a read that the drive cannot do, as
+// long as it gives anything at all: what lies there is lost like what was
+// changed, and the rest can be had. Otherwise the drive is away, and nothing is
+// lost.
+func (r *Repository) badSector(ctx context.Context, err error) error {
+	if backend.IsUnreadable(err) && answers(ctx, r.be) {
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	return err
+}
+
+// answers tells whether a place gives anything at all: then what cannot be read
+// is a bad sector.
+func answers(ctx context.Context, be backend.Backend) bool {
+	_, err := loadAll(ctx, be, backend.File{Kind: backend.Config}, maxConfig)
+	return err == nil
 }
 
 // openBlob opens, decompresses and checks one blob. The result lies in s.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"russet/backend"
 	"russet/chunk"
 	"russet/index"
 )
@@ -22,6 +23,8 @@ type mender struct {
 	c     *checker // takes what is lost
 	done  map[chunk.ID]mended
 	trees map[chunk.ID][]byte // new ones
+
+	unread error // of the first tree that the drive could not read
 }
 
 // mended is what was made of a tree.
@@ -53,6 +56,9 @@ func (m *mender) tree(ctx context.Context, id chunk.ID, depth int) (mended, erro
 			return mended{}, err
 		}
 	case errors.Is(err, ErrDamaged):
+		if m.unread == nil && backend.IsUnreadable(err) {
+			m.unread = err
+		}
 		m.c.lose(index.Handle{ID: id, Type: index.Tree}, err)
 		made.gone = true
 	default:

@@ -57,7 +57,7 @@ func (r MirrorRefusal) Error() string {
 	case ManyRemovals:
 		return "the source no longer has much of what the mirror has"
 	case BrokenSource:
-		return "the source has lost all its key files, or its whole index"
+		return "the source has lost all its key files, its whole index, or all packs"
 	case OtherConfig:
 		return "its file config is damaged, or was replaced"
 	}
@@ -218,10 +218,11 @@ func (p *MirrorPlan) many() bool {
 }
 
 // broken tells whether the source lacks what makes it a repository. A new one has
-// no index yet, and a mirror of that has none to lose.
+// no index yet, and a mirror of that has none to lose; snapshots lead to packs.
 func (p *MirrorPlan) broken() bool {
 	return p.source.count(backend.Key) == 0 || p.source.count(backend.Index) == 0 && p.target.count(backend.Index) > 0 &&
-		p.source.count(backend.Data)+p.source.count(backend.Snapshot) > 0
+		p.source.count(backend.Data)+p.source.count(backend.Snapshot) > 0 ||
+		p.source.count(backend.Data) == 0 && p.source.count(backend.Snapshot) > 0
 }
 
 // read fills in what the plan is made from.

@@ -419,7 +419,7 @@ func TestMirrorMendsShortFiles(t *testing.T) {
 }
 
 // TestMirrorOfBrokenSource wants nothing changed where the source has lost all
-// its keys or its index, whatever is admitted, and only some snapshots less than
+// its keys, its index or its packs, whatever is admitted, and only some snapshots less than
 // half to be set aside at once.
 func TestMirrorOfBrokenSource(t *testing.T) {
 	t.Parallel()
@@ -436,6 +436,7 @@ func TestMirrorOfBrokenSource(t *testing.T) {
 	}{
 		{backend.Key, 0, BrokenSource, BrokenSource},
 		{backend.Index, 0, BrokenSource, BrokenSource},
+		{backend.Data, 0, BrokenSource, BrokenSource},
 		{backend.Snapshot, 1, ManyRemovals, nil},
 		{backend.Snapshot, 2, nil, nil},
 	} {

@@ -294,7 +294,8 @@ func (m *mirroring) copyBytes(ctx context.Context, f backend.File, buf []byte) (
 
 // matches reads a file by pieces of the size of buf, and tells whether its bytes
 // are those that its name says. It reads one that is not so again: a transient
-// fault of the path here is not damage there.
+// fault of the path here is not damage there. What the drive cannot read is not
+// so either, as long as the source gives anything.
 func (m *mirroring) matches(ctx context.Context, f backend.File, buf []byte) (bool, error) {
 	for range 2 {
 		hash := sha256.New()
@@ -302,6 +303,9 @@ func (m *mirroring) matches(ctx context.Context, f backend.File, buf []byte) (bo
 		for {
 			piece := buf[:min(int64(len(buf)), left)]
 			n, err := m.from.Load(ctx, f, m.source[f]-left, piece)
+			if backend.IsUnreadable(err) && answers(ctx, m.from) {
+				break
+			}
 			if err != nil {
 				return false, err
 			}

@@ -1,6 +1,7 @@
 package repo
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -232,11 +233,8 @@ func (p *indexPlanner) readPack(ctx context.Context, reader *packReader, f packF
 			return ctx.Err()
 		}
 	}
-	if header != nil && !errors.Is(header, ErrDamaged) {
-		return fmt.Errorf("read pack %.8s: %w", f.id.String(), header)
-	}
-	if header == nil && contents != nil && !errors.Is(contents, ErrDamaged) && !p.r.answers(ctx) {
-		return fmt.Errorf("read pack %.8s: %w", f.id.String(), contents)
+	if err := cmp.Or(header, contents); err != nil && !errors.Is(err, ErrDamaged) && !answers(ctx, p.r.be) {
+		return fmt.Errorf("read pack %.8s: %w", f.id.String(), err)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -258,13 +256,6 @@ func (p *indexPlanner) readPack(ctx context.Context, reader *packReader, f packF
 	p.Packs.add(f.size)
 	p.index.Add(pack)
 	return nil
-}
-
-// answers tells whether the place gives anything at all: then what cannot be read
-// is a bad sector, and otherwise a drive that is away.
-func (r *Repository) answers(ctx context.Context) bool {
-	_, err := loadAll(ctx, r.be, backend.File{Kind: backend.Config}, maxConfig)
-	return err == nil
 }
 
 // settle decides about damaged packs that nobody describes. One that holds what

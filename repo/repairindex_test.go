@@ -273,30 +273,46 @@ func TestRepairIndexNamesDamage(t *testing.T) {
 	}
 }
 
-// A sector that cannot be read is damage of a pack; a drive that is away ends the
-// plan.
+// A sector that cannot be read is damage of a pack, wherever it lies in it, and
+// costs no more than what lies there; a drive that is away ends the plan.
 func TestRepairIndexBadSector(t *testing.T) {
 	t.Parallel()
-	be := backend.NewMemory()
-	saveFiles(t, initRepo(t, be, 2), map[string][]byte{"video": payload(1, 3<<20)})
-	r := opened(t, be)
-	id := packsOf(t, r, index.Data)[0]
-	removeIndex(t, be, 100)
-	away := false
-	faulty := backendtest.NewFaulty(be, backendtest.Faults{Before: func(_ context.Context, op backendtest.Op) error {
-		sector := op.File == packName(id) && op.Offset == 0
-		if op.Verb == backendtest.Load && (sector || away && op.File.Kind == backend.Config) {
-			return syscall.EIO
-		}
-		return nil
-	}})
-	plan, err := on(r, faulty).PlanRepairIndex(t.Context(), RepairIndexOptions{})
-	if err != nil || plan.Hurt+plan.Useless.Packs != 1 {
-		t.Errorf("got %+v, %v", plan, err)
-	}
-	away = true
-	if plan, err := on(r, faulty).PlanRepairIndex(t.Context(), RepairIndexOptions{}); !errors.Is(err, syscall.EIO) {
-		t.Errorf("of a drive that does not answer: %v, %v", plan, err)
+	for name, c := range map[string]struct {
+		files  map[string][]byte
+		sector func(size int64) int64 // where it is
+		hurt   int                    // packs that are named
+		left   int                    // packs without a header that can be read
+	}{
+		"content":             {map[string][]byte{"video": payload(1, 3<<20)}, func(int64) int64 { return 100 }, 1, 0},
+		"content, short pack": {map[string][]byte{"a": payload(1, 5000), "b": payload(2, 5000)}, func(int64) int64 { return 100 }, 1, 0},
+		"header":              {map[string][]byte{"video": payload(1, 3<<20)}, func(size int64) int64 { return size - 10 }, 0, 1},
+		"header, short pack":  {map[string][]byte{"a": payload(1, 5000)}, func(size int64) int64 { return size - 10 }, 0, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			be := backend.NewMemory()
+			saveFiles(t, initRepo(t, be, 2), c.files)
+			r := opened(t, be)
+			id := packsOf(t, r, index.Data)[0]
+			bad := c.sector(fileSizes(t, be, backend.Data)[id.String()])
+			removeIndex(t, be, 100)
+			away := false
+			faulty := backendtest.NewFaulty(be, backendtest.Faults{Before: func(_ context.Context, op backendtest.Op) error {
+				sector := op.File == packName(id) && op.Offset <= bad && bad < op.Offset+int64(op.Size)
+				if op.Verb == backendtest.Load && (sector || away && op.File.Kind == backend.Config) {
+					return syscall.EIO
+				}
+				return nil
+			}})
+			plan, err := on(r, faulty).PlanRepairIndex(t.Context(), RepairIndexOptions{})
+			if err != nil || plan.Hurt+plan.Useless.Packs != c.hurt || plan.Damaged.Packs != c.left || plan.Added.Packs == 0 {
+				t.Errorf("got %+v, %v", plan, err)
+			}
+			away = true
+			if plan, err := on(r, faulty).PlanRepairIndex(t.Context(), RepairIndexOptions{}); !errors.Is(err, syscall.EIO) {
+				t.Errorf("of a drive that does not answer: %v, %v", plan, err)
+			}
+		})
 	}
 }
 

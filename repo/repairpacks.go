@@ -191,7 +191,7 @@ func (p *RepairPacksPlan) examine(ctx context.Context, c *checker, damaged map[c
 				return ctx.Err()
 			}
 			for _, err := range bad {
-				if !errors.Is(err, ErrDamaged) && !p.r.answers(ctx) {
+				if !errors.Is(err, ErrDamaged) && !answers(ctx, p.r.be) {
 					return fmt.Errorf("read pack %.8s: %w", id.String(), err)
 				}
 			}

@@ -120,7 +120,8 @@ func (p *RepairSnapshotsPlan) String() string {
 // index. That what is there can be read is for a repair of packs to see to first.
 // Where all packs are gone it is an error: that is a drive which is away.
 // Where a pack that no index names holds what is missing, the error wraps
-// ErrDamaged: then the index is to be repaired, and nothing is lost.
+// ErrDamaged: then the index is to be repaired, and nothing is lost. So it does
+// where the drive cannot read a folder: then packs are.
 //
 // Hold an exclusive lock from before the plan to after Apply.
 func (r *Repository) PlanRepairSnapshots(ctx context.Context, opt RepairSnapshotsOptions) (*RepairSnapshotsPlan, error) {
@@ -177,6 +178,10 @@ func (p *RepairSnapshotsPlan) plan(ctx context.Context, opt RepairSnapshotsOptio
 			Exists: !tree.gone && hasRepaired(all, s, tree.id), tree: tree.id, old: s,
 		})
 	}
+	// On a loose cable nothing is lost, and snapshots would be given up for it.
+	if m.unread != nil {
+		return fmt.Errorf("packs must be repaired before snapshots can be: %w", m.unread)
+	}
 	if err := c.refuseUnnamed(ctx, unnamed); err != nil {
 		return err
 	}
@@ -186,6 +191,7 @@ func (p *RepairSnapshotsPlan) plan(ctx context.Context, opt RepairSnapshotsOptio
 // snapshots loads all that can be.
 func (p *RepairSnapshotsPlan) snapshots(ctx context.Context) ([]*Snapshot, error) {
 	var all []*Snapshot
+	var unread error
 	for _, id := range p.ids {
 		s, err := p.r.LoadSnapshot(ctx, id)
 		switch {
@@ -193,9 +199,13 @@ func (p *RepairSnapshotsPlan) snapshots(ctx context.Context) ([]*Snapshot, error
 			all = append(all, s)
 		case errors.Is(err, ErrDamaged):
 			p.Unreadable = append(p.Unreadable, id)
+			unread = err
 		default:
 			return nil, err
 		}
+	}
+	if len(all) == 0 && len(p.ids) > 1 && backend.IsUnreadable(unread) {
+		return nil, fmt.Errorf("not one snapshot can be read; that is the drive, and no damage of each: %w", unread)
 	}
 	SortSnapshots(all)
 	return all, nil

@@ -85,20 +85,25 @@ func (r *Repository) loadUnpacked(ctx context.Context, kind backend.Kind, id chu
 
 // loadSealed loads an index, snapshot or lock as it is stored, into buf if it is
 // large enough, and checks its name. Damage is read a second time before it is
-// believed.
+// believed, a bad sector too.
 func (r *Repository) loadSealed(ctx context.Context, kind backend.Kind, id chunk.ID, buf []byte) ([]byte, error) {
 	f := backend.File{Kind: kind, Name: id.String()}
+	var bad error
 	for range 2 {
 		sealed, err := loadInto(ctx, r.be, f, buf, maxUnpacked)
 		if err != nil {
+			if bad = r.badSector(ctx, err); errors.Is(bad, ErrDamaged) {
+				continue
+			}
 			return nil, err
 		}
 		if chunk.Sum(sealed) == id {
 			return sealed, nil
 		}
+		bad = fmt.Errorf("load %v: %w: its bytes do not match its name", f, ErrDamaged)
 		buf = sealed[:cap(sealed)]
 	}
-	return nil, fmt.Errorf("load %v: %w: its bytes do not match its name", f, ErrDamaged)
+	return nil, bad
 }
 
 func (r *Repository) openUnpacked(sealed []byte) ([]byte, error) {

@@ -276,7 +276,7 @@ func (b *backupRun) one(ctx context.Context, f capture.Found) error {
 	if res.Summary.Unreadable > 0 {
 		return fmt.Errorf("backup %s: %w: %s could not be read", f.Path, errIncomplete, plural(res.Summary.Unreadable, "file"))
 	}
-	if err := b.passwords.outcome(res.Snapshot); err != nil {
+	if err := b.passwords.outcome(res); err != nil {
 		return fmt.Errorf("backup %s: %w", f.Path, err)
 	}
 	return nil

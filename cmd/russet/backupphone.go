@@ -176,7 +176,7 @@ func (b *phoneBackup) outcome(res *capture.Result, talked mb2.Result) error {
 	case res.Summary.Unreadable > 0:
 		return fmt.Errorf("%w: %s could not be read", errIncomplete, plural(res.Summary.Unreadable, "file"))
 	}
-	return b.passwords.outcome(res.Snapshot)
+	return b.passwords.outcome(res)
 }
 
 // drain finishes runs whose phones have answered and may be gone.

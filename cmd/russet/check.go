@@ -129,9 +129,12 @@ func (p *program) check(ctx context.Context, r *repo.Repository, opt repo.CheckO
 	}
 	show := p.startProgress(func() progress { return progressOf(counted.State()) })
 	var failed error // to print a problem
-	found := map[repo.ProblemKind]bool{}
+	found, again := map[repo.ProblemKind]bool{}, ""
 	opt.Report = func(problem repo.Problem) {
 		found[problem.Kind] = true
+		if backend.IsUnreadable(problem.Err) {
+			again = readAgainHint
+		}
 		failed = errors.Join(failed, p.showProblem(problem))
 	}
 	res, err := r.Check(ctx, opt)
@@ -146,7 +149,7 @@ func (p *program) check(ctx context.Context, r *repo.Repository, opt repo.CheckO
 		failed = p.showCheck(res, time.Since(start))
 	}
 	if res.Errors > 0 && errors.Is(err, repo.ErrDamaged) { // else it could not be read
-		err = remedied{fmt.Errorf("check repository: %s found: %w", plural(res.Errors, "problem"), errProblems), hintFor(found, isMirror(r))}
+		err = remedied{fmt.Errorf("check repository: %s found: %w", plural(res.Errors, "problem"), errProblems), again + hintFor(found, isMirror(r))}
 	}
 	return errors.Join(err, failed)
 }

@@ -21,6 +21,13 @@ const recoverHint = "russet recover finds what a damaged snapshot held, until a 
 
 // remedies are in the order in which they are to be done.
 var remedies = []remedy{
+	{
+		[]repo.ProblemKind{
+			repo.BadConfig, repo.BadKey, repo.BadSnapshot, repo.SnapshotsMissing, repo.BadIndex,
+			repo.PackMissing, repo.PackSize, repo.PackDamaged, repo.BlobDamaged,
+		},
+		"where a mirror has the files named above, put them back from there, under the same names, and check again before anything is repaired", false,
+	},
 	{[]repo.ProblemKind{repo.BadConfig}, "the config cannot be made anew: put it back from a copy of the repository, if there is one", false},
 	{[]repo.ProblemKind{repo.BadLock}, "when you know that nobody uses the repository, remove its locks with russet unlock --remove-all", false},
 	{[]repo.ProblemKind{repo.BadKey}, "russet key remove takes a damaged key away: its password opens nothing", false},
@@ -33,12 +40,12 @@ var remedies = []remedy{
 	{
 		[]repo.ProblemKind{repo.PackMissing, repo.PackSize, repo.PackDamaged, repo.BlobDamaged, repo.BadTree},
 		"what is not named above is whole; russet repair packs saves what can be read of damaged packs, then russet backup " +
-			"stores again what the computer still has, russet repair snapshots leaves out what is lost, and russet prune removes what was damaged", true,
+			"stores again what the computer still has, russet copy what a second repository has, russet repair snapshots leaves out what is lost, and russet prune removes what was damaged", true,
 	},
 	{
 		[]repo.ProblemKind{repo.BlobMissing},
-		"what is not named above is whole; russet backup stores again what the computer still has, russet repair files what " +
-			"was restored once, and russet repair snapshots leaves out what is lost", true,
+		"what is not named above is whole; russet backup stores again what the computer still has, russet copy what a second " +
+			"repository has, russet repair files what was restored once, and russet repair snapshots leaves out what is lost", true,
 	},
 }
 
@@ -46,7 +53,8 @@ var remedies = []remedy{
 // for each remedy.
 func hintFor(found map[repo.ProblemKind]bool, mirror bool) string {
 	if mirror {
-		return "it is a mirror, in which nothing is repaired: check and use the original; russet mirror --init makes a new mirror in another folder\n" +
+		return "it is a mirror, in which nothing is repaired: check and use the original; where that is whole, remove the files named above here, " +
+			"and russet mirror copies them again\n" +
 			"if the original is lost, russet mirror --promote makes an ordinary repository of this one, which can be repaired"
 	}
 	var lines []string

@@ -15,11 +15,11 @@ func TestCheckHints(t *testing.T) {
 		mirror bool
 		want   []string // in lines, in this order
 	}{
-		{[]repo.ProblemKind{repo.PackDamaged, repo.BlobDamaged, repo.BlobMissing}, false, []string{"repair packs"}},
+		{[]repo.ProblemKind{repo.PackDamaged, repo.BlobDamaged, repo.BlobMissing}, false, []string{"from there", "repair packs"}},
 		{[]repo.ProblemKind{repo.BlobMissing, repo.LostFile}, false, []string{"repair files"}},
 		{[]repo.ProblemKind{repo.PackUnnamed, repo.BlobMissing, repo.BadTree}, false, []string{"repair index"}},
-		{[]repo.ProblemKind{repo.BadSnapshot, repo.BadIndex}, false, []string{"russet recover", "repair index"}},
-		{[]repo.ProblemKind{repo.BadKey, repo.PackMissing}, false, []string{"key remove", "repair packs"}},
+		{[]repo.ProblemKind{repo.BadSnapshot, repo.BadIndex}, false, []string{"from there", "russet recover", "repair index"}},
+		{[]repo.ProblemKind{repo.BadKey, repo.PackMissing}, false, []string{"from there", "key remove", "repair packs"}},
 		{[]repo.ProblemKind{repo.BadLock}, false, []string{"unlock --remove-all"}},
 		{[]repo.ProblemKind{repo.BlobDamaged}, true, []string{"use the original", "mirror --promote"}},
 	} {

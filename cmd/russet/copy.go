@@ -9,6 +9,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"russet/backend"
 	"russet/repo"
 )
 
@@ -20,14 +21,14 @@ type copyPlanMessage struct {
 	Blobs       int      `json:"blobs" doc:"that the other repository lacks"`
 	Bytes       int64    `json:"bytes" doc:"of those, as they are stored"`
 	Found       int      `json:"blobs_found" doc:"that a copy which was cut off has brought there"`
-	Lost        int      `json:"snapshots_lost" doc:"that are not whole, and not copied"`
+	Lost        int      `json:"snapshots_lost" doc:"that are not whole: new ones are not copied, and copies that have lost something are not healed"`
 }
 
 // copyMessage sums a copy up.
 type copyMessage struct {
 	MessageType   string  `json:"message_type" doc:"\"summary\""`
 	Snapshots     int     `json:"snapshots" doc:"that were copied"`
-	Lost          int     `json:"snapshots_lost" doc:"that are not whole, and were not copied"`
+	Lost          int     `json:"snapshots_lost" doc:"that are not whole: new ones were not copied, and copies that have lost something were not healed"`
 	Blobs         int     `json:"blobs" doc:"that were copied"`
 	Bytes         int64   `json:"bytes" doc:"of those, as they are stored"`
 	TotalDuration float64 `json:"total_duration" doc:"seconds"`
@@ -69,7 +70,11 @@ func (p *program) copyAction(c *cli.Context) error {
 	}
 	return p.withPlace(c.Context, c, source, lockRead, func(ctx context.Context, from *repo.Repository) error {
 		return p.withPlace(ctx, c, target, lockShared, func(ctx context.Context, to *repo.Repository) error {
-			return p.copy(ctx, c, from, to)
+			err := p.copy(ctx, c, from, to)
+			if backend.IsFull(err) { // only there is anything written
+				err = fmt.Errorf("copy to %s: %w", target.address, err)
+			}
+			return err
 		})
 	})
 }
@@ -162,7 +167,7 @@ func (p *program) showCopy(res repo.CopyResult, took time.Duration) error {
 	var text strings.Builder
 	fmt.Fprintf(&text, "copied %s, %s in %s\n", plural(res.Snapshots, "snapshot"), size(res.AddedPacked), duration(took))
 	for _, err := range res.Lost {
-		fmt.Fprintf(&text, "not copied: %s\n", visible(err.Error()))
+		fmt.Fprintf(&text, "not whole: %s\n", visible(err.Error()))
 	}
 	_, err := fmt.Fprint(p.stdout, text.String())
 	return err

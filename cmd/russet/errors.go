@@ -122,6 +122,7 @@ var (
 	errOtherPlan          = errors.New("a plan that is not the one that was seen")
 	errNoRecords          = errors.New("a snapshot without a database of that kind")
 	errUnknownLayout      = errors.New("a database that no reader knows")
+	errMirrorBusy         = errors.New("another run writes to the mirror")
 )
 
 // situation is an error with the situation that it came up in, which adds no
@@ -172,13 +173,14 @@ var advices = []advice{
 	{repo.OtherConfig, codeDamaged, "the original and the mirror have the same file config: copy it over from where it is whole; where it was replaced by an upgrade, make a new mirror in another folder, with --init"},
 	{repo.WrittenElsewhere, 0, "a mirror is only read: keep what was added there with russet copy, or make the mirror anew in another folder, with --init"},
 	{repo.ManyRemovals, codeIncomplete, "everything new was copied; when so much was meant to go (a prune), run it again with --many"},
-	{repo.BrokenSource, codeDamaged, "nothing was changed: put back what is lost from the mirror's folders keys and index, or go on with the mirror: --promote"},
+	{repo.BrokenSource, codeDamaged, "nothing was changed: put back what is lost from the mirror's folders keys, index and data, or go on with the mirror: --promote"},
 	{errMirror, 0, "use the original; if that is lost, russet mirror --promote makes an ordinary repository of it"},
 	{errMoving, 0, "the mirror can be opened; run the same command again when nobody backs up or prunes"},
 	{errNoSuchKey, 0, "russet key list shows the ids"},
 	{backend.ErrNoRepository, codeNoRepository, "is the drive connected, and the name right? russet init makes a new repository"},
 	{repo.ErrLocked, codeLocked, "wait for it, or with --retry-lock; russet unlock removes the locks of programs that no longer run"},
 	{repo.ErrWrongPassword, codePassword, "the repository's own password is wanted, not the one of the phone's backups"},
+	{errMirrorBusy, codeLocked, "another russet mirror writes there: wait for it, or stop it"},
 	{durable.ErrInUse, codeLocked, "another russet works on that phone: wait for it, or stop it"},
 	{errPinned, 0, "russet unpin takes the pin off; --pinned forgets it all the same"},
 	{errKeepsNone, 0, "nothing was removed; add --keep-last 1, or name the snapshots to remove"},
@@ -193,7 +195,7 @@ var advices = []advice{
 	{errNoPhonePassword, codeBackupLocked, "run the same command again with --backup-password-file, or on a terminal; nothing is lost, but it cannot be looked into"},
 	{errSealed, codeBackupLocked, "run russet backup on the same folder again with --backup-password-file; restore without --as files gives the backup as it came"},
 	{errUnreadable, 0, "restore without --as files gives the backup as it came"},
-	{errLostContent, codeIncomplete, "the next russet backup stores again what the computer still has; russet repair snapshots leaves out what is lost"},
+	{errLostContent, codeIncomplete, "the next russet backup stores again what the computer still has, russet copy what a second repository has; russet repair snapshots leaves out what is lost"},
 	{errIncomplete, codeIncomplete, ""},
 	{errNoBackup, 0, "name the folder that holds it; on macOS the terminal needs Full Disk Access to see Finder's"},
 	{fs.ErrExist, 0, "what is there is not overwritten: choose another name"},
@@ -232,6 +234,9 @@ func (p *program) report(err error) int {
 		return codeError // whoever read our output has had enough, and knows
 	}
 	a := adviceFor(err)
+	if errors.Is(err, repo.ErrDamaged) && backend.IsUnreadable(err) {
+		a.hint = readAgainHint + a.hint
+	}
 	code := cmp.Or(a.code, codeError)
 	text := err.Error()
 	if code == codeCancelled {
@@ -250,6 +255,10 @@ func (p *program) report(err error) int {
 	}
 	return code
 }
+
+// readAgainHint comes before all other advice where a drive has not read what it
+// holds: on a loose cable that is no damage.
+const readAgainHint = "the drive could not read that: connect it anew, on another cable if there is one, and run the same command again before anything is repaired\n"
 
 func adviceFor(err error) advice {
 	if backend.IsFull(err) && errors.Is(err, errHalfFiles) {
@@ -272,6 +281,9 @@ func adviceFor(err error) advice {
 	}
 	if backend.IsFull(err) {
 		return advice{code: codeFull, hint: "free some space there and run the same command again; nothing that was kept is lost"}
+	}
+	if backend.IsUnreadable(err) {
+		return advice{hint: "the drive could not read that: connect it anew; if that does not help, have the system repair its file system (fsck, First Aid, chkdsk) before anything else"}
 	}
 	if _, ok := errors.AsType[usageError](err); ok {
 		return advice{hint: "russet help shows the verbs, russet help VERB the flags"}

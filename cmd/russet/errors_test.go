@@ -49,6 +49,9 @@ func TestReport(t *testing.T) {
 		{fmt.Errorf("store: %w", context.Canceled), false, 130, "russet: interrupted\n"},
 		{errInterrupted, true, 130, `{"message_type":"exit_error","code":130,"message":"interrupted"}` + "\n"},
 		{situation{syscall.ENOSPC, errPruneFull}, false, 23, "russet: no space left on device\n  russet prune --max-repack 0 deletes whole packs and copies nothing; nothing that was kept is lost\n"},
+		{fmt.Errorf("%w: %w", repo.ErrDamaged, syscall.EIO), false, 22, "russet: repository is damaged: input/output error\n  " + readAgainHint + "  russet check tells what is damaged\n"},
+		{fmt.Errorf("list snapshots: %w", syscall.EIO), false, 1, "russet: list snapshots: input/output error\n  the drive could not read that: connect it anew; " +
+			"if that does not help, have the system repair its file system (fsck, First Aid, chkdsk) before anything else\n"},
 		{errNoRepositoryGiven, false, 1, "russet: no repository given\n  name it with -r, or set RUSSET_REPOSITORY\n"},
 	} {
 		var stderr bytes.Buffer

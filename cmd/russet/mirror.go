@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"russet/backend"
+	"russet/internal/durable"
 	"russet/repo"
 )
 
@@ -59,7 +61,7 @@ func (p *program) mirrorVerb() *cli.Command {
 			"connected, or something else lies there, it stops. It stops, too, where anybody else has\n" +
 			"written to the mirror; what somebody has removed there is copied again, and counted as\n" +
 			"missing. Russet only reads a mirror; to go on with it in the place of an\n" +
-			"original that is lost, use --promote.\n" +
+			"original that is lost, use --promote. Two runs do not write to one mirror at once.\n" +
 			"\n" +
 			"A mirror repeats what happens to the original, mistakes too; russet copy makes an independent\n" +
 			"second repository.",
@@ -111,6 +113,13 @@ func (p *program) mirrorAction(c *cli.Context) error {
 		return err
 	}
 	defer closeBackend(to)
+	if !c.Bool("plan") {
+		done, err := occupy(to)
+		if err != nil {
+			return fmt.Errorf("open mirror %s: %w", second, err)
+		}
+		defer done()
+	}
 	return unlessGone(c.Context, place, p.mirror(c, from, to, keep))
 }
 
@@ -193,6 +202,26 @@ func (p *program) openMirror(c *cli.Context, place string, from backend.Backend)
 		}
 	}
 	return to, nil
+}
+
+// occupy keeps a mirror to this run, where it can tell runs apart. Nothing is
+// written to what is none.
+func occupy(place any) (done func(), err error) {
+	at, ok := place.(interface {
+		IsMirror() bool
+		Occupy() (io.Closer, error)
+	})
+	if !ok || !at.IsMirror() {
+		return func() {}, nil
+	}
+	lock, err := at.Occupy()
+	if errors.Is(err, durable.ErrInUse) {
+		err = situation{err, errMirrorBusy}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return func() { _ = lock.Close() }, nil
 }
 
 // imagineMirror is the new mirror that would be made at a place, for its plan:
@@ -301,6 +330,11 @@ func (p *program) promote(ctx context.Context, place string) error {
 	if !ok {
 		return fmt.Errorf("open mirror %s: %w", place, errors.ErrUnsupported)
 	}
+	done, err := occupy(be)
+	if err != nil {
+		return fmt.Errorf("open mirror %s: %w", place, err)
+	}
+	defer done()
 	err = marked.RemoveMark(ctx)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = repo.NoMirror

@@ -10,7 +10,6 @@ import (
 
 	"russet/capture"
 	"russet/ios"
-	"russet/repo"
 )
 
 // phonePasswords answers for the passwords of phones' backups: each keybag's
@@ -44,9 +43,9 @@ func (w *phonePasswords) answerer() func(context.Context, capture.Ask) (string, 
 
 // outcome is the error of a backup that is kept sealed for want of its
 // password. Who pressed Enter when asked for it knows, and wants it so.
-func (w *phonePasswords) outcome(snap *repo.Snapshot) error {
+func (w *phonePasswords) outcome(res *capture.Result) error {
 	switch {
-	case !snap.HasTag(capture.TagSealed) || snap.HasTag(capture.TagUnreadable):
+	case !res.Sealed:
 		return nil
 	case w.wrong:
 		return fmt.Errorf("kept sealed: %w", ios.ErrWrongPassword)

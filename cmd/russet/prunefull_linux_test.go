@@ -111,3 +111,25 @@ func fillDrive(t *testing.T, folder string) string {
 	}
 	return f.Name()
 }
+
+// A copy that fills the drive says which of the two it is, and goes on when there
+// is room.
+func TestCopyFillsDrive(t *testing.T) {
+	t.Parallel()
+	d, second := mountDrive(t, "80m"), mountDrive(t, "12m")
+	d.russet(0, "init")
+	d.russet(0, "backup", writeSimulated(t, sim.Demo()))
+	password := filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(password, []byte("secret"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	twin := filepath.Join(second.folder, "twin")
+	d.russet(0, "init", "-r", twin)
+	_, stderr := d.russet(codeFull, "copy", "--to", twin, "--to-password-file", password)
+	wantText(t, stderr, "copy to "+twin+": ")
+	wantText(t, stderr, "free some space there")
+	d.russet(0, "check", "-r", twin, "--read-data")
+	second.remount(0, "80m")
+	d.russet(0, "copy", "--to", twin, "--to-password-file", password)
+	d.russet(0, "check", "-r", twin, "--read-data")
+}

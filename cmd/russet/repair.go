@@ -73,7 +73,11 @@ func (p *program) repairVerb() *cli.Command {
 			"snapshot is removed then, and one that cannot be read at all; without, they stay, and a later\n" +
 			"backup may still make a snapshot whole.\n" +
 			"\n" +
-			"The order is index, packs, backup or files, snapshots. While a pack that no index names\n" +
+			"A mirror holds the same files: what russet check names here is put back from there before\n" +
+			"anything is repaired. A second repository gives back what it has of lost content with\n" +
+			"russet copy -r SECOND --to THIS.\n" +
+			"\n" +
+			"The order is index, packs, backup, copy or files, snapshots. While a pack that no index names\n" +
 			"holds what is missing, snapshots are not repaired. Where none of the packs is there, index,\n" +
 			"packs and snapshots refuse: their folder, or a drive that belongs there, is away. Where\n" +
 			"something is lost, packs, files and snapshots end with exit code 3.\n" +

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"russet/backend"
 	"russet/chunk"
 	"russet/repo"
 )
@@ -164,7 +165,10 @@ func (p *program) repairSnapshots(ctx context.Context, r *repo.Repository, names
 	err := p.showAndApply(opt.Progress, planOnly, func(report func(repo.Problem)) (_ planned, _ any, err error) {
 		opt.Report = report
 		if plan, err = r.PlanRepairSnapshots(ctx, opt); err != nil {
-			return nil, nil, indexFirst(err)
+			if !backend.IsUnreadable(err) {
+				err = indexFirst(err)
+			}
+			return nil, nil, err
 		}
 		m := repairSnapshotsPlanMessage{"plan", plan.Looked, len(plan.Unreadable), []lostInSnapshotMessage{}}
 		for _, s := range plan.Snapshots {

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"russet/capture"
-	"russet/repo"
 )
 
 // summaryMessage is what came of one backup folder, with restic's fields and
@@ -48,7 +47,7 @@ func describeResult(folder string, res *capture.Result, took time.Duration) summ
 		TotalFiles: s.FilesNew + s.FilesChanged + s.FilesUnmodified, TotalBytes: s.BytesTotal,
 		TotalDuration: took.Seconds(), ReadAll: s.WhyAll,
 		FilesSealed: s.FilesSealed, FilesMissing: s.Missing, FilesUnreadable: s.Unreadable, BadRecords: s.BadRecords,
-		Encrypted: res.Snapshot.HasTag(capture.TagEncrypted), Sealed: res.Snapshot.HasTag(capture.TagSealed),
+		Encrypted: res.Snapshot.HasTag(capture.TagEncrypted), Sealed: res.Sealed || res.Snapshot.HasTag(capture.TagSealed),
 		Incomplete: res.Snapshot.HasTag(capture.TagIncomplete),
 	}
 }
@@ -76,7 +75,7 @@ func summaryText(res *capture.Result, took time.Duration) string {
 		if s.BytesStored > 0 {
 			line("content that the repository had lost was stored again: %s (%s stored)", size(s.BytesAdded), size(s.BytesStored))
 		}
-		for _, w := range keptWarnings(snap) {
+		for _, w := range keptWarnings(res) {
 			line("note: %s", w)
 		}
 		return b.String()
@@ -110,20 +109,21 @@ func warnings(res *capture.Result) []string {
 	if s.FilesSealed > 0 && !snap.HasTag(capture.TagSealed) {
 		list = append(list, plural(s.FilesSealed, "file")+" "+isAre(s.FilesSealed)+" not what the manifest says, and kept as received")
 	}
-	list = append(list, keptWarnings(snap)...)
+	list = append(list, keptWarnings(res)...)
 	if snap.HasTag(capture.TagPlain) {
 		list = append(list, "the backup is not encrypted, so it holds no passwords, Health data or call history; turn on \"Encrypt local backup\" for these")
 	}
 	return list
 }
 
-// keptWarnings says what stands in a snapshot's tags for as long as it is kept.
-func keptWarnings(snap *repo.Snapshot) []string {
+// keptWarnings says what is so of a snapshot for as long as it is kept.
+func keptWarnings(res *capture.Result) []string {
 	var list []string
+	snap := res.Snapshot
 	switch {
 	case snap.HasTag(capture.TagUnreadable):
 		list = append(list, "the backup's manifest cannot be read: the backup is kept as it came, and cannot be looked into")
-	case snap.HasTag(capture.TagSealed):
+	case res.Sealed || snap.HasTag(capture.TagSealed):
 		list = append(list, "the backup password is not known: the backup is kept sealed, and cannot be looked into; run this again with --backup-password-file")
 	}
 	if snap.HasTag(capture.TagIncomplete) {
