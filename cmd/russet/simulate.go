@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"runtime/debug"
 	"path/filepath"
 	"strings"
 
@@ -88,6 +89,7 @@ func (p *program) simulateVerb() *cli.Command {
 }
 
 func (p *program) simulate(c *cli.Context) error {
+	defer debug.SetGCPercent(debug.SetGCPercent(simulateGCPercent))
 	config, err := contentOf(c.String("content"))
 	if err != nil {
 		return err
