@@ -176,8 +176,11 @@ func (s *spareBuffers) give(b []byte) {
 	}
 }
 
+// workers is how many goroutines store files at once.
+func workers() int { return min(runtime.GOMAXPROCS(0), runtime.NumCPU()) }
+
 func newIntake(w *repo.Writer, cut *chunk.Cutter, slots *holdings) *intake {
-	n := runtime.GOMAXPROCS(0)
+	n := workers()
 	in := &intake{
 		w: w, cut: cut, slots: slots, jobs: make(chan intakeJob, waiting),
 		streams: make(chan *chunk.Splitter, n), free: make(chan []byte, n*parts),

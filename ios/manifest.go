@@ -51,12 +51,16 @@ func (e *RowError) Unwrap() error { return e.Err }
 // FileID returns the name under which a backup stores a file: the SHA-1 of domain, "-" and path, of their exact bytes,
 // in lower-case hex.
 func FileID(domain, relativePath string) string {
-	var room [256]byte
-	b := append(append(append(room[:0], domain...), '-'), relativePath...)
-	sum := sha1.Sum(b)
+	sum := FileSum(domain, relativePath)
 	var id [2 * sha1.Size]byte
 	hex.Encode(id[:], sum[:])
 	return string(id[:])
+}
+
+// FileSum is FileID as the 20 bytes that it spells.
+func FileSum(domain, relativePath string) [sha1.Size]byte {
+	var room [256]byte
+	return sha1.Sum(append(append(append(room[:0], domain...), '-'), relativePath...))
 }
 
 // HasDigest says whether the records of a domain's files hold a Digest (seen in real backups).
@@ -79,11 +83,9 @@ func ExpectsDigest(phonePath string, id [sha1.Size]byte) bool {
 	if len(phonePath) > maxGuessed {
 		return false
 	}
-	var room [maxGuessed + 64]byte
 	for range maxGuesses {
 		for _, domain := range digestDomains {
-			b := append(append(append(room[:0], domain...), '-'), phonePath...)
-			if sha1.Sum(b) == id {
+			if FileSum(domain, phonePath) == id {
 				return true
 			}
 		}
