@@ -22,20 +22,6 @@ import (
 // very much more memory than their JSON. The tree does not refer to data.
 func DecodeTree(data []byte) (*Tree, error) {
 	var d treeDecoder
-	return d.tree(data)
-}
-
-// listedFields are what decodeListed reads of a node.
-const listedFields = 1<<fieldName | 1<<fieldType | 1<<fieldModTime | 1<<fieldAccessTime | 1<<fieldContent | 1<<fieldSubtree
-
-// decodeListed is DecodeTree for who wants of the nodes only listedFields. What
-// is wrong with others may go unseen.
-func decodeListed(data []byte) (*Tree, error) {
-	d := treeDecoder{unwanted: ^uint32(listedFields)}
-	return d.tree(data)
-}
-
-func (d *treeDecoder) tree(data []byte) (*Tree, error) {
 	d.s.Reset(data)
 	t := &Tree{Nodes: make([]*Node, 0, len(data)/usualNode+1)}
 	listed := false
@@ -81,8 +67,6 @@ type treeDecoder struct {
 	lossy bool
 	buf   []byte
 
-	unwanted uint32 // fields to skip
-
 	slab  int        // how many nodes were allocated together
 	nodes []Node     // not handed out yet
 	ids   []chunk.ID // empty; its capacity is what was not handed out yet
@@ -120,7 +104,7 @@ func (d *treeDecoder) node() *Node {
 		last = f
 		seen |= 1 << f
 		switch {
-		case f == fieldUnknown || d.unwanted>>f&1 != 0:
+		case f == fieldUnknown:
 			d.s.Skip()
 		case !d.s.Null():
 			d.value(n, f)

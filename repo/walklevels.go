@@ -12,11 +12,10 @@ import (
 	"russet/index"
 )
 
-// WalkLevels is Walk for whoever makes a listing, in half the time: nodes have
-// only Name, Type, ModTime, AccessTime, Content and Subtree, and they come level
-// by level, in any order within one. A folder that cannot be loaded is passed to
-// visit by its path alone, without a node, with the error; of the first tree it is
-// the walk's. visit is not called concurrently.
+// WalkLevels is Walk for whoever does not mind the order: trees are loaded level
+// by level, side by side, by a worker a core. A folder that cannot be loaded is
+// passed to visit by its path alone, without a node, with the error; of the first
+// tree it is the walk's. visit is not called concurrently.
 func (r *Repository) WalkLevels(ctx context.Context, tree chunk.ID, visit func(path string, n *Node, err error) error) error {
 	w := levelWalker{visit: visit, below: map[chunk.ID][]string{tree: {""}}}
 	l := newTreeLevels(r)
@@ -54,7 +53,7 @@ type levelWalker struct {
 func (w *levelWalker) tree(id chunk.ID, plain []byte, err error) {
 	var t *Tree
 	if err == nil {
-		if t, err = decodeListed(plain); err != nil {
+		if t, err = DecodeTree(plain); err != nil {
 			err = fmt.Errorf("decode tree %.8s: %w: %w", id.String(), ErrDamaged, err)
 		}
 	}

@@ -11,7 +11,7 @@ import (
 	"russet/chunk"
 )
 
-// seen notes what a walk visits, but for the fields that WalkLevels leaves out.
+// seen notes what a walk visits.
 type seen map[string]string
 
 func (s seen) visit(path string, n *Node, err error) error {
@@ -22,7 +22,7 @@ func (s seen) visit(path string, n *Node, err error) error {
 	if s[path] != "" {
 		s[path] += " twice"
 	}
-	s[path] += fmt.Sprintln(n.Name, n.Type, n.ModTime, n.AccessTime, n.Content, n.Subtree)
+	s[path] += fmt.Sprintln(*n)
 	if n.Name == "skipped" {
 		return ErrSkipDir
 	}
