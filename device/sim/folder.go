@@ -106,6 +106,7 @@ func (p *Folder) Config() Config { return p.config }
 func (p *Folder) Scan(ctx context.Context) iter.Seq2[*File, error] {
 	return func(yield func(*File, error) bool) {
 		p.forget()
+		defer p.forget()
 		err := p.scan(ctx, p.root, "", "", func(f *File) bool { return yield(f, nil) })
 		if err != nil && err != fs.SkipAll {
 			yield(nil, fmt.Errorf("scan the phone's folder: %w", durable.WithoutPath(err)))
@@ -117,6 +118,9 @@ func (p *Folder) Scan(ctx context.Context) iter.Seq2[*File, error] {
 // fs.SkipAll where yield wants no more.
 func (p *Folder) scan(ctx context.Context, dir *os.Root, domain, relative string, yield func(*File) bool) error {
 	entries, err := readFolder(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -250,6 +254,7 @@ func (p *Folder) leave() {
 
 // Clear removes everything that the phone holds.
 func (p *Folder) Clear() error {
+	p.forget()
 	entries, err := fs.ReadDir(p.root.FS(), ".")
 	if err != nil {
 		return fmt.Errorf("clear the phone's folder: %w", err)
@@ -270,6 +275,7 @@ func (p *Folder) Put(f *File, r io.Reader) error {
 	if !putable(f) {
 		return errors.New("put a file: its name or kind is none of a phone's")
 	}
+	p.forget()
 	name := path.Join(f.Domain, f.RelativePath)
 	if err := p.put(f, name, r); err != nil {
 		return fmt.Errorf("put a file: %w", durable.WithoutPath(err))
