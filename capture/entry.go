@@ -257,7 +257,7 @@ func (recs *records) add(rec *ios.Record, h recordHasher) error {
 		e.path = recs.names.add(rec.Domain, "/", rec.RelativePath)
 	}
 	switch {
-	case representable(rec.Domain, rec.RelativePath) && rec.FileID == ios.FileID(rec.Domain, rec.RelativePath) &&
+	case representable(rec.Domain, rec.RelativePath) && id == ios.FileSum(rec.Domain, rec.RelativePath) &&
 		!(e.flag == flagFile && rec.RelativePath == ""):
 		recs.entries = append(recs.entries, e)
 	case e.flag == flagFile:

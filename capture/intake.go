@@ -4,12 +4,13 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha1"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"runtime"
 	"sync"
+
+	"golang.org/x/sync/semaphore"
 
 	"russet/backend"
 	"russet/chunk"
@@ -22,8 +23,11 @@ const (
 	// wholeFile is up to what length a file is held until it is complete, and
 	// stored beside those that follow. Longer ones are stored while they come.
 	wholeFile = 1 << 20
-	// waiting is how many whole files wait to be stored.
-	waiting = 8
+	// waiting is how many whole files wait to be stored, and waitingBytes how
+	// much memory they have: a phone waits for an answer after each batch, which
+	// should not wait for what came with it to be stored.
+	waiting      = 256
+	waitingBytes = 8 << 20
 	// partSize and parts bound what of a long file waits to be cut.
 	partSize = 256 << 10
 	parts    = 8
@@ -33,7 +37,7 @@ const (
 type held struct {
 	ids  []chunk.ID
 	data []byte // placeMemory only
-	sum  uint64 // begin of the SHA-1 of the bytes as received; of short files that came in this run
+	sum  uint64 // begin of the SHA-1 of the bytes as received, where it was made; of files that came in this run
 }
 
 // holdings are the slots of all files. They are made for hundreds of thousands
@@ -118,12 +122,13 @@ type intake struct {
 	slots *holdings
 
 	jobs    chan intakeJob
+	room    *semaphore.Weighted  // of waitingBytes
 	ended   bool                 // jobs is closed
 	streams chan *chunk.Splitter // one for each long file that may be stored
 	free    chan []byte          // parts of streams, to be filled again
-	spare   chan []byte          // memory of whole files, the same
-	workers sync.WaitGroup       // goroutines
-	pending sync.WaitGroup       // files
+	spare   spareBuffers
+	workers sync.WaitGroup // goroutines
+	pending sync.WaitGroup // files
 
 	mu  sync.Mutex // guards err
 	err error      // the first; the session is over
@@ -134,22 +139,64 @@ type intakeJob struct {
 	ctx  context.Context // of the file's creation
 	data []byte
 	slot uint32
+	sum  bool // of its bytes is wanted
 }
 
+// bufferSizes are the sizes of the memory of whole files, and spares how many
+// of each are kept to be filled again: most files are short.
+var (
+	bufferSizes = [...]int{16 << 10, 128 << 10, wholeFile}
+	spares      = [...]int{64, 16, 5}
+)
+
+// spareBuffers are kept for each of bufferSizes.
+type spareBuffers [len(bufferSizes)]chan []byte
+
+// grown returns b with room for n more bytes, at most wholeFile together.
+func (s *spareBuffers) grown(b []byte, n int) []byte {
+	if len(b)+n <= cap(b) {
+		return b
+	}
+	for i, size := range bufferSizes {
+		if len(b)+n <= size {
+			larger := append(take(s[i], size), b...)
+			s.give(b)
+			return larger
+		}
+	}
+	panic("capture: a whole file that is too long")
+}
+
+// give keeps memory for grown.
+func (s *spareBuffers) give(b []byte) {
+	for i, size := range bufferSizes {
+		if cap(b) == size {
+			give(s[i], b)
+		}
+	}
+}
+
+// workers is how many goroutines store files at once.
+func workers() int { return min(runtime.GOMAXPROCS(0), runtime.NumCPU()) }
+
 func newIntake(w *repo.Writer, cut *chunk.Cutter, slots *holdings) *intake {
-	n := runtime.GOMAXPROCS(0)
+	n := workers()
 	in := &intake{
 		w: w, cut: cut, slots: slots, jobs: make(chan intakeJob, waiting),
 		streams: make(chan *chunk.Splitter, n), free: make(chan []byte, n*parts),
-		spare: make(chan []byte, waiting),
+		room: semaphore.NewWeighted(waitingBytes),
+	}
+	for i, n := range spares {
+		in.spare[i] = make(chan []byte, n)
 	}
 	for range n {
 		in.streams <- cut.NewSplitter()
 		in.workers.Go(func() {
 			split := cut.NewSplitter()
 			for j := range in.jobs {
-				in.store(j.ctx, split, bytes.NewReader(j.data), j.slot, sumBegin(j.data))
-				give(in.spare, j.data)
+				in.store(j.ctx, split, bytes.NewReader(j.data), j.slot, func() uint64 { return j.begin() })
+				in.spare.give(j.data)
+				in.room.Release(j.weight())
 				in.pending.Done()
 			}
 		})
@@ -157,14 +204,29 @@ func newIntake(w *repo.Writer, cut *chunk.Cutter, slots *holdings) *intake {
 	return in
 }
 
-// whole stores a file that is complete. data is the intake's from then on.
-func (in *intake) whole(ctx context.Context, data []byte, slot uint32) {
-	in.pending.Add(1)
-	in.jobs <- intakeJob{ctx, data, slot}
+// begin is the begin of the file's SHA-1, if that is wanted.
+func (j *intakeJob) begin() uint64 {
+	if !j.sum {
+		return 0
+	}
+	sum := sha1.Sum(j.data)
+	return digestBegin(sum[:])
 }
 
-// store cuts and saves a file and notes what became of it.
-func (in *intake) store(ctx context.Context, split *chunk.Splitter, src io.Reader, slot uint32, sum uint64) {
+// weight is the memory that the file takes.
+func (j *intakeJob) weight() int64 { return int64(min(cap(j.data), waitingBytes)) }
+
+// whole stores a file that is complete. It and its data are the intake's from
+// then on.
+func (in *intake) whole(j intakeJob) {
+	in.pending.Add(1)
+	_ = in.room.Acquire(context.Background(), j.weight()) // fails only where a context ends
+	in.jobs <- j
+}
+
+// store cuts and saves a file and notes what became of it. sum is called once
+// the file was read.
+func (in *intake) store(ctx context.Context, split *chunk.Splitter, src io.Reader, slot uint32, sum func() uint64) {
 	got, err := saveBlobs(ctx, in.w, split, src)
 	if err != nil {
 		if !errors.Is(err, errAborted) {
@@ -172,12 +234,7 @@ func (in *intake) store(ctx context.Context, split *chunk.Splitter, src io.Reade
 		}
 		return
 	}
-	in.slots.set(slot, held{ids: got.ids, sum: sum})
-}
-
-func sumBegin(data []byte) uint64 {
-	sum := sha1.Sum(data)
-	return binary.BigEndian.Uint64(sum[:])
+	in.slots.set(slot, held{ids: got.ids, sum: sum()})
 }
 
 // fail ends the session.
@@ -219,7 +276,7 @@ func (in *intake) stop() {
 	}
 	in.ended = true
 	in.workers.Wait()
-	in.streams, in.free, in.spare = nil, nil, nil
+	in.streams, in.free, in.spare = nil, nil, spareBuffers{}
 }
 
 var errAborted = errors.New("the file was not sent to its end")
@@ -236,17 +293,21 @@ type stream struct {
 	err  error  // why the stream ends, set before ch is closed
 }
 
-// stream begins a long file.
-func (in *intake) stream(ctx context.Context, slot uint32) *stream {
+// stream begins a long file. Where sum is false its digest is not expected; a
+// file that has one all the same is read again to be compared.
+func (in *intake) stream(ctx context.Context, slot uint32, sum bool) *stream {
 	split := <-in.streams
 	s := &stream{in: in, slot: slot, ch: make(chan []byte, parts), err: io.EOF}
 	in.pending.Add(1)
 	in.workers.Go(func() {
 		defer in.pending.Done()
 		defer func() { in.streams <- split }()
-		// No sum: the domains of nearly all long files have no digests, and the
-		// others are read again to be compared.
-		in.store(ctx, split, s, slot, 0)
+		if !sum {
+			in.store(ctx, split, s, slot, func() uint64 { return 0 })
+		} else {
+			h := sha1.New()
+			in.store(ctx, split, io.TeeReader(s, h), slot, func() uint64 { return digestBegin(h.Sum(nil)) })
+		}
 		for range s.ch { // a failed store must not hold up who writes
 		}
 	})

@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"bytes"
 	"slices"
 	"testing"
 	"time"
@@ -42,6 +43,36 @@ func TestHoldings(t *testing.T) {
 		got := h.at(uint32(i))
 		if !slices.Equal(got.ids, w.ids) || (got.ids == nil) != (w.ids == nil) || got.sum != w.sum || !slices.Equal(got.data, want[i].data) {
 			t.Errorf("slot %d: got %d ids, sum %d, want %d, %d", i, len(got.ids), got.sum, len(w.ids), w.sum)
+		}
+	}
+}
+
+// Memory of whole files grows with them, keeps what is in it, and is used again
+// for files of any length.
+func TestSpareBuffers(t *testing.T) {
+	t.Parallel()
+	var s spareBuffers
+	for i, n := range spares {
+		s[i] = make(chan []byte, n)
+	}
+	for _, part := range []int{1, 700, 16 << 10, 100 << 10, 200 << 10, wholeFile} {
+		var b, want []byte
+		for i := 0; len(b)+part <= wholeFile && i < 40; i++ {
+			piece := bytes.Repeat([]byte{byte(i + 1)}, part)
+			b = append(s.grown(b, part), piece...)
+			want = append(want, piece...)
+			if !slices.Contains(bufferSizes[:], cap(b)) {
+				t.Fatalf("parts of %d: got memory of %d bytes", part, cap(b))
+			}
+		}
+		if !bytes.Equal(b, want) {
+			t.Errorf("parts of %d: other bytes", part)
+		}
+		s.give(b)
+	}
+	for i := range s {
+		if len(s[i]) == 0 {
+			t.Errorf("no memory of %d bytes was kept", bufferSizes[i])
 		}
 	}
 }

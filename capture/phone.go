@@ -99,7 +99,7 @@ type Phone struct {
 	manifest uint64                // its place in the spool
 }
 
-var _ mb2.Folder = (*Phone)(nil)
+var _ mb2.Sourced = (*Phone)(nil)
 
 // OpenPhone begins a run of a phone, or continues one that was cut off. r is
 // locked and its index loaded; ctx is the lock's, and bounds the whole run. What

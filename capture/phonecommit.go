@@ -218,7 +218,7 @@ func (c *run) takeReceived() {
 		case placeReceived:
 			h := c.phone.slots.at(e.stored.slot)
 			e.reused = !c.decrypts(e)
-			if e.reused && len(e.digest()) > 0 && !e.stored.last && h.sum != digestBegin(e.digest()) {
+			if e.reused && len(e.digest()) > 0 && !e.stored.last && (h.sum == 0 || h.sum != digestBegin(e.digest())) {
 				e.reused = false // read it, to be sure
 			}
 		case placeOpened:

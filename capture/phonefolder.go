@@ -208,6 +208,11 @@ func (p *Phone) Free(ctx context.Context) (int64, error) {
 
 // Create implements mb2.Folder.
 func (p *Phone) Create(ctx context.Context, name string) (mb2.File, error) {
+	return p.CreateFrom(ctx, name, "")
+}
+
+// CreateFrom implements mb2.Sourced.
+func (p *Phone) CreateFrom(ctx context.Context, name, source string) (mb2.File, error) {
 	if err := p.ready(ctx); err != nil {
 		return nil, err
 	}
@@ -221,8 +226,9 @@ func (p *Phone) Create(ctx context.Context, name string) (mb2.File, error) {
 	if dir.dirs[last] != nil {
 		return nil, mb2.ErrIsDir
 	}
-	f := &incoming{p: p, ctx: ctx, name: name}
-	_, isID := parseFileID(last)
+	f := &incoming{p: p, ctx: ctx, name: name, source: source}
+	var isID bool
+	f.id, isID = parseFileID(last)
 	manifest := last == ios.DatabaseName || last == ios.MBDBName
 	f.memory = !isID && !manifest
 	if manifest {
@@ -241,8 +247,11 @@ type incoming struct {
 	p    *Phone
 	ctx  context.Context // of Create: a File has none
 	name string
+	id   fileID // of a stored file
 	size int64
 	done bool
+
+	source string // where the phone says that it lies
 
 	memory  bool // it stays in memory and travels in the journal, if it is small
 	spooled bool
@@ -277,19 +286,23 @@ func (f *incoming) Write(b []byte) (int, error) {
 		f.long.write(b)
 	case len(f.buf)+len(b) > wholeFile:
 		f.slot = f.p.slots.add(held{})
-		f.long = f.p.in.stream(f.ctx, f.slot)
+		f.long = f.p.in.stream(f.ctx, f.slot, ios.ExpectsDigest(f.source, f.id))
 		f.long.write(f.buf)
 		f.long.write(b)
-		give(f.p.in.spare, f.buf)
+		f.p.in.spare.give(f.buf)
 		f.buf = nil
 	default:
-		if f.buf == nil && !f.memory {
-			f.buf = take(f.p.in.spare, len(b))
+		if !f.memory {
+			f.buf = f.p.in.spare.grown(f.buf, len(b))
 		}
 		f.buf = append(f.buf, b...)
 	}
 	return len(b), nil
 }
+
+// guessFrom is the length from which on a file is hashed only where a digest is
+// expected: to guess takes about as long as to hash so many bytes.
+const guessFrom = 8 << 10
 
 // smallFile bounds what travels in the journal, in bytes.
 const smallFile = 64 << 10
@@ -321,7 +334,8 @@ func (f *incoming) Commit() error {
 		got.place, got.slot = placeMemory, p.slots.add(held{data: f.buf})
 	default:
 		got.slot = p.slots.add(held{})
-		p.in.whole(f.ctx, f.buf, got.slot)
+		sum := len(f.buf) < guessFrom || ios.ExpectsDigest(f.source, f.id)
+		p.in.whole(intakeJob{f.ctx, f.buf, got.slot, sum})
 	}
 	if f.sum != nil {
 		p.sums[got.slot] = chunk.ID(f.sum.Sum(nil))

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"hash"
 	"io"
-	"runtime"
 	"slices"
 
 	"golang.org/x/sync/errgroup"
@@ -93,7 +92,7 @@ func (c *run) readJobs(ctx context.Context, jobs []job) (sealed []*sealedFile, e
 		}
 		return nil
 	})
-	for range runtime.GOMAXPROCS(0) {
+	for range workers() {
 		group.Go(func() error {
 			w := c.newReader()
 			for j := range queue {

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 
+	"russet/chunk"
+	"russet/index"
 	"russet/ios"
 	"russet/repo"
 )
@@ -47,6 +49,7 @@ type showing struct {
 	v       *Version
 	ctx     context.Context
 	records map[fileID]shownRecord // of an encrypted version
+	shards  [256]*branch           // the folders of stored files, once they are there
 	missing int
 }
 
@@ -139,7 +142,7 @@ func (s *showing) walk(name string) error {
 	if name == nameFiles {
 		s.p.folders[s.p.hash.path("")] = treeBegin(*tree)
 	}
-	err := s.p.r.Walk(s.ctx, *tree, func(at string, n *repo.Node, err error) error {
+	err := s.p.r.WalkLevels(s.ctx, *tree, func(at string, n *repo.Node, err error) error {
 		if cerr := s.ctx.Err(); cerr != nil {
 			return cerr
 		}
@@ -164,33 +167,67 @@ func (s *showing) walk(name string) error {
 // file lists one file, if its bytes can be had.
 func (s *showing) file(folder, at string, n *repo.Node) {
 	h := held{ids: n.Content}
-	if !hasAll(s.p.r, h.ids) {
+	size, ok := sizeOf(s.p.r, h.ids)
+	if !ok {
 		s.missing++
 		return
 	}
-	f := storedFile{size: s.p.r.ContentSize(n.Content), modified: stampOf(n.ModTime), last: true}
-	name := at
+	f := storedFile{size: size, modified: stampOf(n.ModTime), last: true}
+	var err error
 	switch folder {
 	case nameFiles:
 		f.modified = stampOf(n.AccessTime)
 		domain, rel, _ := strings.Cut(at, "/")
-		hexID := ios.FileID(domain, rel)
-		name = storedPath(hexID, s.v.Metadata.Flat)
-		id, _ := parseFileID(hexID)
+		id := fileID(ios.FileSum(domain, rel))
 		if rec, ok := s.records[id]; ok {
 			f.ref = rec.hash
 			if rec.keyed {
 				f.place, f.size = placeOpened, ios.EncryptedSize(f.size)
 			}
 		}
+		err = s.putStored(id, f, h)
 	case nameSealed:
-		name = storedPath(path.Base(at), s.v.Metadata.Flat)
-		if _, ok := parseFileID(path.Base(at)); !ok {
+		id, ok := parseFileID(path.Base(at))
+		if !ok {
 			s.missing++
 			return
 		}
+		err = s.putStored(id, f, h)
+	default:
+		err = s.put(at, f, h)
 	}
-	if err := s.put(name, f, h); err != nil {
+	if err != nil {
 		s.missing++
 	}
+}
+
+// putStored lists a stored file: put for hundreds of thousands of them.
+func (s *showing) putStored(id fileID, f storedFile, h held) error {
+	if s.shards[id[0]] == nil {
+		shard := path.Join(s.v.UDID, path.Dir(storedPath(id.String(), s.v.Metadata.Flat)))
+		dir, err := s.p.overlay.mkdirAll(shard)
+		if err != nil {
+			return err
+		}
+		s.shards[id[0]] = dir
+	}
+	if err := s.p.overlay.grow(1); err != nil {
+		return err
+	}
+	f.slot = s.p.slots.add(h)
+	s.shards[id[0]].ids[id] = f
+	return nil
+}
+
+// sizeOf is the length of a file whose content is the given blobs; false where
+// the index does not have all of them.
+func sizeOf(r *repo.Repository, ids []chunk.ID) (size int64, ok bool) {
+	for _, id := range ids {
+		n, ok := r.Index().Size(index.Handle{ID: id, Type: index.Data})
+		if !ok {
+			return 0, false
+		}
+		size += n
+	}
+	return size, true
 }

@@ -1,6 +1,7 @@
 package device
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -19,7 +20,7 @@ func secure(ctx context.Context, conn net.Conn, r *PairRecord, version string) (
 		conn.Close()
 		return nil, err
 	}
-	t := tls.Client(conn, config)
+	t := tls.Client(&readAhead{Conn: conn, r: bufio.NewReaderSize(conn, readAheadSize)}, config)
 	err = within(ctx, conn, conn.SetDeadline, lockdownTimeout, func() error { return t.HandshakeContext(ctx) })
 	if err != nil {
 		cut(conn) // also where ctx had ended before
@@ -27,6 +28,19 @@ func secure(ctx context.Context, conn net.Conn, r *PairRecord, version string) (
 	}
 	return t, nil
 }
+
+// readAheadSize is how much is taken from a connection at once, in bytes: a
+// backup comes in records of 16 KiB.
+const readAheadSize = 128 << 10
+
+// readAhead is a connection of which more is read than is asked for.
+type readAhead struct {
+	net.Conn
+	r *bufio.Reader
+}
+
+// Read implements net.Conn.
+func (c *readAhead) Read(b []byte) (int, error) { return c.r.Read(b) }
 
 // firstTLS12 is the version of iOS from which on TLS 1.2 is spoken; older ones
 // are spoken to in TLS 1.0, as other programs do.

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"slices"
 	"strings"
 
 	"russet/internal/sqlite"
@@ -50,12 +51,51 @@ func (e *RowError) Unwrap() error { return e.Err }
 // FileID returns the name under which a backup stores a file: the SHA-1 of domain, "-" and path, of their exact bytes,
 // in lower-case hex.
 func FileID(domain, relativePath string) string {
-	var room [256]byte
-	b := append(append(append(room[:0], domain...), '-'), relativePath...)
-	sum := sha1.Sum(b)
+	sum := FileSum(domain, relativePath)
 	var id [2 * sha1.Size]byte
 	hex.Encode(id[:], sum[:])
 	return string(id[:])
+}
+
+// FileSum is FileID as the 20 bytes that it spells.
+func FileSum(domain, relativePath string) [sha1.Size]byte {
+	var room [256]byte
+	return sha1.Sum(append(append(append(room[:0], domain...), '-'), relativePath...))
+}
+
+// HasDigest says whether the records of a domain's files hold a Digest (seen in real backups).
+func HasDigest(domain string) bool { return slices.Contains(digestDomains[:], domain) }
+
+var digestDomains = [...]string{
+	"HomeDomain", "RootDomain", "HealthDomain", "WirelessDomain", "SystemPreferencesDomain", "DatabaseDomain",
+	"HomeKitDomain", "InstallDomain", "ManagedPreferencesDomain", "KeyboardDomain", "KeychainDomain",
+}
+
+// maxGuessed bounds the path that ExpectsDigest looks at, and maxGuesses its parts: strangers wrote it.
+const (
+	maxGuessed = 1 << 10
+	maxGuesses = 32
+)
+
+// ExpectsDigest guesses whether the record of a stored file, which comes last, will hold a Digest. phonePath is where the
+// phone says that the file lies: it ends with the path in its domain, and the file's id tells which domain that is.
+func ExpectsDigest(phonePath string, id [sha1.Size]byte) bool {
+	if len(phonePath) > maxGuessed {
+		return false
+	}
+	for range maxGuesses {
+		for _, domain := range digestDomains {
+			if FileSum(domain, phonePath) == id {
+				return true
+			}
+		}
+		_, rest, ok := strings.Cut(phonePath, "/")
+		if !ok {
+			return false
+		}
+		phonePath = rest
+	}
+	return false
 }
 
 // Manifest is an open Manifest.db. It is safe for concurrent use.

@@ -3,6 +3,7 @@ package ios
 import (
 	"bytes"
 	"context"
+	"crypto/sha1"
 	"database/sql"
 	"encoding/binary"
 	"errors"
@@ -102,6 +103,30 @@ func TestFileID(t *testing.T) {
 	}
 	if got := FileID("HomeDomain", strings.Repeat("long/", 1000)); len(got) != 40 {
 		t.Errorf("got %q", got)
+	}
+}
+
+// Where the phone says that a file lies tells its domain, whatever comes before the path.
+func TestExpectsDigest(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		domain, path, source string
+		want                 bool
+	}{
+		{"HomeDomain", "Library/SMS/sms.db", "/.b/6/Library/SMS/sms.db", true},
+		{"HomeDomain", "Library/SMS/sms.db", "/private/var/mobile/Library/SMS/sms.db", true},
+		{"KeychainDomain", "keychain-backup.plist", "keychain-backup.plist", true},
+		{"CameraRollDomain", "Media/DCIM/100APPLE/IMG_0001.HEIC", "/.b/6/Media/DCIM/100APPLE/IMG_0001.HEIC", false},
+		{"HomeDomain", "Library/SMS/sms.db", "/.b/6/Library/SMS/other.db", false},
+		{"HomeDomain", "x", strings.Repeat("/", maxGuesses-1) + "x", true},
+		{"HomeDomain", "x", strings.Repeat("/", maxGuesses) + "x", false},
+		{"HomeDomain", "x", strings.Repeat("a", maxGuessed) + "/x", false},
+		{"HomeDomain", "", "", true},
+	} {
+		id := sha1.Sum([]byte(c.domain + "-" + c.path))
+		if got := ExpectsDigest(c.source, id); got != c.want {
+			t.Errorf("%s %s at %.60s: got %t, want %t", c.domain, c.path, c.source, got, c.want)
+		}
 	}
 }
 

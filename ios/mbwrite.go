@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"slices"
 	"unicode/utf16"
+	"unicode/utf8"
 )
 
 // MarshalFile returns the record of a file, as iOS writes it into the file column of Manifest.db: an NSKeyedArchiver
@@ -13,14 +14,16 @@ func MarshalFile(f *File) []byte { return AppendFile(nil, f) }
 
 // AppendFile appends the record of a file to dst (MarshalFile).
 func AppendFile(dst []byte, f *File) []byte {
-	w := archiveWriter{seen: make(map[string]byte)}
+	const usual = 640 // bytes of a record
+	dst = slices.Grow(dst, usual)
+	w := archiveWriter{b: append(dst, "bplist00"...), start: len(dst), objects: make([]written, 0, 64)}
 	w.add(dictionary{
 		{"$version", number{n: 100000}},
 		{"$archiver", "NSKeyedArchiver"},
 		{"$top", dictionary{{"root", uid(1)}}},
 		{"$objects", archived(f)},
 	})
-	return w.append(dst)
+	return w.end()
 }
 
 // What a property list is made of, beside string and []byte.
@@ -92,82 +95,111 @@ func classOf(names ...string) dictionary {
 	return dictionary{{"$classname", names[0]}, {"$classes", all}}
 }
 
-// archiveWriter collects the objects of a binary property list in CoreFoundation's order: a collection, its keys, and
+// archiveWriter writes the objects of a binary property list in CoreFoundation's order: a collection, its keys, and
 // its values, each with all that is below it. Equal strings, data and numbers are written once.
 type archiveWriter struct {
-	objects [][]byte
-	seen    map[string]byte // numbers of objects by their bytes, with a mark before wide numbers
+	b       []byte
+	start   int // of the list in b
+	objects []written
 }
+
+// written is an object in the list.
+type written struct {
+	at, end int
+	form    form
+}
+
+// form says with what a value is merged: its like.
+type form uint8
+
+const (
+	alone form = iota
+	merged
+	mergedWide
+)
 
 // add appends a value, and returns the number of its object. References take one byte: a record has 50 objects.
 func (w *archiveWriter) add(v any) byte {
 	switch v := v.(type) {
 	case dictionary:
-		ref := w.object(nil)
-		var keys, values []byte
-		for _, e := range v {
-			keys = append(keys, w.add(e.key))
+		ref, refs := w.collection(kindDict, len(v), 2*len(v))
+		for i, e := range v {
+			w.put(refs+i, e.key)
 		}
-		for _, e := range v {
-			values = append(values, w.add(e.value))
+		for i, e := range v {
+			w.put(refs+len(v)+i, e.value)
 		}
-		w.objects[ref] = slices.Concat(marker(kindDict, len(v)), keys, values)
 		return ref
 	case list:
-		ref := w.object(nil)
-		var values []byte
-		for _, e := range v {
-			values = append(values, w.add(e))
+		ref, refs := w.collection(kindArray, len(v), len(v))
+		for i, e := range v {
+			w.put(refs+i, e)
 		}
-		w.objects[ref] = append(marker(kindArray, len(v)), values...)
 		return ref
 	case uid:
-		return w.object([]byte{kindUID << 4, byte(v)})
+		at := len(w.b)
+		w.b = append(w.b, kindUID<<4, byte(v))
+		return w.object(at, alone)
 	case number:
-		mark := ""
+		at := len(w.b)
+		w.b = appendInt(w.b, v.n)
 		if v.wide {
-			mark = "wide"
+			return w.object(at, mergedWide)
 		}
-		return w.once(mark, appendInt(nil, v.n))
+		return w.object(at, merged)
 	case string:
-		return w.once("", encodeText(v))
+		at := len(w.b)
+		w.b = appendText(w.b, v)
+		return w.object(at, merged)
 	case []byte:
-		return w.once("", append(marker(kindData, len(v)), v...))
+		at := len(w.b)
+		w.b = append(appendMarker(w.b, kindData, len(v)), v...)
+		return w.object(at, merged)
 	}
 	panic("ios: property list of an unknown type")
 }
 
-func (w *archiveWriter) object(b []byte) byte {
-	w.objects = append(w.objects, b)
+// put adds a value, and puts the reference to it in its place.
+func (w *archiveWriter) put(at int, v any) {
+	ref := w.add(v) // which may move w.b
+	w.b[at] = ref
+}
+
+// collection begins a collection, whose references are to be put at refs.
+func (w *archiveWriter) collection(kind byte, items, references int) (ref byte, refs int) {
+	at := len(w.b)
+	w.b = appendMarker(w.b, kind, items)
+	refs = len(w.b)
+	w.b = append(w.b, make([]byte, references)...)
+	return w.object(at, alone), refs
+}
+
+// object makes an object of what was written from at on, or takes that back where there is one like it.
+func (w *archiveWriter) object(at int, f form) byte {
+	b := w.b[at:]
+	if f != alone {
+		for i, o := range w.objects {
+			if o.form == f && o.end-o.at == len(b) && string(w.b[o.at:o.end]) == string(b) {
+				w.b = w.b[:at]
+				return byte(i)
+			}
+		}
+	}
+	w.objects = append(w.objects, written{at, len(w.b), f})
 	return byte(len(w.objects) - 1)
 }
 
-func (w *archiveWriter) once(mark string, b []byte) byte {
-	key := mark + string(b)
-	ref, ok := w.seen[key]
-	if !ok {
-		ref = w.object(b)
-		w.seen[key] = ref
-	}
-	return ref
-}
-
-// append appends the property list.
-func (w *archiveWriter) append(dst []byte) []byte {
-	start := len(dst)
-	dst = append(dst, "bplist00"...)
-	offsets := make([]int, len(w.objects))
-	for i, o := range w.objects {
-		offsets[i] = len(dst) - start
-		dst = append(dst, o...)
-	}
-	table := len(dst) - start
+// end appends the table of offsets and the trailer.
+func (w *archiveWriter) end() []byte {
+	dst, table := w.b, len(w.b)-w.start
 	size := 1
 	for table>>(8*size) != 0 {
 		size *= 2
 	}
-	for _, o := range offsets {
-		dst = append(dst, binary.BigEndian.AppendUint64(nil, uint64(o))[8-size:]...)
+	for _, o := range w.objects {
+		for i := size - 1; i >= 0; i-- {
+			dst = append(dst, byte((o.at-w.start)>>(8*i)))
+		}
 	}
 	dst = append(dst, 0, 0, 0, 0, 0, 0, byte(size), 1)
 	dst = binary.BigEndian.AppendUint64(dst, uint64(len(w.objects)))
@@ -175,12 +207,12 @@ func (w *archiveWriter) append(dst []byte) []byte {
 	return binary.BigEndian.AppendUint64(dst, uint64(table))
 }
 
-// marker returns what opens an object of so many items.
-func marker(kind byte, items int) []byte {
+// appendMarker appends what opens an object of so many items.
+func appendMarker(dst []byte, kind byte, items int) []byte {
 	if items < 0xf {
-		return []byte{kind<<4 | byte(items)}
+		return append(dst, kind<<4|byte(items))
 	}
-	return appendInt([]byte{kind<<4 | 0xf}, int64(items))
+	return appendInt(append(dst, kind<<4|0xf), int64(items))
 }
 
 // appendInt appends an integer: of 1, 2 or 4 bytes without a sign, of 8 with one.
@@ -200,15 +232,17 @@ func appendInt(dst []byte, n int64) []byte {
 	return append(append(dst, kindInt<<4|byte(log)), b[8-1<<log:]...)
 }
 
-// encodeText returns a string's object: one byte a character where all are ASCII, UTF-16 otherwise.
-func encodeText(s string) []byte {
-	if !slices.ContainsFunc([]byte(s), func(c byte) bool { return c >= 0x80 }) {
-		return append(marker(kindASCII, len(s)), s...)
+// appendText appends a string's object: one byte a character where all are ASCII, UTF-16 otherwise.
+func appendText(dst []byte, s string) []byte {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			units := utf16.Encode([]rune(s))
+			dst = appendMarker(dst, kindUTF16, len(units))
+			for _, u := range units {
+				dst = binary.BigEndian.AppendUint16(dst, u)
+			}
+			return dst
+		}
 	}
-	units := utf16.Encode([]rune(s))
-	b := marker(kindUTF16, len(units))
-	for _, u := range units {
-		b = binary.BigEndian.AppendUint16(b, u)
-	}
-	return b
+	return append(appendMarker(dst, kindASCII, len(s)), s...)
 }

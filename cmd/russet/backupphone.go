@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -103,6 +104,9 @@ func (b *phoneBackup) one(ctx context.Context, d device.Device) error {
 	}
 	start := time.Now()
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(phoneLimit))
+	// Workers keep the cores busy for milliseconds at a time; who speaks to the
+	// phone must not wait for one of them to pause.
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1))
 	run, err := capture.OpenPhone(ctx, b.r, f.UDID, opt)
 	if err != nil {
 		return err

@@ -32,6 +32,9 @@ const (
 	// While an index is loaded, nearly all that lives is the index: it holds no
 	// pointers, and to collect what is not takes next to no time.
 	indexGCPercent = 10
+	// A phone of software should cost the computer as little as a real one: it
+	// makes many short-lived records.
+	simulateGCPercent = 400
 )
 
 func main() {

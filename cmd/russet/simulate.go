@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -88,6 +89,7 @@ func (p *program) simulateVerb() *cli.Command {
 }
 
 func (p *program) simulate(c *cli.Context) error {
+	defer debug.SetGCPercent(debug.SetGCPercent(simulateGCPercent))
 	config, err := contentOf(c.String("content"))
 	if err != nil {
 		return err

@@ -34,6 +34,14 @@ type Folder interface {
 	Free(ctx context.Context) (int64, error)
 }
 
+// Sourced is a Folder that wants to know where files lie on the phone, as far as
+// the phone tells. That is any text; nothing may rely on it.
+type Sourced interface {
+	Folder
+	// CreateFrom is Create, for a file that lies at source on the phone.
+	CreateFrom(ctx context.Context, name, source string) (File, error)
+}
+
 // File is a file that is being received. It ends by one call to Commit or
 // Abort.
 type File interface {

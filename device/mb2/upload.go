@@ -44,7 +44,7 @@ func (s *Session) uploadFiles(ctx context.Context, _ arguments) (reply, error) {
 			s.rec.end(fromPhone)
 			return reply{status: b.status}, nil
 		}
-		path := shown(string(unit), maxPath)
+		path := string(unit)
 		if unit, err = s.read(MaxName); err != nil {
 			return reply{}, err
 		}
@@ -56,7 +56,7 @@ func (s *Session) uploadFiles(ctx context.Context, _ arguments) (reply, error) {
 }
 
 // create begins a file in the folder, unless it is not to be.
-func (s *Session) create(ctx context.Context, b *reception, name string) File {
+func (s *Session) create(ctx context.Context, b *reception, path, name string) File {
 	if rule := s.roots.broken(name); rule != "" {
 		b.fail(s.refuse("DLMessageUploadFiles", rule).status)
 		return nil
@@ -64,7 +64,13 @@ func (s *Session) create(ctx context.Context, b *reception, name string) File {
 	if b.closed {
 		return nil
 	}
-	f, err := s.folder.Create(ctx, name)
+	var f File
+	var err error
+	if folder, ok := s.folder.(Sourced); ok {
+		f, err = folder.CreateFrom(ctx, name, path)
+	} else {
+		f, err = s.folder.Create(ctx, name)
+	}
 	if err != nil {
 		s.rejected(b, err)
 		return nil
@@ -83,7 +89,7 @@ func (s *Session) rejected(b *reception, err error) {
 // receiveFile takes the content of one file. It is committed only where the
 // phone ended it as complete.
 func (s *Session) receiveFile(ctx context.Context, b *reception, path, name string) error {
-	f := s.create(ctx, b, name)
+	f := s.create(ctx, b, path, name)
 	defer func() {
 		if f != nil {
 			f.Abort()
@@ -118,7 +124,7 @@ func (s *Session) receiveFile(ctx context.Context, b *reception, path, name stri
 		run.end(code)
 		if code != CodeEnd {
 			s.unread(FileError{
-				DevicePath: path, Name: shown(name, maxPath), Code: code, Text: shown(string(rest), maxFileText),
+				DevicePath: shown(path, maxPath), Name: shown(name, maxPath), Code: code, Text: shown(string(rest), maxFileText),
 			})
 			return nil
 		}

@@ -71,6 +71,39 @@ func TestFileErrorsAreBounded(t *testing.T) {
 	}
 }
 
+// sourced notes where files lie on the phone.
+type sourced struct {
+	*memFolder
+	sources []string
+}
+
+func (f *sourced) CreateFrom(ctx context.Context, name, source string) (File, error) {
+	f.sources = append(f.sources, source)
+	return f.Create(ctx, name)
+}
+
+// A folder that wants to know where files lie on the phone is told what the phone tells.
+func TestSourcedFolder(t *testing.T) {
+	t.Parallel()
+	f := &sourced{memFolder: newFolder(t)}
+	err := converse(t, Options{}, func(p *phone) {
+		p.request()
+		p.say("DLMessageUploadFiles", map[string]any{}, 1.0, uint64(100))
+		p.file(udid+"/1", "bytes", []byte{byte(CodeEnd)})
+		p.raw(AppendUnit(nil))
+		p.wantStatus(StatusOK)
+		p.respond(0)
+		p.farewell()
+	}, func(ctx context.Context, s *Session) error { return s.Backup(ctx, f, udid, false) })
+	if err != nil {
+		t.Error(err)
+	}
+	f.want(udid+"/1", "bytes")
+	if want := []string{"/var/mobile/Media/private.jpg"}; !slices.Equal(f.sources, want) {
+		t.Errorf("got %q, want %q", f.sources, want)
+	}
+}
+
 // A full disk must not cost the connection: the rest of the batch is read, the
 // phone is told, and is served on.
 func TestFullDiskDrainsTheBatch(t *testing.T) {

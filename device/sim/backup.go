@@ -275,7 +275,7 @@ func (w *writer) sendFile(f *File, id string, record *ios.File) error {
 		key = &k
 	}
 	var digest hash.Hash
-	if HasDigest(f.Domain) {
+	if ios.HasDigest(f.Domain) {
 		digest = sha1.New()
 	}
 	n, err := w.store(blobPath(id), src, f.length, key, digest)

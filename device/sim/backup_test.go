@@ -128,7 +128,7 @@ func (o opened) check(t *testing.T, d *Device) {
 		if !f.Regular() {
 			continue
 		}
-		if (r.file.Digest != nil) != HasDigest(f.Domain) {
+		if (r.file.Digest != nil) != ios.HasDigest(f.Domain) {
 			t.Errorf("%q has a digest: %v", f.RelativePath, r.file.Digest != nil)
 		}
 		digests += len(r.file.Digest)

@@ -35,16 +35,6 @@ func ownerOf(domain string) owner {
 	return owner{501, 501}
 }
 
-// HasDigest says whether the manifest records of a domain's files carry the SHA-1 of the stored bytes.
-func HasDigest(domain string) bool {
-	switch domain {
-	case "HomeDomain", "RootDomain", "HealthDomain", "WirelessDomain", "SystemPreferencesDomain", "DatabaseDomain",
-		"HomeKitDomain", "InstallDomain", "ManagedPreferencesDomain", "KeyboardDomain", "KeychainDomain":
-		return true
-	}
-	return false
-}
-
 // pathKey is what byPath is indexed with.
 func pathKey(domain, relativePath string) string { return domain + "\x00" + relativePath }
 

@@ -12,7 +12,9 @@ import (
 	"iter"
 	"os"
 	"path"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"russet/internal/durable"
@@ -36,6 +38,10 @@ const maxPhoneFile = 64 << 10
 type Folder struct {
 	config Config
 	root   *os.Root // of DIR/Files
+
+	mu     sync.Mutex // guards what follows
+	near   *os.Root   // the folder of the file that was opened last, or nil
+	nearAt string     // its path
 }
 
 // OpenFolder opens the phone that lies in dir, an existing directory, or makes one there without any files, which is
@@ -88,45 +94,90 @@ func readBounded(root *os.Root, name string, limit int64) ([]byte, error) {
 }
 
 // Close gives the directory up.
-func (p *Folder) Close() error { return p.root.Close() }
+func (p *Folder) Close() error {
+	p.forget()
+	return p.root.Close()
+}
 
 // Config returns what the phone is called. Its numbers say nothing about its files.
 func (p *Folder) Config() Config { return p.config }
 
-// Scan yields all files, folders and links. A file that vanishes meanwhile is left out.
+// Scan yields all files, folders and links, a folder before what it holds. A file that vanishes meanwhile is left out.
 func (p *Folder) Scan(ctx context.Context) iter.Seq2[*File, error] {
 	return func(yield func(*File, error) bool) {
-		err := fs.WalkDir(p.root.FS(), ".", func(name string, e fs.DirEntry, err error) error {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			if errors.Is(err, fs.ErrNotExist) || err == nil && name == "." {
-				return nil
-			}
-			if err != nil {
-				return err
-			}
-			domain, relative, below := strings.Cut(name, "/")
-			if !below && !e.IsDir() {
-				return nil // beside the domains: nothing of the phone's
-			}
-			f, err := p.file(domain, relative, name, e)
-			if err != nil || f == nil {
-				return err
-			}
-			if !yield(f, nil) {
-				return fs.SkipAll
-			}
-			return nil
-		})
-		if err != nil {
+		p.forget()
+		defer p.forget()
+		err := p.scan(ctx, p.root, "", "", func(f *File) bool { return yield(f, nil) })
+		if err != nil && err != fs.SkipAll {
 			yield(nil, fmt.Errorf("scan the phone's folder: %w", durable.WithoutPath(err)))
 		}
 	}
 }
 
-// file makes the record of a file; nil where it has none.
-func (p *Folder) file(domain, relative, name string, e fs.DirEntry) (*File, error) {
+// scan yields what lies in a folder of a domain, which is open as dir; without a domain, the domains. Its error is
+// fs.SkipAll where yield wants no more.
+func (p *Folder) scan(ctx context.Context, dir *os.Root, domain, relative string, yield func(*File) bool) error {
+	entries, err := readFolder(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		domain, relative := domain, path.Join(relative, e.Name())
+		if domain == "" {
+			if !e.IsDir() {
+				continue // beside the domains: nothing of the phone's
+			}
+			domain, relative = e.Name(), ""
+		}
+		f, err := record(dir, domain, relative, e)
+		if err != nil {
+			return err
+		}
+		if f == nil {
+			continue
+		}
+		if !yield(f) {
+			return fs.SkipAll
+		}
+		if !e.IsDir() {
+			continue
+		}
+		sub, err := dir.OpenRoot(e.Name())
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		err = p.scan(ctx, sub, domain, relative, yield)
+		sub.Close()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readFolder lists what lies in a folder, by name.
+func readFolder(dir *os.Root) ([]fs.DirEntry, error) {
+	d, err := dir.Open(".")
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	entries, err := d.ReadDir(-1)
+	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
+	return entries, err
+}
+
+// record makes the record of a file in dir; nil where it has none.
+func record(dir *os.Root, domain, relative string, e fs.DirEntry) (*File, error) {
 	info, err := e.Info()
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -147,7 +198,7 @@ func (p *Folder) file(domain, relative, name string, e fs.DirEntry) (*File, erro
 		f.Mode = modeFolder | perm
 	case fs.ModeSymlink:
 		f.Mode = modeLink | 0o755
-		if f.Target, err = p.root.Readlink(name); err != nil {
+		if f.Target, err = dir.Readlink(e.Name()); err != nil {
 			return nil, err
 		}
 		f.Size = int64(len(f.Target))
@@ -162,15 +213,48 @@ func (p *Folder) file(domain, relative, name string, e fs.DirEntry) (*File, erro
 
 // Open opens a regular file that Scan yielded.
 func (p *Folder) Open(f *File) (io.ReadCloser, error) {
-	file, err := p.root.Open(path.Join(f.Domain, f.RelativePath))
+	file, err := p.open(f.Domain, f.RelativePath)
 	if err != nil {
 		return nil, fmt.Errorf("open a file: %w", durable.WithoutPath(err))
 	}
 	return file, nil
 }
 
+// open opens a file. Its folder stays open for the next one, which often lies beside it: each folder on the way costs a
+// system call.
+func (p *Folder) open(domain, relative string) (*os.File, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	name := path.Join(domain, relative)
+	if at := path.Dir(name); p.near == nil || p.nearAt != at {
+		near, err := p.root.OpenRoot(at)
+		if err != nil {
+			return nil, err
+		}
+		p.leave()
+		p.near, p.nearAt = near, at
+	}
+	return p.near.Open(path.Base(name))
+}
+
+// forget closes the folder that open keeps: it may have been replaced.
+func (p *Folder) forget() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.leave()
+}
+
+// leave is called with p.mu held.
+func (p *Folder) leave() {
+	if p.near != nil {
+		p.near.Close()
+		p.near = nil
+	}
+}
+
 // Clear removes everything that the phone holds.
 func (p *Folder) Clear() error {
+	p.forget()
 	entries, err := fs.ReadDir(p.root.FS(), ".")
 	if err != nil {
 		return fmt.Errorf("clear the phone's folder: %w", err)
@@ -191,6 +275,7 @@ func (p *Folder) Put(f *File, r io.Reader) error {
 	if !putable(f) {
 		return errors.New("put a file: its name or kind is none of a phone's")
 	}
+	p.forget()
 	name := path.Join(f.Domain, f.RelativePath)
 	if err := p.put(f, name, r); err != nil {
 		return fmt.Errorf("put a file: %w", durable.WithoutPath(err))

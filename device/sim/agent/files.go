@@ -324,7 +324,7 @@ func (b *backup) sendFile(o outgoing, records map[string][]byte) (twice bool, er
 		r = ios.NewEncrypter(r, k)
 	}
 	var digest hash.Hash
-	if sim.HasDigest(o.f.Domain) {
+	if ios.HasDigest(o.f.Domain) {
 		digest = sha1.New()
 		r = io.TeeReader(r, digest)
 	}

@@ -155,7 +155,7 @@ func TestRestoreRefuses(t *testing.T) {
 			}
 			want := 0 // whose damage nobody can see
 			for f := range d.Files() {
-				if f.Regular() && (f.Length() == 0 || !sim.HasDigest(f.Domain)) {
+				if f.Regular() && (f.Length() == 0 || !ios.HasDigest(f.Domain)) {
 					want++
 				}
 			}
