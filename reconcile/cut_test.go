@@ -159,6 +159,27 @@ func TestHidden(t *testing.T) {
 	if st := r.state(); len(st.Rows) != 2 {
 		t.Errorf("rows are %+v", st.Rows)
 	}
+	r.phone["c"] = body("c")
+	r.side = &hiding{r.server, r.server.href("a")}
+	p = r.plan()
+	if len(p.Problems) != 0 || len(p.Ops) != 1 {
+		t.Errorf("a listing of changes: %s", p)
+	}
+	st := r.state()
+	st.Token[merge.Target] = ""
+	if err := r.store.Save(t.Context(), st, nil); err != nil {
+		t.Fatal(err)
+	}
+	r.side = &hiding{r.server, r.server.href("a")}
+	p = r.plan()
+	if len(p.Problems) != 1 || !strings.Contains(p.String(), "problem the listing of the target left out 1 items that are there\n") || len(p.Ops) != 1 {
+		t.Errorf("what is known is not listed: %s", p)
+	}
+	r.apply(p)
+	if token := r.state().Token[merge.Target]; token != "" {
+		t.Errorf("the token of a listing that left out something was kept: %q", token)
+	}
+	r.side = r.server
 	delete(r.phone, "a")
 	r.want("it is ours now", r.run(), "delete a")
 }
