@@ -15,12 +15,14 @@ func (p *planner) both(key string, o *Agreed, s, t *Record) {
 		p.conflict(key, s, t, nil, whole{s, t, p.policy})
 		return
 	}
-	m := twoSides{
-		toTarget: threeWay(o.form(Source), s.Object, o.form(Target), t.Object, o.apart()),
-		toSource: threeWay(o.form(Target), t.Object, o.form(Source), s.Object, o.apart()),
-		s:        s, t: t, policy: p.policy,
+	m := twoSides{s: s, t: t, toTarget: threeWay(o.form(Source), s.Object, o.form(Target), t.Object, o.apart())}
+	differ := m.toTarget.differ
+	if p.policy.twoWay() {
+		back := threeWay(o.form(Target), t.Object, o.form(Source), s.Object, o.apart())
+		differ = slices.Concat(differ, back.differ)
+		back.differ, m.toSource = differ, &back
 	}
-	if differ := slices.Concat(m.toTarget.differ, m.toSource.differ); len(differ) > 0 {
+	if m.toTarget.differ = differ; len(differ) > 0 {
 		p.conflict(key, s, t, labels(differ), m)
 		return
 	}
@@ -73,14 +75,14 @@ func (p *planner) emit(key, why string, ops [2]*Op) {
 
 // twoSides resolves by property.
 type twoSides struct {
-	toTarget, toSource merged
-	s, t               *Record
-	policy             Policy
+	s, t     *Record
+	toTarget merged
+	toSource *merged // nil one way
 }
 
 func (m twoSides) results(winner Where) (ops [2]*Op) {
 	ops[Target] = written(m.toTarget.apply(m.t.Object, m.s.Object, winner == Source), m.t, m.s)
-	if m.policy.twoWay() {
+	if m.toSource != nil {
 		ops[Source] = written(m.toSource.apply(m.s.Object, m.t.Object, winner == Target), m.s, m.t)
 	}
 	return ops

@@ -147,9 +147,9 @@ func labels(of []unit) []string {
 // apply returns to with what was taken of from, and, where from wins, with what is
 // in conflict, too. The rest of to stays as it was received.
 func (m *merged) apply(to, from *vobject.Component, wins bool) *vobject.Component {
-	take := m.taken
+	take := slices.DeleteFunc(slices.Clone(m.taken), func(u unit) bool { return slices.Contains(m.differ, u) })
 	if wins {
-		take = slices.Concat(take, m.differ)
+		take = append(take, m.differ...)
 	}
 	var removed, added []vobject.Property
 	for _, u := range take {

@@ -229,6 +229,9 @@ func (p *Plan) ownWrites() map[string]merge.Agreed {
 		if in.Where == merge.Source {
 			a.Source, a.Target = a.Target, a.Source
 		}
+		if row := p.s.row(in.Key); row != nil && p.s.state.Config.Mode == merge.TwoWay {
+			a.Leads = row.Leads
+		}
 		own[in.Key], p.own[in.Key] = a, in.FromBody
 	}
 	return own

@@ -62,7 +62,8 @@ const maxItems = 1_000_000
 // known is what the state says of an item of a collection.
 type known struct {
 	item
-	row bool // it is a record of the base
+	row  bool // it is a record of the base
+	gone bool // it was not there last time
 }
 
 // known returns what the state says of the items of a side, by their hrefs.
@@ -82,8 +83,9 @@ func (s *Sync) known(w merge.Where) map[string]*known {
 	for _, f := range s.state.Seen {
 		switch {
 		case f.Where != w:
+		case f.Gone && m[f.Href] != nil:
+			m[f.Href].gone = true
 		case f.Gone:
-			delete(m, f.Href)
 		default:
 			m[f.Href] = &known{row: s.row(f.Key) != nil, item: item{
 				key: f.Key, uid: f.UID, ref: merge.Ref{Href: f.Href, ETag: f.ETag}, hash: vobject.Hash(f.Hash), body: f.Body,
@@ -127,7 +129,7 @@ func (s *Sync) observe(ctx context.Context, w merge.Where) (*view, error) {
 		case listed[href]:
 		case missing[href] && !s.opt.flaws.believeListings:
 			fetch = append(fetch, href)
-		case !missing[href]:
+		case !missing[href] && !k.gone:
 			v.add(s, &k.item)
 		}
 	}
