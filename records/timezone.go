@@ -141,7 +141,7 @@ func (z *zone) component(year int) *vobject.Component {
 	}
 	if first == 0 {
 		name, offset := start.In(z.loc).Zone()
-		at := time.Date(1970, 1, 1, 0, 0, 0, 0, time.UTC)
+		at := time.Date(min(year, 1970), 1, 1, 0, 0, 0, 0, time.UTC)
 		c.AddPart(observance(onset{at: at, from: offset, to: offset, name: name}))
 	} else {
 		first--
