@@ -32,6 +32,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 
 	"russet/internal/durable"
 	"russet/internal/vobject"
@@ -80,7 +81,7 @@ func classed(err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		is = merge.ErrMissing
-	case errors.Is(err, fs.ErrPermission):
+	case errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS):
 		is = merge.ErrDenied
 	default:
 		return durable.WithoutPath(err)

@@ -263,6 +263,30 @@ func TestMarker(t *testing.T) {
 	}
 }
 
+func TestDenied(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" || os.Geteuid() == 0 {
+		t.Skip("not here: a folder that this user may not write in")
+	}
+	f, dir := open(t)
+	ref, err := f.Create(t.Context(), "a", card("a", "Ada"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(dir, 0o500); err != nil {
+		t.Fatal(err)
+	}
+	defer os.Chmod(dir, 0o700)
+	_, err = f.Create(t.Context(), "b", nil)
+	wantError(t, "Create", err, merge.ErrDenied)
+	_, err = f.Update(t.Context(), ref, nil)
+	wantError(t, "Update", err, merge.ErrDenied)
+	wantError(t, "Delete", f.Delete(t.Context(), ref), merge.ErrDenied)
+	if got := hrefs(t, f); !slices.Equal(got, []string{"a.vcf"}) {
+		t.Errorf("got %q", got)
+	}
+}
+
 func TestNames(t *testing.T) {
 	t.Parallel()
 	f, dir := open(t)

@@ -17,7 +17,8 @@ import (
 // removed, what it says already is not added, and what from does not say cannot be
 // added. Everything else of dst stands as it was received: a line is copied from
 // from as it is spelled there, takes the place of a removed one of its name, and
-// brings its group with its X-ABLABEL, under another name where that one is taken.
+// brings its group with its X-ABLABEL, under another name where that one is taken;
+// only media that is inline is spelled as the version of dst wants it.
 //
 // A component of a VCALENDAR (Property.Part) that says nothing more afterwards is
 // removed as a whole, and one that dst lacks is copied with its UID and DTSTAMP; so
@@ -261,6 +262,7 @@ func (d *edit) place(to *Component, name string) int {
 func (e *editor) putLine(to, from *Component, l Line) {
 	d := e.of(to)
 	at := d.place(to, l.Name)
+	l = l.restated(to.Value("VERSION"))
 	if l.Group == "" {
 		d.put[at] = append(d.put[at], l)
 		return

@@ -40,76 +40,79 @@ func merged(base, source, target *vobject.Component) *vobject.Component {
 	return vobject.Apply(target, without(b, s), without(s, b), source)
 }
 
+// cardChanges say what becomes of a target when base becomes source.
+var cardChanges = []struct {
+	name                       string
+	base, source, target, want []string
+}{
+	{
+		"a line is replaced where it stands, and what else is there stays as it is",
+		[]string{"FN:A", "TEL;TYPE=CELL:1"},
+		[]string{"FN:A", "TEL;TYPE=CELL:2"},
+		[]string{"fn:A", "tel;type=cell:1", "X-Odd;a=\"b\":\\,,", "NOTE:lo", " ng"},
+		[]string{"fn:A", "TEL;TYPE=CELL:2", "X-Odd;a=\"b\":\\,,", "NOTE:lo", " ng"},
+	},
+	{
+		"a new line stands after the last of its name",
+		[]string{"TEL:1", "FN:A"},
+		[]string{"TEL:1", "TEL:2", "FN:A", "NOTE:n"},
+		[]string{"TEL:1", "FN:A", "REV:x"},
+		[]string{"TEL:1", "TEL:2", "FN:A", "REV:x", "NOTE:n"},
+	},
+	{
+		"a group comes with its label, under a name that is free",
+		[]string{"FN:A"},
+		[]string{"FN:A", "item1.TEL:1", "item1.X-ABLabel:Boat"},
+		[]string{"FN:A", "item1.URL:u", "item1.X-ABLABEL:Shop", "item2.IMPP:x"},
+		[]string{"FN:A", "item1.URL:u", "item1.X-ABLABEL:Shop", "item2.IMPP:x", "item3.TEL:1", "item3.X-ABLabel:Boat"},
+	},
+	{
+		"a group goes with its label, unless another line has it",
+		[]string{"item1.TEL:1", "item1.X-ABLABEL:A", "item2.TEL:2", "item2.X-ABLABEL:B"},
+		nil,
+		[]string{"a.TEL:1", "a.X-ABLABEL:A", "FN:F", "b.TEL:2", "b.EMAIL:e", "b.X-ABLABEL:B"},
+		[]string{"FN:F", "b.EMAIL:e", "b.X-ABLABEL:B"},
+	},
+	{
+		"another label is another property",
+		[]string{"item1.TEL:1", "item1.X-ABLABEL:A"},
+		[]string{"item1.TEL:1", "item1.X-ABLABEL:B"},
+		[]string{"item7.TEL:1", "item7.X-ABLABEL:A", "FN:F"},
+		[]string{"item1.TEL:1", "item1.X-ABLABEL:B", "FN:F"},
+	},
+	{
+		"of several lines the one that goes gives its place",
+		[]string{"TEL:1", "TEL:2"},
+		[]string{"TEL:3", "TEL:2"},
+		[]string{"TEL:2", "FN:A", "TEL:1", "NOTE:n", "TEL:4"},
+		[]string{"TEL:2", "FN:A", "TEL:3", "NOTE:n", "TEL:4"},
+	},
+	{
+		"a label of two comes once",
+		[]string{"FN:A"},
+		[]string{"FN:A", "g.TEL:1", "g.EMAIL:2", "g.X-ABLabel:L"},
+		[]string{"FN:A", "G.URL:u"},
+		[]string{"FN:A", "G.URL:u", "item1.TEL:1", "item1.X-ABLabel:L", "item1.EMAIL:2"},
+	},
+	{
+		"values of lists are taken one by one",
+		[]string{"CATEGORIES:a,b", "NICKNAME:x"},
+		[]string{"CATEGORIES:b,c\\,d", "NICKNAME:y,z"},
+		[]string{"CATEGORIES:own,a,b", "NICKNAME:x"},
+		[]string{"CATEGORIES:own,b,c\\,d", "NICKNAME:y,z"},
+	},
+	{
+		"what is there already is not added, what is not there not removed",
+		[]string{"NOTE:a"},
+		[]string{"NOTE:b"},
+		[]string{"NOTE:b"},
+		[]string{"NOTE:b"},
+	},
+}
+
 func TestApplyCards(t *testing.T) {
 	t.Parallel()
-	for _, c := range []struct {
-		name                       string
-		base, source, target, want []string
-	}{
-		{
-			"a line is replaced where it stands, and what else is there stays as it is",
-			[]string{"FN:A", "TEL;TYPE=CELL:1"},
-			[]string{"FN:A", "TEL;TYPE=CELL:2"},
-			[]string{"fn:A", "tel;type=cell:1", "X-Odd;a=\"b\":\\,,", "NOTE:lo", " ng"},
-			[]string{"fn:A", "TEL;TYPE=CELL:2", "X-Odd;a=\"b\":\\,,", "NOTE:lo", " ng"},
-		},
-		{
-			"a new line stands after the last of its name",
-			[]string{"TEL:1", "FN:A"},
-			[]string{"TEL:1", "TEL:2", "FN:A", "NOTE:n"},
-			[]string{"TEL:1", "FN:A", "REV:x"},
-			[]string{"TEL:1", "TEL:2", "FN:A", "REV:x", "NOTE:n"},
-		},
-		{
-			"a group comes with its label, under a name that is free",
-			[]string{"FN:A"},
-			[]string{"FN:A", "item1.TEL:1", "item1.X-ABLabel:Boat"},
-			[]string{"FN:A", "item1.URL:u", "item1.X-ABLABEL:Shop", "item2.IMPP:x"},
-			[]string{"FN:A", "item1.URL:u", "item1.X-ABLABEL:Shop", "item2.IMPP:x", "item3.TEL:1", "item3.X-ABLabel:Boat"},
-		},
-		{
-			"a group goes with its label, unless another line has it",
-			[]string{"item1.TEL:1", "item1.X-ABLABEL:A", "item2.TEL:2", "item2.X-ABLABEL:B"},
-			nil,
-			[]string{"a.TEL:1", "a.X-ABLABEL:A", "FN:F", "b.TEL:2", "b.EMAIL:e", "b.X-ABLABEL:B"},
-			[]string{"FN:F", "b.EMAIL:e", "b.X-ABLABEL:B"},
-		},
-		{
-			"another label is another property",
-			[]string{"item1.TEL:1", "item1.X-ABLABEL:A"},
-			[]string{"item1.TEL:1", "item1.X-ABLABEL:B"},
-			[]string{"item7.TEL:1", "item7.X-ABLABEL:A", "FN:F"},
-			[]string{"item1.TEL:1", "item1.X-ABLABEL:B", "FN:F"},
-		},
-		{
-			"of several lines the one that goes gives its place",
-			[]string{"TEL:1", "TEL:2"},
-			[]string{"TEL:3", "TEL:2"},
-			[]string{"TEL:2", "FN:A", "TEL:1", "NOTE:n", "TEL:4"},
-			[]string{"TEL:2", "FN:A", "TEL:3", "NOTE:n", "TEL:4"},
-		},
-		{
-			"a label of two comes once",
-			[]string{"FN:A"},
-			[]string{"FN:A", "g.TEL:1", "g.EMAIL:2", "g.X-ABLabel:L"},
-			[]string{"FN:A", "G.URL:u"},
-			[]string{"FN:A", "G.URL:u", "item1.TEL:1", "item1.X-ABLabel:L", "item1.EMAIL:2"},
-		},
-		{
-			"values of lists are taken one by one",
-			[]string{"CATEGORIES:a,b", "NICKNAME:x"},
-			[]string{"CATEGORIES:b,c\\,d", "NICKNAME:y,z"},
-			[]string{"CATEGORIES:own,a,b", "NICKNAME:x"},
-			[]string{"CATEGORIES:own,b,c\\,d", "NICKNAME:y,z"},
-		},
-		{
-			"what is there already is not added, what is not there not removed",
-			[]string{"NOTE:a"},
-			[]string{"NOTE:b"},
-			[]string{"NOTE:b"},
-			[]string{"NOTE:b"},
-		},
-	} {
+	for _, c := range cardChanges {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			target := card(t, c.target...)
@@ -177,6 +180,29 @@ func TestApplyCalendars(t *testing.T) {
 				t.Error("the target or the source itself was changed")
 			}
 		})
+	}
+}
+
+// Media is spelled as the version of the card that it comes into wants it.
+func TestApplyMedia(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ version, source, want string }{
+		{"4.0", "PHOTO;ENCODING=b;TYPE=JPEG:AAEC\r\n Aw==", "PHOTO:data:image/jpeg;base64,AAECAw=="},
+		{"4.0", "item1.LOGO;X-P=a;ENCODING=BASE64;TYPE=png:AAECAw==", "item1.LOGO;X-P=a:data:image/png;base64,AAECAw=="},
+		{"4.0", "SOUND;ENCODING=b:AAECAw==", "SOUND:data:application/octet-stream;base64,AAECAw=="},
+		{"4.0", "KEY;ENCODING=b;TYPE=application/pgp-keys:AAECAw==", "KEY:data:application/pgp-keys;base64,AAECAw=="},
+		{"4.0", "PHOTO;ENCODING=b:AAECAw==", "PHOTO:data:image/jpeg;base64,AAECAw=="},
+		{"4.0", "PHOTO:data:image/gif;base64,AAECAw==", "PHOTO:data:image/gif;base64,AAECAw=="},
+		{"3.0", `PHOTO:data:image/jpeg\;base64\,AAECAw==`, "PHOTO;ENCODING=b;TYPE=JPEG:AAECAw=="},
+		{"2.1", "PHOTO:data:image/jpeg;base64,AAECAw==", "PHOTO;ENCODING=BASE64;TYPE=JPEG:AAECAw=="},
+		{"3.0", "PHOTO;VALUE=uri:http://x/y.jpg", "PHOTO;VALUE=uri:http://x/y.jpg"},
+	} {
+		source := card(t, c.source)
+		p := vobject.Canonical(source)
+		got := vobject.Apply(card(t, "VERSION:"+c.version), nil, p, source)
+		if want := card(t, "VERSION:"+c.version, c.want); string(got.Bytes()) != string(want.Bytes()) || !slices.Equal(vobject.Canonical(got), p) {
+			t.Errorf("%s: got %s, want %s", c.source, got.Bytes(), want.Bytes())
+		}
 	}
 }
 

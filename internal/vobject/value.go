@@ -1,9 +1,6 @@
 package vobject
 
 import (
-	"crypto/sha256"
-	"encoding/base64"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -218,31 +215,4 @@ func canonicalRule(v string) string {
 	}
 	slices.Sort(parts)
 	return strings.Join(parts, ";")
-}
-
-// media returns the SHA-256 of content that is inline.
-func media(l Line) (sum string, ok bool) {
-	text, ok := inlineData(l)
-	if !ok {
-		return "", false
-	}
-	text = strings.TrimRight(strings.Join(strings.Fields(text), ""), "=")
-	data, err := base64.RawStdEncoding.DecodeString(text)
-	if err != nil || len(data) == 0 {
-		return "", false
-	}
-	return fmt.Sprintf("sha256:%x", sha256.Sum256(data)), true
-}
-
-// inlineData returns the base64 of content that is inline: under ENCODING, or in a
-// data URI (RFC 2397).
-func inlineData(l Line) (text string, ok bool) {
-	if e := l.Param(encoding); strings.EqualFold(e, "b") || strings.EqualFold(e, "base64") {
-		return l.Value, true
-	}
-	if len(l.Value) < 5 || !strings.EqualFold(l.Value[:5], "data:") {
-		return "", false
-	}
-	head, data, ok := strings.Cut(canonicalURI(l.Value), ",")
-	return data, ok && strings.HasSuffix(strings.ToLower(head), ";base64")
 }
