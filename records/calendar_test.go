@@ -249,6 +249,23 @@ func TestCalendars(t *testing.T) {
 	}
 }
 
+// TestMovedException shows that an exception which lies in another calendar than its
+// series is an object there.
+func TestMovedException(t *testing.T) {
+	t.Parallel()
+	set := readSet(t, calendarPhone(t, `INSERT INTO CalendarItem (ROWID, start_date, calendar_id, unique_identifier, orig_item_id, orig_date) VALUES
+		(1, 599529600, 1, 'u', 0, NULL), (2, 599529600 + 90000, 2, 'u', 1, 599529600 + 86400)`), Calendar)
+	if len(set.Records) != 2 || set.Records[0].Container != "HOME" || set.Records[1].Container != "WORK" {
+		t.Fatalf("got %+v, want one at home and one at work", set.Records)
+	}
+	if got, want := content(set.Records[1].Object, "VEVENT"), "DTSTART:20200102T010000Z\nRECURRENCE-ID:20200102T000000Z\n--"; got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	if got, want := content(set.Records[0].Object, "VEVENT"), "DTSTART:20200101T000000Z\n--"; got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
 // TestBadEvents shows that what is bad is told, and that the rest comes.
 func TestBadEvents(t *testing.T) {
 	t.Parallel()

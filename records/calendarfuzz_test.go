@@ -117,3 +117,21 @@ func BenchmarkCalendar(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkOccurrences expands 10,000 events over a year and makes them flat.
+func BenchmarkOccurrences(b *testing.B) {
+	dir := b.TempDir()
+	if err := recordstest.NewCalendar(1, 10_000).Write(dir); err != nil {
+		b.Fatal(err)
+	}
+	set := readSet(b, os.DirFS(dir), Calendar)
+	from := time.Date(2021, 1, 1, 0, 0, 0, 0, time.UTC)
+	for b.Loop() {
+		for _, r := range set.Records {
+			if _, err := Occurrences(r.Object, from, from.AddDate(1, 0, 0)); err != nil {
+				b.Fatal(err)
+			}
+			Summary(Calendar, r)
+		}
+	}
+}

@@ -38,7 +38,7 @@ type zones struct {
 type zone struct {
 	id         string // as TZID says; "" of UTC
 	loc        *time.Location
-	onsets     []onset
+	onsets     []onset                    // all, once a component was made
 	components map[int]*vobject.Component // by the first year that they are about
 }
 
@@ -91,7 +91,7 @@ func newZone(name string) (*zone, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find time zone: %q is not in the tz database", name)
 	}
-	return &zone{id: name, loc: loc, onsets: onsetsOf(loc)}, nil
+	return &zone{id: name, loc: loc}, nil
 }
 
 // onsetsOf lists the changes of a zone's offset.
@@ -132,6 +132,9 @@ func (z *zone) component(year int) *vobject.Component {
 	if c := z.components[year]; c != nil {
 		return c
 	}
+	if z.components == nil {
+		z.components, z.onsets = map[int]*vobject.Component{}, onsetsOf(z.loc)
+	}
 	c := vobject.New("VTIMEZONE")
 	c.Add(vobject.NewLine("TZID", z.id))
 	start := time.Date(year-1, 12, 30, 0, 0, 0, 0, time.UTC)
@@ -141,16 +144,13 @@ func (z *zone) component(year int) *vobject.Component {
 	}
 	if first == 0 {
 		name, offset := start.In(z.loc).Zone()
-		at := time.Date(1970, 1, 1, 0, 0, 0, 0, time.UTC)
+		at := time.Date(min(year, 1970), 1, 1, 0, 0, 0, 0, time.UTC)
 		c.AddPart(observance(onset{at: at, from: offset, to: offset, name: name}))
 	} else {
 		first--
 	}
 	for _, o := range observances(z.onsets[first:]) {
 		c.AddPart(o)
-	}
-	if z.components == nil {
-		z.components = map[int]*vobject.Component{}
 	}
 	z.components[year] = c
 	return c

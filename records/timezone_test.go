@@ -75,7 +75,7 @@ func TestObservances(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, year := range []int{1970, 2008, 2024} {
+		for _, year := range []int{1905, 1970, 2008, 2024} {
 			v := readObservances(t, zone.component(year))
 			at := time.Date(year, 1, 1, 12, 0, 0, 0, time.UTC)
 			for ; at.Year() < lastZoneYear; at = at.AddDate(0, 0, 97) {

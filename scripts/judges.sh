@@ -19,7 +19,6 @@ khard khard
 khal khal
 vdirsyncer vdirsyncer
 cc gcc libc6-dev
-khal khal
 python3 python3 python3-venv'
 
 # there says whether a command is. Debian's python3 alone makes no venv.
