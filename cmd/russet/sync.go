@@ -48,8 +48,8 @@ func (p *program) syncVerb() *cli.Command {
 		Category:  groupSync,
 		Usage:     "push what changed on a phone to servers and folders",
 		ArgsUsage: usage + " ...",
-		UsageText: "russet sync add family --kind contacts --from 00008030 --to carddav:https://dav.example.org --user ada\n" +
-			"russet sync add paper --kind calendar --from 00008030 --to folder:/home/ada/calendar\n" +
+		UsageText: "russet sync add family --kind contacts --to carddav:https://dav.example.org --user ada\n" +
+			"russet sync add paper --kind calendar --from 00008030 --to folder:$HOME/calendar\n" +
 			"russet sync plan family\n" +
 			"russet sync run family\n" +
 			"russet sync undo family 3",
