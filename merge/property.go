@@ -161,6 +161,20 @@ func (m *merged) apply(to, from *vobject.Component, wins bool) *vobject.Componen
 	return vobject.Apply(to, removed, added, from)
 }
 
+// Without returns what was written without the properties of which nothing at all was
+// read back: a server has dropped them. What was read back otherwise than it was
+// written stays as it was written.
+func Without(written, read *vobject.Component) *vobject.Component {
+	was, is := units(written), units(read)
+	var dropped []vobject.Property
+	for u, props := range was {
+		if len(is[u]) == 0 {
+			dropped = append(dropped, props...)
+		}
+	}
+	return vobject.Apply(written, dropped, nil, written)
+}
+
 // ChangedNames are the names of the properties in which two objects differ; nil
 // where one of them is.
 func ChangedNames(a, b *vobject.Component) []string {

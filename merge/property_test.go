@@ -67,6 +67,14 @@ func TestThreeWay(t *testing.T) {
 	}
 }
 
+func TestWithout(t *testing.T) {
+	t.Parallel()
+	written, read := card(t, "k", "NOTE:1", "X-LOSS:1", "TITLE:1"), card(t, "k", "NOTE:2", "TITLE:1", "ROLE:new")
+	if got, want := Without(written, read), card(t, "k", "NOTE:1", "TITLE:1"); hash(got) != hash(want) {
+		t.Errorf("got %s", got.Bytes())
+	}
+}
+
 func TestChangedNames(t *testing.T) {
 	t.Parallel()
 	a, b := card(t, "k", "NOTE:1", "TEL:1", "TITLE:1"), card(t, "k", "NOTE:2", "TEL:1", "TEL:2")

@@ -312,18 +312,18 @@ func (r *run) readBack(ctx context.Context) error {
 }
 
 // take makes what was read back what the side has. What was changed again since our
-// write is somebody's edit: then the base is what we wrote, and the next run sees
-// the edit.
+// write is somebody's edit: then the base is what we wrote, but for what the server
+// has dropped of it, and the next run sees the edit.
 func (r *run) take(i int, got merge.Item) {
 	o := &r.p.Ops[i]
 	now := r.written(o, merge.Ref{Href: got.Href})
-	ours := !got.Gone && (r.refs[i].ETag == "" || r.refs[i].ETag == got.ETag)
-	if it, err := r.s.decodeItem(got); !got.Gone && err == nil && (ours || it.hash == o.hash) {
-		if it.key != o.Key {
-			it.uid = it.key
-		}
-		it.key = o.Key
-		now = it
+	ours := r.refs[i].ETag == "" || r.refs[i].ETag == got.ETag
+	it, err := r.s.decodeItem(got)
+	if !got.Gone && err == nil && !ours && it.hash != o.hash {
+		it, err = r.s.decodeItem(merge.Item{Ref: now.ref, Body: merge.Without(now.object, it.object).Bytes()})
+	}
+	if !got.Gone && err == nil {
+		now = it.under(o.Key)
 	}
 	r.p.views[o.Where].items[o.Key] = now
 	d := r.intents[i].Done
@@ -337,9 +337,13 @@ func (r *run) written(o *Op, ref merge.Ref) *item {
 	if err != nil {
 		panic("reconcile: what was written cannot be read: " + err.Error())
 	}
-	if it.key != o.Key {
-		it.uid = it.key
+	return it.under(o.Key)
+}
+
+// under returns it as the record of a key, which need not be its own.
+func (it *item) under(key string) *item {
+	if it.key != key {
+		it.key, it.uid = key, it.key
 	}
-	it.key = o.Key
 	return it
 }

@@ -51,6 +51,13 @@ func TestUndo(t *testing.T) {
 	r.want("after the second undo", r.run(), "")
 	r.phone["b"] = body("b", "NOTE:3")
 	r.want("an edit after all that", r.run(), "update b")
+	delete(r.phone, "b")
+	r.want("a deletion", r.run(), "delete b")
+	r.edit("b", body("b", "NOTE:again"))
+	last := r.state().Runs[len(r.state().Runs)-1].Number
+	if p, done := r.undo(last); done != "" || len(p.Notes) != 1 || !strings.Contains(r.has("b"), "NOTE:again") {
+		t.Errorf("the undo of a deletion, of what is there again: %q\n%s", done, p)
+	}
 	if _, err := r.open().PlanUndo(t.Context(), 99); err == nil {
 		t.Error("a run that never was can be undone")
 	}

@@ -205,6 +205,43 @@ func TestCutMerge(t *testing.T) {
 	}
 }
 
+// replacing stores something else than it is given, and says otherwise.
+type replacing struct {
+	*faultySide
+	body string
+}
+
+func (r replacing) Create(_ context.Context, uid string, _ []byte) (merge.Ref, error) {
+	ref := r.put(r.href(uid), []byte(r.body))
+	ref.ETag = "another"
+	return ref, nil
+}
+
+// TestNonsense: what a server makes of a record ends no run, and the next one sees it.
+func TestNonsense(t *testing.T) {
+	t.Parallel()
+	for name, stored := range map[string]string{
+		"nothing that can be read": "nonsense\r\n",
+		"another kind of object":   "BEGIN:VCALENDAR\r\nBEGIN:VTODO\r\nUID:a\r\nSUMMARY:s\r\nEND:VTODO\r\nEND:VCALENDAR\r\n",
+		"another key":              body("b", "NOTE:1"),
+	} {
+		r := newRig(t, quirks{})
+		r.side = replacing{r.server, stored}
+		r.add()
+		r.phone["a"] = body("a", "NOTE:1")
+		r.want(name, r.run(), "create a")
+		for range 2 {
+			p, err := r.open().Plan(t.Context())
+			if err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			if _, err := p.Apply(t.Context(), Approval{Plan: p.ID}); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+}
+
 // TestProgress: it counts to the end.
 func TestProgress(t *testing.T) {
 	t.Parallel()

@@ -420,6 +420,29 @@ func (h history) run(t testing.TB, f flaws, side quirks) error {
 	return newModel(t, h, f, side).check(t)
 }
 
+// TestFound: histories that the model found once.
+func TestFound(t *testing.T) {
+	t.Parallel()
+	for name, h := range map[string]history{
+		"gone, there again, and not listed": {mode: merge.TwoWay, choice: merge.Ask, steps: []step{
+			{kind: 4, key: 1}, {kind: 10}, {kind: 3, key: 1}, {kind: 8}, {kind: 0, key: 1}, {kind: 10, fault: int(faultHalf)},
+		}},
+		"cut off, and an edit of what the server spells otherwise": {mode: merge.TwoWay, choice: merge.SourceWins, target: quirks{shouts: true}, steps: []step{
+			{field: 1}, {kind: 10}, {kind: 4}, {kind: 10, fault: int(faultDieBefore), at: 2}, {kind: 4, field: 1},
+		}},
+		"an edit between the write and the reading back": {mode: merge.TwoWay, choice: merge.Ask, steps: []step{
+			{}, {kind: 10, fault: int(faultEditAfter), at: 1},
+		}},
+		"created, cut off, and deleted": {mode: merge.Safe, choice: merge.Ask, steps: []step{
+			{}, {kind: 10, fault: int(faultDieBefore), at: 2}, {kind: 3}, {kind: 10, fault: int(faultDieBefore), at: 1},
+		}},
+	} {
+		if err := h.run(t, flaws{}, quirks{}); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // TestModel runs random histories on faulty sides: nothing is lost, everything comes
 // to rest, and a second run writes nothing. RUSSET_SOAK=1 runs a million; a failure
 // says with which -rapid.seed it comes again.
