@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -147,19 +148,41 @@ func (p *program) syncPlan(c *cli.Context, args []string) error {
 
 // order is what shall be planned, and done.
 type order struct {
-	name     string // of the sync
-	snapshot string // whose records are the source; "" is the newest
-	approved string // the id of a plan that a person saw, and wants; "" is none
+	name     string                // of the sync
+	snapshot string                // whose records are the source; "" is the newest
+	approved string                // the id of a plan that a person saw, and wants; "" is none
+	progress func(done, total int) // called after each write; nil: nobody wants to know
 	plan     func(ctx context.Context, r *repo.Repository, s *reconcile.Sync) (*reconcile.Plan, error)
+}
+
+// writeCount is how many writes of a run are done. It is safe for concurrent use.
+type writeCount struct {
+	done, total atomic.Int64
+}
+
+func (w *writeCount) set(done, total int) {
+	w.done.Store(int64(done))
+	w.total.Store(int64(total))
+}
+
+func (w *writeCount) progress() progress {
+	done, total := w.done.Load(), w.total.Load()
+	g := progress{Phase: "write", Current: count(done)}
+	if total > 0 {
+		g.Part, g.Current = float64(done)/float64(total), share(count(done), count(total), total)
+	}
+	return g
 }
 
 // makePlan opens a sync, plans and shows the plan.
 func (p *program) makePlan(ctx context.Context, c *cli.Context, r *repo.Repository, store *reconcile.RepoStore, o order) (*reconcile.Plan, error) {
-	s, err := p.openSync(ctx, c, r, store, o.name, o.snapshot)
+	s, err := p.openSync(ctx, c, r, store, o)
 	if err != nil {
 		return nil, err
 	}
+	show := p.startProgress(func() progress { return progress{Phase: "look at both sides"} })
 	plan, err := o.plan(ctx, r, s)
+	show.stop()
 	if err != nil {
 		return nil, err
 	}
@@ -169,6 +192,8 @@ func (p *program) makePlan(ctx context.Context, c *cli.Context, r *repo.Reposito
 // carryOut makes a plan, shows it and does it.
 func (p *program) carryOut(c *cli.Context, o order) error {
 	return p.withSyncs(c, lockShared, func(ctx context.Context, r *repo.Repository, store *reconcile.RepoStore) error {
+		writes := new(writeCount)
+		o.progress = writes.set
 		plan, err := p.makePlan(ctx, c, r, store, o)
 		if err != nil {
 			return err
@@ -177,7 +202,9 @@ func (p *program) carryOut(c *cli.Context, o order) error {
 		if err := plan.Allowed(approval); err != nil {
 			return heldBack(plan, err)
 		}
+		show := p.startProgress(writes.progress)
 		result, err := plan.Apply(ctx, approval)
+		show.stop()
 		if result != nil {
 			err = errors.Join(err, p.showRun(plan, result))
 		}
