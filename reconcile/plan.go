@@ -138,6 +138,7 @@ func (s *Sync) newPlan(ctx context.Context, kind string) (*Plan, error) {
 				return nil, s.planError(err)
 			}
 			p.views[merge.Source] = s.viewSet(set)
+			p.keepUnread(ctx)
 		}
 	}
 	for _, v := range p.views {

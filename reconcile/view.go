@@ -28,6 +28,7 @@ type item struct {
 	body   chunk.ID           // zero of a phone's record
 	data   []byte             // of body, where it was fetched
 	object *vobject.Component // nil until it is wanted
+	unread []string           // as of a records.Record
 }
 
 // view is what a side has.
@@ -318,7 +319,7 @@ func (s *Sync) viewSet(set *records.Set) *view {
 		case v.items[r.UID] != nil:
 			v.problem("two records have one UID; the first is taken")
 		default:
-			v.items[r.UID] = &item{key: r.UID, hash: hashOf(r.Object), object: r.Object}
+			v.items[r.UID] = &item{key: r.UID, hash: hashOf(r.Object), object: r.Object, unread: r.Unread}
 		}
 	}
 	for key := range v.items {
