@@ -3,6 +3,7 @@ package reconcile
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 
 	"russet/merge"
@@ -36,5 +37,32 @@ func TestHrefTaken(t *testing.T) {
 				t.Errorf("the folder has %q and %q", p.here(other), p.here("k"))
 			}
 		}
+	}
+}
+
+// TestMoved: an item that a first run matched is known under its own UID wherever it
+// lies.
+func TestMoved(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []merge.Mode{merge.Safe, merge.Mirror} {
+		r := newRig(t, quirks{})
+		r.config.Mode = mode
+		r.add()
+		card := func(uid string) string {
+			return strings.Replace(body(uid, "EMAIL:ada@example.com"), "FN:Name of "+uid, "FN:Ada", 1)
+		}
+		r.phone["a"], r.phone["b"] = card("a"), body("b")
+		r.edit("two", card("two"))
+		r.want("first", r.run(), "create b")
+		moved := r.server.items[r.server.href("two")]
+		r.server.drop(r.server.href("two"))
+		r.server.put("/server/elsewhere.vcf", moved.Body)
+		r.want("moved", r.run(), "")
+		r.want("moved and known", r.run(), "")
+		if row := r.open().row("a"); row == nil || row.State != merge.Synced || row.Target.Href != "/server/elsewhere.vcf" {
+			t.Errorf("%s: its row is %+v", mode, row)
+		}
+		delete(r.phone, "a")
+		r.want("a deletion", r.run(), "delete a")
 	}
 }
