@@ -164,6 +164,8 @@ func (r *run) leads(key string, s, t *item) merge.Lead {
 		return merge.SourceLeads
 	case wrote[merge.Source] != nil && wrote[merge.Source].hash == t.hash:
 		return merge.TargetLeads
+	case r.p.short[key] != merge.Neither:
+		return r.p.short[key]
 	case old == nil:
 		return merge.Neither
 	case r.p.Kind == KindSync && r.s.state.Config.Mode == merge.TwoWay, // each got what the other changed
