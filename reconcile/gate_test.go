@@ -23,11 +23,17 @@ type gate struct {
 	URL    string // to ask instead of the server's
 	server http.Handler
 
-	mu     sync.Mutex // guards what follows
-	armed  bool
-	left   int  // requests that pass before the process dies
-	passed bool // the request in which it dies is done, but nobody hears of it
-	dead   bool
+	mu    sync.Mutex // guards what follows
+	fault *fault     // nil: everything passes
+	left  int        // requests that pass before it
+	dead  bool
+	cut   bool // the fault has happened
+}
+
+// fault is what happens in a request.
+type fault struct {
+	passed bool // the server does what it asks, but nobody hears of it
+	lives  bool // the process lives on: only this answer is lost
 }
 
 func newGate(t testing.TB, server string) *gate {
@@ -44,20 +50,20 @@ func newGate(t testing.TB, server string) *gate {
 	return g
 }
 
-// kill lets the process die in the n-th request from now on, counted from 0.
-func (g *gate) kill(n int, passed bool) {
+// fail lets f happen in the n-th request from now on, counted from 0.
+func (g *gate) fail(n int, f fault) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.armed, g.left, g.passed = true, n, passed
+	g.fault, g.left = &f, n
 }
 
-// revive lets everything pass again, and tells whether the process died.
+// revive lets everything pass again, and tells whether the fault has happened.
 func (g *gate) revive() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	died := g.dead
-	g.armed, g.dead = false, false
-	return died
+	cut := g.cut
+	g.fault, g.dead, g.cut = nil, false, false
+	return cut
 }
 
 func (g *gate) killed() bool {
@@ -74,10 +80,11 @@ func (g *gate) next() (reaches, answered bool) {
 	switch {
 	case g.dead:
 		return false, false
-	case g.armed && g.left == 0:
-		g.dead = true
-		return g.passed, false
-	case g.armed:
+	case g.fault == nil || g.cut:
+	case g.left == 0:
+		g.cut, g.dead = true, !g.fault.lives
+		return g.fault.passed, false
+	default:
 		g.left--
 	}
 	return true, true

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"slices"
 	"strings"
 	"testing"
 
@@ -185,6 +184,13 @@ func (h *home) believed() map[string]vobject.Hash {
 func (h *home) check(step string) map[string]thing {
 	h.Helper()
 	there := h.there(step)
+	h.compare(step, there)
+	return there
+}
+
+// compare is check of what was read.
+func (h *home) compare(step string, there map[string]thing) {
+	h.Helper()
 	if got, want := hashes(there), h.believed(); !maps.Equal(got, want) {
 		h.Errorf("%s: %d items are there, %d are believed to be, and they are not the same", step, len(got), len(want))
 	}
@@ -198,7 +204,7 @@ func (h *home) check(step string) map[string]thing {
 		switch {
 		case !ok:
 			h.Errorf("%s: %s is lost", step, r.UID)
-		case it.hash != vobject.HashOf(vobject.Canonical(r.Object)) && !(h.lossy && cut(r.Object, it.object)):
+		case it.hash != vobject.HashOf(vobject.Canonical(r.Object)) && !(h.lossy && merge.CutShort(r.Object, it.object)):
 			h.Errorf("%s: %s differs in %v", step, r.UID, merge.ChangedNames(r.Object, it.object))
 		}
 	}
@@ -207,29 +213,10 @@ func (h *home) check(step string) map[string]thing {
 			h.Errorf("%s: %s is there and not on the phone", step, uid)
 		}
 	}
-	return there
 }
 
-// cut tells whether has differs from sent only in values that end at a comma or a
-// semicolon, as docs/vobject.md says of Radicale.
-func cut(sent, has *vobject.Component) bool {
-	for _, name := range merge.ChangedNames(sent, has) {
-		for _, c := range slices.Concat([]*vobject.Component{sent}, sent.Parts) {
-			for _, l := range c.All(name) {
-				if strings.ContainsAny(l.Value, ",;") {
-					name = ""
-				}
-			}
-		}
-		if name != "" {
-			return false
-		}
-	}
-	return true
-}
-
-// finish runs until nothing is left to do, and checks.
-func (h *home) finish(step string) map[string]thing {
+// rest runs until nothing is left to do.
+func (h *home) rest(step string) {
 	h.Helper()
 	var err error
 	for range 3 {
@@ -241,22 +228,21 @@ func (h *home) finish(step string) map[string]thing {
 		h.Fatalf("%s: %v", step, err)
 	}
 	h.must("quiet after "+step, 0)
-	return h.check(step)
 }
 
-// killed is a run that dies in its n-th request, if it makes so many.
-func (h *home) killed(n int, passed bool) bool {
+// cut is a run in whose n-th request a fault happens, if it makes so many.
+func (h *home) cut(n int, f fault) bool {
 	h.Helper()
-	h.gate.kill(n, passed)
+	h.gate.fail(n, f)
 	_, err := h.run()
-	died := h.gate.revive()
-	if died && err == nil {
+	happened := h.gate.revive()
+	if happened && !f.lives && err == nil {
 		h.Errorf("a run that died in request %d is one that succeeded", n)
 	}
-	if !died && err != nil {
-		h.Errorf("a run that nobody killed: %v", err)
+	if !happened && err != nil {
+		h.Errorf("a run that nobody cut off: %v", err)
 	}
-	return died
+	return happened
 }
 
 // edit is another client's edit: a text of a property.

@@ -42,16 +42,15 @@ func TestRealServers(t *testing.T) {
 				rng := rand.New(rand.NewPCG(s, 0))
 				h := newHome(t, p, kind, n)
 				for range 2 {
-					h.killed(rng.IntN(n), rng.IntN(2) == 0)
+					h.cut(rng.IntN(n), fault{passed: rng.IntN(2) == 0})
 				}
-				h.finish("push")
-				h.phone.Change(n / 6)
+				h.rest("push")
+				h.phone.Change(max(n/10, 5))
 				h.write()
-				h.killed(rng.IntN(n/6), rng.IntN(2) == 0)
-				h.finish("changes")
-				edits := h.conflicts()
-				h.resolve(edits)
-				h.undo(max(n/10, 3))
+				h.cut(rng.IntN(max(n/10, 5)), fault{passed: rng.IntN(2) == 0})
+				h.rest("changes")
+				both := h.conflicts(h.check("changes"))
+				h.undo(max(n/20, 3), h.resolve(both))
 				h.judge()
 			})
 		}
@@ -59,11 +58,10 @@ func TestRealServers(t *testing.T) {
 }
 
 // conflicts lets both sides change: the first four records in one text, on both, the
-// next three on the phone, then one is deleted there; three others are deleted on the
-// server, three edited there, and one created. It returns the UIDs in conflict.
-func (h *home) conflicts() []string {
+// next three on the phone, then one is deleted there; two others are deleted on the
+// server, two edited there, and one created. It returns the UIDs in conflict.
+func (h *home) conflicts(there map[string]thing) []string {
 	h.Helper()
-	there := h.there("before conflicts")
 	texts := []string{"NOTE", "NICKNAME", "TITLE", "SUMMARY", "LOCATION", "DESCRIPTION"}
 	var both []string
 	touched := map[string]bool{}
@@ -96,7 +94,6 @@ func (h *home) conflicts() []string {
 	h.stranger("stranger")
 	h.must("changes on both sides", want)
 	h.must("quiet with conflicts", 0)
-	h.check("conflicts")
 	st, err := reconcile.ReadStatus(h.ctx, h.store(), "book")
 	if err != nil || st.Conflicts != len(both)+2 || st.Edited != 2 || st.Removed != 2 {
 		h.Errorf("status %+v, %v, want %d conflicts, 2 of them edits, and 2 removed", st, err, len(both)+2)
@@ -104,14 +101,13 @@ func (h *home) conflicts() []string {
 	return both
 }
 
-// resolve resolves conflicts, each in another way.
-func (h *home) resolve(uids []string) {
+// resolve resolves conflicts, each in another way, and returns what is there then.
+func (h *home) resolve(uids []string) map[string]thing {
 	h.Helper()
 	takes := []struct {
 		reconcile.Resolution
 		writes int
 	}{{reconcile.TakeSource, 1}, {reconcile.TakeTarget, 0}, {reconcile.TakeBoth, 2}, {reconcile.TakeSource, 1}}
-	before := h.there("before resolving")
 	for i, uid := range uids {
 		take := takes[i%len(takes)]
 		got, err := h.do(func(s *reconcile.Sync) (*reconcile.Plan, error) {
@@ -125,9 +121,10 @@ func (h *home) resolve(uids []string) {
 		}
 	}
 	h.must("quiet after resolving", 0)
+	after := h.there("resolved")
 	copies := 0
-	for uid := range h.there("resolved") {
-		if _, was := before[uid]; !was {
+	for uid := range after {
+		if !h.apart[uid] && !slices.ContainsFunc(h.set.Records, func(r records.Record) bool { return r.UID == uid }) {
 			h.apart[uid] = true
 			copies++
 		}
@@ -135,13 +132,13 @@ func (h *home) resolve(uids []string) {
 	if copies != 1 {
 		h.Errorf("%d records came by resolving, want the one of which both were kept", copies)
 	}
-	h.check("resolved")
+	h.compare("resolved", after)
+	return after
 }
 
 // undo undoes a run of n changes: everything is as it was before it.
-func (h *home) undo(n int) {
+func (h *home) undo(n int, before map[string]thing) {
 	h.Helper()
-	before := h.check("before the run that is undone")
 	h.phone.Change(n)
 	h.write()
 	wrote, err := h.run()
@@ -222,7 +219,8 @@ func (h *home) judge() {
 }
 
 // TestRealKills: the process is killed in every request in turn, before and after the
-// server did what it asked; the next run finds what was done.
+// server did what it asked, and each answer in turn is lost; the next run finds what was
+// done.
 func TestRealKills(t *testing.T) {
 	t.Parallel()
 	for _, p := range programs() {
@@ -233,26 +231,29 @@ func TestRealKills(t *testing.T) {
 					t.Skip("short: kills at every request of a server")
 				}
 				h := newHome(t, p, kind, few)
-				kills := 0
-				for n := 0; h.killed(n, n%2 == 0); n++ { // one first push, killed again and again
-					kills++
+				cuts := 0
+				for n := 0; h.cut(n, fault{passed: n%2 == 0}); n++ { // one first push, killed again and again
+					cuts++
 				}
-				h.finish("push")
-				for _, passed := range []bool{false, true} {
-					for n, died := 0, true; died && !t.Failed(); n++ {
+				h.rest("push")
+				h.check("push")
+				for _, f := range []fault{{}, {passed: true}, {passed: true, lives: true}} {
+					for n, happened := 0, true; happened && !t.Failed(); n++ {
 						h.phone.Change(few / 2)
 						h.write()
-						if died = h.killed(n, passed); died {
-							kills++
+						if happened = h.cut(n, f); happened {
+							cuts++
 						}
-						h.finish(fmt.Sprintf("request %d killed, passed %v", n, passed))
+						step := fmt.Sprintf("request %d cut off (%+v)", n, f)
+						h.rest(step)
+						h.check(step)
 					}
 				}
-				const least = 20
-				if kills < least {
-					t.Errorf("killed %d times, want at least %d", kills, least)
+				const least = 30
+				if cuts < least {
+					t.Errorf("%d requests were cut off, want at least %d", cuts, least)
 				}
-				t.Logf("killed %d times", kills)
+				t.Logf("%d requests were cut off", cuts)
 			})
 		}
 	}
