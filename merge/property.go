@@ -175,6 +175,24 @@ func Without(written, read *vobject.Component) *vobject.Component {
 	return vobject.Apply(written, dropped, nil, written)
 }
 
+// CutShort tells whether read is what is left of written at a server that ends values
+// at a comma or a semicolon: nothing is there besides, and nothing is missing.
+func CutShort(written, read *vobject.Component) bool {
+	was, is := vobject.Canonical(written), vobject.Canonical(read)
+	if len(was) != len(is) {
+		return false
+	}
+	for i, w := range was {
+		left := is[i].Value
+		is[i].Value = w.Value
+		rest, begins := strings.CutPrefix(w.Value, left)
+		if is[i] != w || !begins || rest != "" && rest[0] != ',' && rest[0] != ';' {
+			return false
+		}
+	}
+	return true
+}
+
 // ChangedNames are the names of the properties in which two objects differ; nil
 // where one of them is.
 func ChangedNames(a, b *vobject.Component) []string {

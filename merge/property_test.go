@@ -231,3 +231,26 @@ func FuzzPlan(f *testing.F) {
 		}
 	})
 }
+
+func TestCutShort(t *testing.T) {
+	t.Parallel()
+	written := card(t, "k", "NOTE:one\\, two\\; three", "TITLE:1", "X-PLACE:geo:52.5,13.4")
+	for _, row := range []struct {
+		name string
+		read *vobject.Component
+		want bool
+	}{
+		{"all of it", written, true},
+		{"one value", card(t, "k", "NOTE:one\\, two\\; three", "TITLE:1", "X-PLACE:geo:52.5"), true},
+		{"two values", card(t, "k", "NOTE:one\\, two", "TITLE:1", "X-PLACE:geo:52.5"), true},
+		{"elsewhere", card(t, "k", "NOTE:one\\, t", "TITLE:1", "X-PLACE:geo:52.5,13.4"), false},
+		{"another value", card(t, "k", "NOTE:two", "TITLE:1", "X-PLACE:geo:52.5,13.4"), false},
+		{"one missing", card(t, "k", "NOTE:one", "X-PLACE:geo:52.5,13.4"), false},
+		{"one more", card(t, "k", "NOTE:one", "TITLE:1", "TITLE:2", "X-PLACE:geo:52.5,13.4"), false},
+		{"another parameter", card(t, "k", "NOTE:one", "TITLE;TYPE=HOME:1", "X-PLACE:geo:52.5,13.4"), false},
+	} {
+		if got := CutShort(written, row.read); got != row.want {
+			t.Errorf("%s: got %v, want %v", row.name, got, row.want)
+		}
+	}
+}

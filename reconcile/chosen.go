@@ -25,7 +25,15 @@ func (s *Sync) PlanPush(ctx context.Context, chosen []records.Record) (*Plan, er
 		}
 		for w, side := range s.sides {
 			if side != nil {
-				if err := p.put(ctx, merge.Where(w), r.UID, r.Object.Bytes(), "chosen"); err != nil {
+				object := r.Object
+				if it := p.views[w].items[r.UID]; it != nil && len(r.Unread) > 0 {
+					had, err := s.objectOf(ctx, p.views[w], it)
+					if err != nil {
+						return nil, s.planError(err)
+					}
+					object = fill(object, r.Unread, had)
+				}
+				if err := p.put(ctx, merge.Where(w), r.UID, object.Bytes(), "chosen"); err != nil {
 					return nil, s.planError(err)
 				}
 			}

@@ -260,3 +260,46 @@ func TestProgress(t *testing.T) {
 		t.Errorf("progress was %v", got)
 	}
 }
+
+// cutting keeps of each NOTE what stands before a comma.
+type cutting struct{ Side }
+
+func (c cutting) Create(ctx context.Context, uid string, body []byte) (merge.Ref, error) {
+	before, after, _ := strings.Cut(string(body), ",")
+	_, after, _ = strings.Cut(after, "\r\n")
+	return c.Side.Create(ctx, uid, []byte(before+"\r\n"+after))
+}
+
+// TestCutShort: a run dies after it wrote a record which the server cut short. That is
+// nobody's edit: there is no conflict, and the record can go when it goes at the
+// source. What somebody wrote there meanwhile is an edit.
+func TestCutShort(t *testing.T) {
+	t.Parallel()
+	for _, edited := range []bool{false, true} {
+		r := newRig(t, quirks{})
+		r.side = cutting{r.server}
+		r.add()
+		r.phone["a"] = body("a", "NOTE:one,two", "TITLE:1")
+		r.server.w.begin(faultDieAfter, 1)
+		p := r.plan()
+		if _, err := p.Apply(t.Context(), Approval{}); !errors.Is(err, errDied) {
+			t.Fatal(err)
+		}
+		r.server.w.begin(faultNone, -1)
+		if edited {
+			r.edit("a", body("a", "NOTE:on", "TITLE:1"))
+		}
+		r.want("after the cut", r.run(), "")
+		st := r.state()
+		if got := len(st.Conflicts) == 1; got != edited || len(st.Intents) > 0 && !edited {
+			t.Errorf("edited %v: conflicts %+v, writes that are not known %+v", edited, st.Conflicts, st.Intents)
+		}
+		r.want("quiet", r.run(), "")
+		delete(r.phone, "a")
+		want := "delete a"
+		if edited {
+			want = ""
+		}
+		r.want("gone at the source", r.run(), want)
+	}
+}

@@ -26,11 +26,21 @@ type rig struct {
 	ctx   context.Context
 	repo  *repo.Repository
 	phone map[string]string
+	read  func() *records.Set // what the phone has: phone, or what a reader reads
 	open  func() (reconcile.Side, error)
+	gate  *gate // nil where nothing is killed
 	day   int
 }
 
 func newRig(t testing.TB, open func() (reconcile.Side, error)) *rig {
+	t.Helper()
+	g := newRigOf(t, reconcile.Config{Kind: records.Contacts}, open)
+	g.read = g.cards
+	return g
+}
+
+// newRigOf returns a rig of a sync of one way, of what c says.
+func newRigOf(t testing.TB, c reconcile.Config, open func() (reconcile.Side, error)) *rig {
 	t.Helper()
 	be := backend.NewMemory()
 	r, err := repo.Init(t.Context(), be, "secret", repo.InitOptions{Cost: crypto.Cost{N: 2, R: 1, P: 1}})
@@ -38,17 +48,19 @@ func newRig(t testing.TB, open func() (reconcile.Side, error)) *rig {
 		t.Fatal(err)
 	}
 	g := &rig{TB: t, ctx: t.Context(), repo: r, phone: map[string]string{}, open: open}
-	err = reconcile.Add(g.ctx, g.store(), reconcile.Config{
-		Name: "book", Kind: records.Contacts, Device: "phone", Target: "https://elsewhere.example/", Mode: merge.Safe, Choice: merge.Ask,
-	})
-	if err != nil {
+	c.Name, c.Device, c.Target, c.Mode, c.Choice = "book", "phone", "https://elsewhere.example/", merge.Safe, merge.Ask
+	if err := reconcile.Add(g.ctx, g.store(), c); err != nil {
 		t.Fatal(err)
 	}
 	return g
 }
 
-func (g *rig) store() *reconcile.RepoStore {
-	return reconcile.NewRepoStore(g.repo, reconcile.StoreOptions{Owner: repo.Owner{Hostname: "here", Time: time.Unix(1e9, 0)}, PID: 1})
+func (g *rig) store() reconcile.Store {
+	s := reconcile.NewRepoStore(g.repo, reconcile.StoreOptions{Owner: repo.Owner{Hostname: "here", Time: time.Unix(1e9, 0)}, PID: 1})
+	if g.gate != nil {
+		return mortal{s, g.gate}
+	}
+	return s
 }
 
 // put puts a contact onto the phone.
@@ -58,10 +70,9 @@ func contact(uid, note string) string {
 	return "BEGIN:VCARD\r\nVERSION:3.0\r\nPRODID:-//Russet//EN\r\nUID:" + uid + "\r\nFN:Name of " + uid + "\r\nN:Of " + uid + ";Name;;;\r\nTEL;TYPE=CELL:+49 30 " + uid + "\r\nNOTE:" + note + "\r\nEND:VCARD\r\n"
 }
 
-// sync opens the sync as a new process does.
-func (g *rig) sync() (*reconcile.Sync, error) {
+// cards is what the phone has, as a reader gives it.
+func (g *rig) cards() *records.Set {
 	g.Helper()
-	g.day++
 	set := &records.Set{Kind: records.Contacts, Complete: true, Containers: []records.Container{{ID: "c", Synced: true}}}
 	for uid, body := range g.phone {
 		all, err := vobject.Parse([]byte(body))
@@ -71,12 +82,19 @@ func (g *rig) sync() (*reconcile.Sync, error) {
 		set.Records = append(set.Records, records.Record{UID: uid, Container: "c", Object: all[0]})
 	}
 	slices.SortFunc(set.Records, func(a, b records.Record) int { return strings.Compare(a.UID, b.UID) })
+	return set
+}
+
+// sync opens the sync as a new process does.
+func (g *rig) sync() (*reconcile.Sync, error) {
+	g.Helper()
+	g.day++
 	side, err := g.open()
 	if err != nil {
 		return nil, err
 	}
 	now := time.Unix(int64(1e9+g.day), 0)
-	return reconcile.Open(g.ctx, g.store(), "book", reconcile.Source{Set: set, Origin: reconcile.Origin{UDID: "phone", Time: now}}, side, reconcile.Options{Host: "here", PID: 1, Time: now})
+	return reconcile.Open(g.ctx, g.store(), "book", reconcile.Source{Set: g.read(), Origin: reconcile.Origin{UDID: "phone", Time: now}}, side, reconcile.Options{Host: "here", PID: 1, Time: now})
 }
 
 // run makes a run, and returns how much it wrote. That it fails is for the caller.

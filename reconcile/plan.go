@@ -40,10 +40,11 @@ type Plan struct {
 
 	s        *Sync
 	views    [2]*view
-	asBefore bool                // nothing changed on either side: what the phone has was not read
-	settled  []string            // keys that need no write
-	writes   map[string]int      // how many ops of a key there are
-	own      map[string]chunk.ID // bodies of what our own writes brought over, by key
+	asBefore bool                  // nothing changed on either side: what the phone has was not read
+	settled  []string              // keys that need no write
+	writes   map[string]int        // how many ops of a key there are
+	own      map[string]chunk.ID   // bodies of what our own writes brought over, by key
+	short    map[string]merge.Lead // of own writes that a server cut short: whose form it has the rest of
 	ids      [2]string
 }
 
@@ -118,7 +119,7 @@ func (s *Sync) planError(err error) error {
 
 // newPlan observes both sides.
 func (s *Sync) newPlan(ctx context.Context, kind string) (*Plan, error) {
-	p := &Plan{Name: s.state.Config.Name, Kind: kind, s: s, Ops: []Op{}, writes: map[string]int{}, own: map[string]chunk.ID{}}
+	p := &Plan{Name: s.state.Config.Name, Kind: kind, s: s, Ops: []Op{}, writes: map[string]int{}, own: map[string]chunk.ID{}, short: map[string]merge.Lead{}}
 	for w, side := range s.sides {
 		if side == nil {
 			continue
@@ -138,6 +139,7 @@ func (s *Sync) newPlan(ctx context.Context, kind string) (*Plan, error) {
 				return nil, s.planError(err)
 			}
 			p.views[merge.Source] = s.viewSet(set)
+			p.keepUnread(ctx)
 		}
 	}
 	for _, v := range p.views {
@@ -195,7 +197,10 @@ func (p *Plan) lists(ctx context.Context) (base []merge.Agreed, source, target [
 			target = append(target, merge.Record{Key: key, Hash: it.hash})
 		}
 	}
-	own := p.ownWrites()
+	own, err := p.ownWrites(ctx)
+	if err != nil {
+		return nil, nil, nil, err
+	}
 	for i := range p.s.state.Rows {
 		row := &p.s.state.Rows[i]
 		if _, known := own[row.Key]; !known && !p.unknown(row.Key) {
@@ -214,11 +219,16 @@ func (p *Plan) lists(ctx context.Context) (base []merge.Agreed, source, target [
 // ownWrites are what both sides agreed on by writes of which nobody knew whether
 // they were done: a run was cut off, or replies were lost. Where a side has what we
 // meant to write, that is no edit of anybody's.
-func (p *Plan) ownWrites() map[string]merge.Agreed {
+func (p *Plan) ownWrites(ctx context.Context) (map[string]merge.Agreed, error) {
 	own := map[string]merge.Agreed{}
 	for _, in := range p.s.state.Intents { // of two of a key the later one counts
 		it, other := p.views[in.Where].items[in.Key], p.views[in.Where.Other()]
-		if it == nil || chunk.ID(it.hash) != in.Hash || in.From.IsZero() || p.unknown(in.Key) {
+		if it == nil || in.From.IsZero() || p.unknown(in.Key) {
+			continue
+		}
+		if wrote, err := p.isWrite(ctx, &in, it); err != nil {
+			return nil, err
+		} else if !wrote {
 			continue
 		}
 		if p.s.sides[other.where] != nil && other.items[in.Key] == nil {
@@ -232,9 +242,37 @@ func (p *Plan) ownWrites() map[string]merge.Agreed {
 		if row := p.s.row(in.Key); row != nil && p.s.state.Config.Mode == merge.TwoWay {
 			a.Leads = row.Leads
 		}
+		if delete(p.short, in.Key); chunk.ID(it.hash) != in.Hash {
+			if a.Leads = merge.SourceLeads; in.Where == merge.Source {
+				a.Leads = merge.TargetLeads
+			}
+			p.short[in.Key] = a.Leads
+		}
 		own[in.Key], p.own[in.Key] = a, in.FromBody
 	}
-	return own
+	return own, nil
+}
+
+// isWrite tells whether an item is what an intent meant to write, or what is left of
+// that at a server which cuts values short, and of which nobody has read it back.
+func (p *Plan) isWrite(ctx context.Context, in *Intent, it *item) (bool, error) {
+	from := p.views[in.Where.Other()]
+	other := from.items[in.Key]
+	switch {
+	case chunk.ID(it.hash) == in.Hash:
+		return true, nil
+	case in.From != in.Hash || other == nil || chunk.ID(other.hash) != in.From:
+		return false, nil // what was meant is not to be had
+	}
+	written, err := p.s.objectOf(ctx, from, other)
+	if err != nil {
+		return false, err
+	}
+	read, err := p.s.objectOf(ctx, p.views[in.Where], it)
+	if err != nil {
+		return false, err
+	}
+	return merge.CutShort(written, read), nil
 }
 
 // objects gives the records whose properties are compared their objects.

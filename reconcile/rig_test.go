@@ -62,7 +62,8 @@ type rig struct {
 	day    int
 	set    records.Set // what a set has besides records
 	device string
-	reads  int // how often what the phone has was read
+	reads  int      // how often what the phone has was read
+	unread []string // of each record that has none of it
 }
 
 func newRig(t testing.TB, q quirks) *rig {
@@ -93,7 +94,7 @@ func (r *rig) record(uid string) records.Record {
 	if err != nil {
 		r.Fatal(err)
 	}
-	return records.Record{UID: uid, Container: "c", Object: c}
+	return records.Record{UID: uid, Container: "c", Object: c, Unread: r.unread}
 }
 
 // open opens the sync with today's snapshot.

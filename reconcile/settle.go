@@ -64,12 +64,13 @@ func (r *run) manyChanges() bool {
 // index settles the rows of keys, but not of those of which an op failed.
 func (r *run) index(settled map[string]bool) {
 	keep := r.s.state.Rows[:0:0]
+	places := r.places()
 	for i := range r.s.state.Rows {
 		row := &r.s.state.Rows[i]
 		if settled[row.Key] && !r.failed[row.Key] {
 			continue
 		}
-		r.freshen(row)
+		r.freshen(row, places)
 		keep = append(keep, *row)
 	}
 	for key := range settled {
@@ -99,15 +100,31 @@ func (r *run) settle(key string) {
 	r.index(map[string]bool{key: true})
 }
 
-// freshen takes a new etag, or a new name, of an item that says what the base says.
-func (r *run) freshen(row *Row) {
+// places are the keys of what lies at each href of the sides.
+func (r *run) places() (at [2]map[string]string) {
+	for w, v := range r.p.views {
+		at[w] = make(map[string]string, len(v.items))
+		for key, it := range v.items {
+			at[w][it.ref.Href] = key
+		}
+	}
+	return at
+}
+
+// freshen takes a new etag, or a new name, of an item that says what the base says,
+// and the name of one at whose place another lies now.
+func (r *run) freshen(row *Row, places [2]map[string]string) {
 	for w, v := range r.p.views {
 		it, p := v.items[row.Key], row.place(merge.Where(w))
-		if it != nil && p.Href != "" && chunk.ID(it.hash) == p.Hash {
+		other, taken := places[w][p.Href]
+		switch {
+		case it != nil && p.Href != "" && chunk.ID(it.hash) == p.Hash:
 			p.Href, p.ETag = it.ref.Href, it.ref.ETag
 			if it.data != nil {
 				p.Body = r.s.keep(it.data)
 			}
+		case taken && other != row.Key:
+			p.Href, p.ETag = "", ""
 		}
 	}
 }
@@ -147,6 +164,8 @@ func (r *run) leads(key string, s, t *item) merge.Lead {
 		return merge.SourceLeads
 	case wrote[merge.Source] != nil && wrote[merge.Source].hash == t.hash:
 		return merge.TargetLeads
+	case r.p.short[key] != merge.Neither:
+		return r.p.short[key]
 	case old == nil:
 		return merge.Neither
 	case r.p.Kind == KindSync && r.s.state.Config.Mode == merge.TwoWay, // each got what the other changed

@@ -28,14 +28,16 @@ type item struct {
 	body   chunk.ID           // zero of a phone's record
 	data   []byte             // of body, where it was fetched
 	object *vobject.Component // nil until it is wanted
+	unread []string           // as of a records.Record
 }
 
 // view is what a side has.
 type view struct {
 	where   merge.Where
 	items   map[string]*item
-	foreign []Seen          // items that no key leads to: unreadable, or a second one of a key
-	unknown map[string]bool // keys of which this run knows nothing
+	foreign []Seen            // items that no key leads to: unreadable, or a second one of a key
+	unknown map[string]bool   // keys of which this run knows nothing
+	matched map[string]string // keys of the records of the base that have another UID here, by that
 	token   string
 	changes int // how many refs a listing of changes had, -1 for a full one
 	// clean says that everything listed could be read, so that the token may be kept.
@@ -46,7 +48,7 @@ type view struct {
 }
 
 func newView(w merge.Where) *view {
-	return &view{where: w, items: map[string]*item{}, unknown: map[string]bool{}, changes: -1, clean: true}
+	return &view{where: w, items: map[string]*item{}, unknown: map[string]bool{}, matched: map[string]string{}, changes: -1, clean: true}
 }
 
 func (v *view) problem(text string, args ...any) {
@@ -100,6 +102,11 @@ func (s *Sync) known(w merge.Where) map[string]*known {
 // the side says so of this very href.
 func (s *Sync) observe(ctx context.Context, w merge.Where) (*view, error) {
 	v, has := newView(w), s.known(w)
+	for i := range s.state.Rows {
+		if p := s.state.Rows[i].place(w); p.UID != "" {
+			v.matched[p.UID] = s.state.Rows[i].Key
+		}
+	}
 	l, err := s.list(ctx, w)
 	if err != nil {
 		return nil, fmt.Errorf("list the %v: %w", w, err)
@@ -211,11 +218,11 @@ func (v *view) read(s *Sync, got merge.Item, k *known) {
 		}
 		return
 	}
-	if k != nil && k.row && (it.key == k.uid || it.key == k.key) {
-		if it.key != k.key {
-			it.uid = it.key
-		}
-		it.key = k.key
+	switch {
+	case k != nil && k.row && (it.key == k.uid || it.key == k.key):
+		it = it.under(k.key)
+	case v.matched[it.key] != "": // it was moved
+		it = it.under(v.matched[it.key])
 	}
 	v.add(s, it)
 }
@@ -318,7 +325,7 @@ func (s *Sync) viewSet(set *records.Set) *view {
 		case v.items[r.UID] != nil:
 			v.problem("two records have one UID; the first is taken")
 		default:
-			v.items[r.UID] = &item{key: r.UID, hash: hashOf(r.Object), object: r.Object}
+			v.items[r.UID] = &item{key: r.UID, hash: hashOf(r.Object), object: r.Object, unread: r.Unread}
 		}
 	}
 	for key := range v.items {

@@ -52,6 +52,7 @@ func (b *addressBook) readPictures(ctx context.Context) error {
 		b.s.set.Stores = append(b.s.set.Stores, images.path)
 		err = b.readPictureTables(ctx, images)
 	}
+	b.blind = err != nil || !b.s.set.Complete // a row may have been too long
 	if err != nil && ctx.Err() == nil {
 		b.s.missing(0, "the pictures cannot be read: %v", err)
 		return nil

@@ -88,6 +88,7 @@ type addressBook struct {
 	byRow  map[int64]*person
 	stores map[int64]Container
 	own    int64 // the store that is the phone's own, or noStore
+	blind  bool  // not all pictures could be read
 }
 
 // readContacts reads an address book of any version.
@@ -104,7 +105,11 @@ func readContacts(ctx context.Context, s *store) error {
 		c := b.container(p)
 		uid := b.uid(p, c, used)
 		card := &card{s: s, p: p, c: vobject.New("VCARD")}
-		s.set.Records = append(s.set.Records, Record{UID: uid, Container: c.ID, Object: card.write(uid), Modified: p.modified})
+		r := Record{UID: uid, Container: c.ID, Object: card.write(uid), Modified: p.modified}
+		if _, has := r.Object.Get("PHOTO"); !has && (b.blind || p.badPicture) {
+			r.Unread = []string{"PHOTO"}
+		}
+		s.set.Records = append(s.set.Records, r)
 	}
 	for _, c := range b.stores {
 		s.set.Containers = append(s.set.Containers, c)

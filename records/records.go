@@ -53,6 +53,9 @@ type Record struct {
 	Container string // its ID
 	Object    *vobject.Component
 	Modified  time.Time // zero where the store does not say
+	// Unread are the properties that the record may have and that could not be read, as
+	// PHOTO: that they are not in Object says nothing.
+	Unread []string
 }
 
 // Problem is something in a database that could not be read or mapped.

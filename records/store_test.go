@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -149,6 +150,11 @@ func TestPlainFiles(t *testing.T) {
 	set := readBook(t, plainFS{FS: files, fails: map[string]error{"HomeDomain/" + picturesPath: broken}})
 	if set.Complete || len(set.Records) != len(want.Records) {
 		t.Errorf("pictures cannot be opened: complete %v, %d records, want %d", set.Complete, len(set.Records), len(want.Records))
+	}
+	for _, r := range set.Records {
+		if !slices.Equal(r.Unread, []string{"PHOTO"}) {
+			t.Errorf("pictures cannot be opened: of a record %q could not be read", r.Unread)
+		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
