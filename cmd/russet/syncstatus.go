@@ -146,6 +146,8 @@ func (p *program) syncConflicts(c *cli.Context, args []string) error {
 		return usageError{"sync conflicts takes NAME, NAME show [UID], or NAME resolve UID"}
 	case what != "resolve" && (c.IsSet("take") || c.IsSet("file") || c.IsSet("approve")):
 		return usageError{"--take, --file and --approve are for sync conflicts NAME resolve UID"}
+	case what == "resolve" && c.Bool("no-lock"):
+		return usageError{"--no-lock is not for sync conflicts NAME resolve: whoever writes holds a lock"}
 	case what == "resolve":
 		return p.resolveConflict(c, args[0], args[2])
 	}
