@@ -63,7 +63,7 @@ func (p *Plan) String() string {
 		b.WriteString("left    " + n + "\n")
 	}
 	for _, n := range p.Problems {
-		b.WriteString("problem " + n.Text + "\n")
+		b.WriteString("problem " + n.String() + "\n")
 	}
 	if p.Skipped > 0 {
 		fmt.Fprintf(&b, "skipped %d that the phone syncs with that server itself\n", p.Skipped)

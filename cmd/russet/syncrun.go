@@ -99,7 +99,7 @@ func describePlan(plan *reconcile.Plan) syncPlanMessage {
 		m.Guards = append(m.Guards, syncGuardMessage{g.Guard, g.Text, g.Refused})
 	}
 	for _, problem := range plan.Problems {
-		m.Problems = append(m.Problems, problem.Text)
+		m.Problems = append(m.Problems, problem.String())
 	}
 	return m
 }
