@@ -91,6 +91,9 @@ func (p *Plan) Summary() string {
 	for _, w := range p.Conflicts {
 		c.Conflicts = append(c.Conflicts, w.Conflict)
 	}
+	if p.Kind != KindSync {
+		return c.String() // it looks at single records only
+	}
 	return fmt.Sprintf("%s; %d unchanged", c.String(), p.Unchanged)
 }
 

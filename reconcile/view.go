@@ -319,7 +319,9 @@ func (s *Sync) viewBase() *view {
 func (s *Sync) viewSet(set *records.Set) *view {
 	c := &s.state.Config
 	v := newView(merge.Source)
-	v.incomplete = !set.Complete
+	if v.incomplete = !set.Complete; v.incomplete {
+		v.problem("the source could not be read to its end, so that nothing is taken for deleted there")
+	}
 	taken, own := map[string]bool{}, map[string]bool{}
 	for _, in := range set.Containers {
 		taken[in.ID] = in.Synced && c.Containers == nil || slices.Contains(c.Containers, in.ID)

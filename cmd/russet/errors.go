@@ -200,7 +200,7 @@ var advices = []advice{
 	{errNoBackup, 0, "name the folder that holds it; on macOS the terminal needs Full Disk Access to see Finder's"},
 	{fs.ErrExist, 0, "what is there is not overwritten: choose another name"},
 	{errHeldPlan, codeHeld, ""}, // and remedied
-	{errRefusedPlan, codeHeld, "nothing was changed; where the target or the phone was replaced on purpose, remove the sync and add it anew: what both have is then taken for the same"},
+	{errRefusedPlan, codeHeld, ""},
 	{errOtherPlan, codeHeld, "one of the sides was changed meanwhile: russet sync plan shows what would be done now"},
 	{errConflicts, codeConflicts, "russet sync conflicts NAME lists them"},
 	{reconcile.ErrBusy, codeLocked, "wait for the other run"},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -192,7 +193,7 @@ func heldBack(plan *reconcile.Plan, err error) error {
 	case errors.Is(err, reconcile.ErrOutdated):
 		return situation{err, errOtherPlan}
 	case plan.Refused():
-		return situation{err, errRefusedPlan}
+		return remedied{situation{err, errRefusedPlan}, refusedHint(plan)}
 	}
 	hint := "look at the plan; if it is what you want: russet sync apply " + planName(plan)
 	if plan.Kind != reconcile.KindSync {
@@ -217,12 +218,9 @@ func (p *program) showRun(plan *reconcile.Plan, result *reconcile.Result) error 
 		if err := p.emit(m); err != nil {
 			return err
 		}
-	case result.Run > 0:
-		fmt.Fprintf(p.stdout, "run %d: %s done\n", result.Run, plural(m.Done, "write"))
-	}
-	if !p.json {
-		for _, f := range m.Failed {
-			p.warn("%s %s at the %s was not done: %s", f.Action, visible(f.Title), f.Where, f.Error)
+	default:
+		if err := p.describeRun(plan, result); err != nil {
+			return err
 		}
 	}
 	switch {
@@ -230,10 +228,36 @@ func (p *program) showRun(plan *reconcile.Plan, result *reconcile.Result) error 
 		return fmt.Errorf("sync %s: %s not done: %w", plan.Name, plural(len(m.Failed), "write"), errIncomplete)
 	case result.Conflicts > 0 && plan.Kind == reconcile.KindSync:
 		return fmt.Errorf("sync %s: %w: %s", plan.Name, errConflicts, plural(result.Conflicts, "record"))
-	case len(plan.Problems) > 0:
+	case len(plan.Problems) > 0 && plan.Kind == reconcile.KindSync:
 		return fmt.Errorf("sync %s: some records were left out: %w", plan.Name, errIncomplete)
 	}
 	return nil
+}
+
+// refusedHint is what can be done where a plan is refused.
+func refusedHint(plan *reconcile.Plan) string {
+	if slices.ContainsFunc(plan.Guards, func(g merge.Finding) bool { return g.Refused && g.Guard != merge.GuardOlder }) {
+		return "nothing was changed; where the target or the phone was replaced on purpose, remove the sync and add it anew: what both have is then taken for the same"
+	}
+	return "nothing was changed; single records come back from any snapshot by russet sync push NAME UID --snapshot SNAPSHOT"
+}
+
+// describeRun prints for people what a run did. What was not done is part of that:
+// names of records do not belong among the complaints, which end up in logs.
+func (p *program) describeRun(plan *reconcile.Plan, result *reconcile.Result) error {
+	var b strings.Builder
+	for i := range result.Failed {
+		o := &result.Failed[i].Op
+		fmt.Fprintf(&b, "failed  %s  %v  %s: %v\n", o.Action, o.Where, visible(cmp.Or(o.Title, o.Key)), visible(result.Failed[i].Err.Error()))
+	}
+	if result.Run > 0 {
+		fmt.Fprintf(&b, "run %d: %s done\n", result.Run, plural(len(result.Done), "write"))
+	}
+	if plan.Kind == reconcile.KindResolve && len(result.Failed) == 0 {
+		fmt.Fprintf(&b, "resolved; %s still waiting for a decision\n", plural(result.Conflicts, "record"))
+	}
+	_, err := fmt.Fprint(p.stdout, b.String())
+	return err
 }
 
 // syncRun is sync run.
