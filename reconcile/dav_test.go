@@ -39,7 +39,7 @@ func newRig(t testing.TB, open func() (reconcile.Side, error)) *rig {
 	}
 	g := &rig{TB: t, ctx: t.Context(), repo: r, phone: map[string]string{}, open: open}
 	err = reconcile.Add(g.ctx, g.store(), reconcile.Config{
-		Name: "book", Kind: records.Contacts, Device: "phone", Target: "https://elsewhere.example/", Mode: merge.Safe, Choice: merge.Ask,
+		Name: "book", Kind: records.Contacts, Device: "phone", Target: "carddav:https://elsewhere.example/", Mode: merge.Safe, Choice: merge.Ask,
 	})
 	if err != nil {
 		t.Fatal(err)
