@@ -140,8 +140,13 @@ func planSync(ctx context.Context, _ *repo.Repository, s *reconcile.Sync) (*reco
 
 // syncPlan is sync plan.
 func (p *program) syncPlan(c *cli.Context, args []string) error {
+	return p.showOnly(c, order{name: args[0], snapshot: c.String("snapshot"), plan: planSync})
+}
+
+// showOnly makes a plan and shows it.
+func (p *program) showOnly(c *cli.Context, o order) error {
 	return p.withSyncs(c, lockRead, func(ctx context.Context, r *repo.Repository, store *reconcile.RepoStore) error {
-		_, err := p.makePlan(ctx, c, r, store, order{name: args[0], snapshot: c.String("snapshot"), plan: planSync})
+		_, err := p.makePlan(ctx, c, r, store, o)
 		return err
 	})
 }
@@ -167,14 +172,17 @@ func (p *program) makePlan(ctx context.Context, c *cli.Context, r *repo.Reposito
 	return plan, p.showSyncPlan(plan)
 }
 
-// carryOut makes a plan, shows it and does it.
+// carryOut makes a plan, shows it and does it; with --plan it stops there.
 func (p *program) carryOut(c *cli.Context, o order) error {
+	if c.Bool("plan") {
+		return p.showOnly(c, o)
+	}
 	return p.withSyncs(c, lockShared, func(ctx context.Context, r *repo.Repository, store *reconcile.RepoStore) error {
 		plan, err := p.makePlan(ctx, c, r, store, o)
 		if err != nil {
 			return err
 		}
-		approval := reconcile.Approval{Plan: o.approved, Deletions: c.Int("deletions")}
+		approval := reconcile.Approval{Plan: strings.TrimPrefix(o.approved, o.name+":"), Deletions: c.Int("deletions")}
 		if err := plan.Allowed(approval); err != nil {
 			return heldBack(plan, err)
 		}
@@ -307,14 +315,7 @@ func (p *program) syncUndo(c *cli.Context, args []string) error {
 	if err != nil || number < 1 {
 		return usageError{fmt.Sprintf("%q is no run: sync status NAME lists their numbers", args[1])}
 	}
-	undo := order{name: args[0], approved: c.String("approve"), plan: func(ctx context.Context, _ *repo.Repository, s *reconcile.Sync) (*reconcile.Plan, error) {
+	return p.carryOut(c, order{name: args[0], approved: c.String("approve"), plan: func(ctx context.Context, _ *repo.Repository, s *reconcile.Sync) (*reconcile.Plan, error) {
 		return s.PlanUndo(ctx, number)
-	}}
-	if !c.Bool("plan") {
-		return p.carryOut(c, undo)
-	}
-	return p.withSyncs(c, lockRead, func(ctx context.Context, r *repo.Repository, store *reconcile.RepoStore) error {
-		_, err := p.makePlan(ctx, c, r, store, undo)
-		return err
-	})
+	}})
 }

@@ -144,10 +144,8 @@ func (p *program) syncConflicts(c *cli.Context, args []string) error {
 	switch {
 	case what != "" && what != "show" && what != "resolve" || what == "resolve" && len(args) != 3 || len(args) == 2 && what == "resolve":
 		return usageError{"sync conflicts takes NAME, NAME show [UID], or NAME resolve UID"}
-	case what != "resolve" && (c.IsSet("take") || c.IsSet("file") || c.IsSet("approve")):
-		return usageError{"--take, --file and --approve are for sync conflicts NAME resolve UID"}
-	case what == "resolve" && c.Bool("no-lock"):
-		return usageError{"--no-lock is not for sync conflicts NAME resolve: whoever writes holds a lock"}
+	case what != "resolve" && (c.IsSet("take") || c.IsSet("file") || c.IsSet("plan") || c.IsSet("approve")):
+		return usageError{"--take, --file, --plan and --approve are for sync conflicts NAME resolve UID"}
 	case what == "resolve":
 		return p.resolveConflict(c, args[0], args[2])
 	}
