@@ -241,7 +241,7 @@ func (v *view) read(s *Sync, got merge.Item, k *known) {
 
 // decodeItem reads an item that was fetched.
 func (s *Sync) decodeItem(got merge.Item) (*item, error) {
-	c, uid, err := decode(got.Body)
+	c, uid, err := s.decodeKind(got.Body)
 	if err != nil {
 		return nil, err
 	}

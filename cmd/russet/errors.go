@@ -117,6 +117,7 @@ var (
 	errServerPassword     = errors.New("a server wants a password")
 	errSeveralCollections = errors.New("several collections")
 	errNothingOwn         = errors.New("a phone that keeps nothing of its own")
+	errNotWaiting         = errors.New("it does not wait for a decision")
 	errHeldPlan           = errors.New("a plan that a person may approve of")
 	errRefusedPlan        = errors.New("a plan that nobody can approve of")
 	errOtherPlan          = errors.New("a plan that is not the one that was seen")
@@ -202,6 +203,7 @@ var advices = []advice{
 	{errHeldPlan, codeHeld, ""}, // and remedied
 	{errRefusedPlan, codeHeld, ""},
 	{errOtherPlan, codeHeld, "one of the sides was changed meanwhile: russet sync plan shows what would be done now"},
+	{errNotWaiting, 0, "russet sync conflicts NAME lists what waits"},
 	{errConflicts, codeConflicts, "russet sync conflicts NAME lists them"},
 	{reconcile.ErrBusy, codeLocked, "wait for the other run"},
 	{reconcile.ErrNoSync, 0, "russet sync status lists the syncs that there are"},
