@@ -66,7 +66,8 @@ func (p *program) syncVerb() *cli.Command {
 			"ways, between a folder (--from folder:DIR) and a server.\n" +
 			"\n" +
 			"A run that would remove or change unusually much, or finds a side empty, stops and shows its\n" +
-			"plan: look at it, and apply that very plan (exit code 24). Nothing is taken for deleted\n" +
+			"plan: look at it, and apply that very plan (exit code 24). What push, undo and conflicts\n" +
+			"resolve would do is shown with --plan. Nothing is taken for deleted\n" +
 			"unless the target itself says so, or the phone's database was read to its last row.\n" +
 			"\n" +
 			"The server's password is asked for, or comes from a file, a command, the environment or the\n" +
