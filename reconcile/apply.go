@@ -101,19 +101,28 @@ func (s *Sync) free(ctx context.Context) error {
 	return nil
 }
 
-// noteCut puts a run that was cut off into the journal: what it meant to do may have
-// been done.
+// noteCut puts a run that was cut off into the journal.
 func (s *State) noteCut() {
-	if r := s.Running; r != nil {
-		run := Run{Number: r.Number, Time: r.Time, Plan: r.Plan, Kind: r.Kind, Cut: true}
-		for _, in := range s.Intents {
-			if in.Run == r.Number {
-				run.Done = append(run.Done, in.Done)
-			}
-		}
+	if run, ok := s.cutOff(); ok {
 		s.Runs = append(s.Runs, run)
 		s.Running = nil
 	}
+}
+
+// cutOff is the run that began and did not end, as the journal has it: what it meant
+// to do may have been done. ok is false where there is none.
+func (s *State) cutOff() (run Run, ok bool) {
+	r := s.Running
+	if r == nil {
+		return Run{}, false
+	}
+	run = Run{Number: r.Number, Time: r.Time, Plan: r.Plan, Kind: r.Kind, Cut: true}
+	for _, in := range s.Intents {
+		if in.Run == r.Number {
+			run.Done = append(run.Done, in.Done)
+		}
+	}
+	return run, true
 }
 
 // run is a plan that is being applied.

@@ -75,8 +75,21 @@ func TestUndoCut(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.server.w.begin(faultNone, -1)
-	r.want("after the cut", r.run(), "create b")
+	before := r.state()
 	_, done := r.undo(1)
+	r.want("undo at once", done, "delete a")
+	if st := r.state(); len(st.Runs) != 2 || !st.Runs[0].Cut || st.Running != nil {
+		t.Errorf("the journal is %+v", st.Runs)
+	}
+	r.want("what was not undone", r.run(), "create b")
+
+	r.server.drop(r.server.href("b"))
+	if err := r.store.Save(t.Context(), before, nil); err != nil {
+		t.Fatal(err)
+	}
+	r.server.put(r.server.href("a"), []byte(body("a")))
+	r.want("after the cut", r.run(), "create b")
+	_, done = r.undo(1)
 	r.want("undo", done, "delete b, delete a")
 	r.want("quiet", r.run(), "")
 }
@@ -159,7 +172,7 @@ func TestResolve(t *testing.T) {
 			t.Errorf("%s: %d conflicts are left", row.take, n)
 		}
 		r.want("quiet", r.run(), "")
-		if status, err := ReadStatus(t.Context(), r.store, "home"); err != nil || status.Conflicts != 0 || status.Unfinished {
+		if status, err := ReadStatus(t.Context(), r.store, "home"); err != nil || status.Conflicts != 0 || status.Unfinished != 0 {
 			t.Errorf("%s: status %+v, %v", row.take, status, err)
 		}
 		if _, err := r.open().PlanResolve(t.Context(), "a", row.take, nil); err == nil {

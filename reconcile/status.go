@@ -17,8 +17,8 @@ type Status struct {
 	Edited    int    // of these, edits at a one-way target
 	Last      *Run   // nil before the first
 	Origin    Origin // the snapshot of the last run that changed something
-	// Unfinished: a run was cut off, or is under way.
-	Unfinished bool
+	// Unfinished is the number of a run that was cut off, or is under way; 0 is none.
+	Unfinished int
 }
 
 // ReadStatus says where a sync stands by its state alone.
@@ -27,7 +27,10 @@ func ReadStatus(ctx context.Context, store Store, name string) (*Status, error) 
 	if err != nil {
 		return nil, fmt.Errorf("status of sync %s: %w", name, err)
 	}
-	s := &Status{Config: st.Config, Conflicts: len(st.Conflicts), Origin: st.Origin, Unfinished: st.Running != nil}
+	s := &Status{Config: st.Config, Conflicts: len(st.Conflicts), Origin: st.Origin}
+	if st.Running != nil {
+		s.Unfinished = st.Running.Number
+	}
 	for i := range st.Rows {
 		switch st.Rows[i].State {
 		case merge.Removed:

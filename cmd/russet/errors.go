@@ -117,6 +117,7 @@ var (
 	errServerPassword     = errors.New("a server wants a password")
 	errSeveralCollections = errors.New("several collections")
 	errNothingOwn         = errors.New("a phone that keeps nothing of its own")
+	errNoKeyring          = errors.New("this computer's keyring does not take it")
 	errNotWaiting         = errors.New("it does not wait for a decision")
 	errHeldPlan           = errors.New("a plan that a person may approve of")
 	errRefusedPlan        = errors.New("a plan that nobody can approve of")
@@ -208,6 +209,7 @@ var advices = []advice{
 	{reconcile.ErrBusy, codeLocked, "wait for the other run"},
 	{reconcile.ErrNoSync, 0, "russet sync status lists the syncs that there are"},
 	{errServerPassword, 0, "give it with --server-password-file or --server-password-command, set RUSSET_SERVER_PASSWORD, or run on a terminal"},
+	{errNoKeyring, 0, "without --save-password it is taken from --server-password-file or --server-password-command, from RUSSET_SERVER_PASSWORD, or asked for"},
 	{errNothingOwn, 0, "name what shall be synced with --in"},
 	{errSeveralCollections, 0, "give one of these addresses with --to"},
 	{errNoSuchRecord, 0, "russet show KIND SNAPSHOT --json shows the uids"},

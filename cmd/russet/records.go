@@ -158,13 +158,14 @@ func chooseContainers(set *records.Set, names []string) error {
 }
 
 // containerIDs are the ids of the containers that are named by their name, their
-// account's name or their id.
+// account's name, both as they are shown, or their id.
 func containerIDs(set *records.Set, names []string) ([]string, error) {
 	var ids []string
+	shown := containerNames(set)
 	for _, name := range names {
 		n := len(ids)
 		for _, c := range set.Containers {
-			if strings.EqualFold(c.Name, name) || strings.EqualFold(c.Account, name) || c.ID == name {
+			if strings.EqualFold(c.Name, name) || strings.EqualFold(c.Account, name) || strings.EqualFold(shown[c.ID], name) || c.ID == name {
 				ids = append(ids, c.ID)
 			}
 		}

@@ -25,7 +25,7 @@ type syncAction struct {
 var syncActions = []syncAction{
 	{"add", "NAME", 1, 1, "say what is synced where", []string{"kind", "from", "to", "user", "in", "direction", "on-conflict", "same-server", "save-password"}, (*program).syncAdd},
 	{"plan", "NAME", 1, 1, "show what a run would do", []string{"snapshot", "no-lock"}, (*program).syncPlan},
-	{"run", "NAME", 1, 1, "plan, show the plan and do it", []string{"snapshot", "deletions", "plan", "no-lock"}, (*program).syncRun},
+	{"run", "NAME", 1, 1, "plan, show the plan and do it", []string{"snapshot", "deletions", "plan", "no-lock", "save-password"}, (*program).syncRun},
 	{"apply", "PLAN-ID", 1, 1, "do a plan that was shown, if it still is what would be done", []string{"snapshot", "deletions"}, (*program).syncApply},
 	{"status", "[NAME]", 0, 1, "where syncs stand, and what the last runs did", []string{"no-lock"}, (*program).syncStatus},
 	{"conflicts", "NAME [show|resolve UID]", 1, 3, "records that wait for a decision", []string{"take", "file", "plan", "approve", "no-lock"}, (*program).syncConflicts},
@@ -66,7 +66,8 @@ func (p *program) syncVerb() *cli.Command {
 			"ways, between a folder (--from folder:DIR) and a server.\n" +
 			"\n" +
 			"A run that would remove or change unusually much, or finds a side empty, stops and shows its\n" +
-			"plan: look at it, and apply that very plan (exit code 24). Nothing is taken for deleted\n" +
+			"plan: look at it, and apply that very plan (exit code 24). What push, undo and conflicts\n" +
+			"resolve would do is shown with --plan. Nothing is taken for deleted\n" +
 			"unless the target itself says so, or the phone's database was read to its last row.\n" +
 			"\n" +
 			"The server's password is asked for, or comes from a file, a command, the environment or the\n" +
@@ -80,7 +81,7 @@ func (p *program) syncVerb() *cli.Command {
 			&cli.StringFlag{Name: "direction", Value: "safe", Usage: "add: `safe|mirror|two-way`"},
 			&cli.StringFlag{Name: "on-conflict", Value: "ask", Usage: "add: `ask|source-wins|target-wins|keep-both`"},
 			&cli.BoolFlag{Name: "same-server", Usage: "add: push also what the phone itself syncs with that server"},
-			&cli.BoolFlag{Name: "save-password", Usage: "add: keep the server's password in this computer's keyring"},
+			&cli.BoolFlag{Name: "save-password", Usage: "add, run: keep the server's password in this computer's keyring"},
 			&cli.StringFlag{Name: "snapshot", Usage: "the `SNAPSHOT` that records are taken from (the phone's newest)"},
 			&cli.StringFlag{Name: "approve", Usage: "the `ID` of a plan that was shown, to do it though a guard holds it back"},
 			&cli.IntFlag{Name: "deletions", Usage: "the `NUMBER` of deletions that is meant, where it is above what one run makes"},

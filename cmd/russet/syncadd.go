@@ -151,7 +151,7 @@ func (p *program) chooseDevice(ctx context.Context, c *cli.Context, r *repo.Repo
 		return err
 	}
 	if !slices.ContainsFunc(set.Containers, func(in records.Container) bool { return in.Synced }) {
-		return situation{fmt.Errorf("choose what to sync: all %s of the phone are kept by servers already: %s",
+		return situation{fmt.Errorf("choose what to sync: the phone has nothing for %s in use that no server keeps; there are: %s",
 			config.Kind, strings.Join(slices.Sorted(maps.Values(containerNames(set))), ", ")), errNothingOwn}
 	}
 	return nil

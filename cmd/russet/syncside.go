@@ -94,7 +94,9 @@ func (p *program) withServer(ctx context.Context, c *cli.Context, address, user 
 	err = password.unlock(ctx, p, label, merge.ErrDenied, func(text string) error {
 		err := try(dav.Options{User: user, Password: text})
 		if err == nil && asked(c, "save-password") {
-			err = keyring.Set(keyringService, keyringUser(address, user), text)
+			if err = keyring.Set(keyringService, keyringUser(address, user), text); err != nil {
+				err = fmt.Errorf("keep the server's password: %w: %w", errNoKeyring, err)
+			}
 		}
 		return err
 	})

@@ -81,7 +81,7 @@ func (p *program) showSync(ctx context.Context, store *reconcile.RepoStore, name
 	c := &s.Config
 	d := describeSync("sync", c)
 	m := syncStatusMessage{
-		d.MessageType, d.Name, d.Kind, d.From, d.To, d.Direction, s.Records, s.Removed, s.Orphans, s.Conflicts, s.Origin.Time, s.Unfinished, []syncJournalRow{},
+		d.MessageType, d.Name, d.Kind, d.From, d.To, d.Direction, s.Records, s.Removed, s.Orphans, s.Conflicts, s.Origin.Time, s.Unfinished > 0, []syncJournalRow{},
 	}
 	for i := range runs {
 		m.Runs = append(m.Runs, journalRow(&runs[i]))
@@ -101,8 +101,8 @@ func (p *program) showSync(ctx context.Context, store *reconcile.RepoStore, name
 		}
 	}
 	text.WriteString("\n")
-	if s.Unfinished {
-		text.WriteString("  a run was cut off, or is under way; the next one goes on\n")
+	if s.Unfinished > 0 {
+		text.WriteString(fmt.Sprintf("  run %d was cut off, or is under way; the next one goes on\n", s.Unfinished))
 	}
 	for _, r := range m.Runs {
 		text.WriteString("  " + r.text() + "\n")
