@@ -184,6 +184,9 @@ func (s *RepoStore) Body(ctx context.Context, name string, id chunk.ID) ([]byte,
 		return nil, fmt.Errorf("%w: it lacks a body", ErrState)
 	}
 	data, err := s.r.ReadFile(ctx, n.Content, maxStateFile)
+	if errors.Is(err, repo.ErrDamaged) || errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: %w", ErrState, err)
+	}
 	if err != nil {
 		return nil, err
 	}
