@@ -340,7 +340,11 @@ func (p *Plan) add(ctx context.Context, o Op) error {
 	var was, is *vobject.Component
 	var err error
 	if o.item != nil {
-		if was, err = p.s.objectOf(ctx, v, o.item); err != nil {
+		planned := o.item.hash
+		if was, err = p.s.objectOf(ctx, v, o.item); err == nil && o.item.hash != planned {
+			err = fmt.Errorf("read an item of the %v: %w", o.Where, merge.ErrChanged) // since it was listed
+		}
+		if err != nil {
 			return err
 		}
 	}

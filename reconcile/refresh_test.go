@@ -1,6 +1,9 @@
 package reconcile
 
 import (
+	"context"
+	"errors"
+	"strings"
 	"testing"
 
 	"russet/chunk"
@@ -41,6 +44,52 @@ func TestRefreshLost(t *testing.T) {
 		r.want("edits", r.run(), "update a, delete b")
 		if st := r.state(); st.Canonical != vobject.CanonicalVersion || len(st.Conflicts) != 0 || len(st.Rows) != 3 {
 			t.Errorf("canonical form %d, conflicts %v, %d rows", st.Canonical, st.Conflicts, len(st.Rows))
+		}
+	}
+}
+
+// editing changes an item when it is read first.
+type editing struct {
+	Side
+	r *rig
+}
+
+func (e *editing) Get(ctx context.Context, hrefs []string) ([]merge.Item, error) {
+	if e.r != nil {
+		e.r.edit("a", body("a", "NOTE:theirs"))
+		e.r = nil
+	}
+	return e.Side.Get(ctx, hrefs)
+}
+
+// TestLostBody: where the body of a record is lost, it is read from the target; an edit
+// there since it was listed is not overwritten.
+func TestLostBody(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*rig){
+		"update": func(r *rig) { r.phone["a"] = body("a", "NOTE:ours") },
+		"delete": func(r *rig) { delete(r.phone, "a") },
+	} {
+		r := newRig(t, quirks{})
+		r.add()
+		r.phone["a"], r.phone["b"] = body("a"), body("b")
+		r.run()
+		st := r.state()
+		st.Rows[0].Target.Body = chunk.ID{}
+		if err := r.store.Save(t.Context(), st, nil); err != nil {
+			t.Fatal(err)
+		}
+		change(r)
+		r.side = &editing{r.server, r}
+		p, err := r.open().Plan(t.Context())
+		if err == nil {
+			r.apply(p)
+		} else if !errors.Is(err, merge.ErrChanged) {
+			t.Errorf("%s: %v", name, err)
+		}
+		r.run()
+		if got := r.has("a"); !strings.Contains(got, "NOTE:theirs") {
+			t.Errorf("%s: the target has %q", name, got)
 		}
 	}
 }
