@@ -19,7 +19,12 @@ func (s *Sync) PlanPush(ctx context.Context, chosen []records.Record) (*Plan, er
 	if err != nil {
 		return nil, err
 	}
+	taken := map[string]bool{}
 	for _, r := range chosen {
+		if taken[r.UID] {
+			continue // in two containers: the first is taken, as in every run
+		}
+		taken[r.UID] = true
 		if r.UID == "" || r.Object == nil || p.unknown(r.UID) {
 			return nil, s.planError(fmt.Errorf("a record cannot be pushed: it has no UID, or what is there cannot be read"))
 		}

@@ -286,6 +286,9 @@ func (s *RepoStore) write(ctx context.Context, st *State, at *stored, fresh map[
 	if err == nil {
 		files[fileBodies], err = encodeBodies(next.small)
 	}
+	if err == nil {
+		err = readable(files)
+	}
 	if err != nil {
 		return nil, chunk.ID{}, err
 	}
