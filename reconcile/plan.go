@@ -411,7 +411,7 @@ func (p *Plan) hash() string {
 			panic("reconcile: a plan cannot be encoded: " + err.Error())
 		}
 	}
-	put([]any{p.Name, p.Kind, p.ids, p.s.state.Config, p.Guards, p.Conflicts})
+	put([]any{p.Name, p.Kind, p.ids, p.s.state.Config, p.Guards, p.Conflicts, p.Matches})
 	for i := range p.Ops {
 		o := &p.Ops[i]
 		var has merge.Ref
