@@ -100,10 +100,8 @@ func (s *Sync) Plan(ctx context.Context) (*Plan, error) {
 	if s.opt.flaws.plan != nil {
 		s.opt.flaws.plan(policy, changes)
 	}
-	for i := range changes.Ops {
-		if err := p.addPlanned(ctx, &changes.Ops[i]); err != nil {
-			return nil, s.planError(err)
-		}
+	if err := p.addAll(ctx, changes); err != nil {
+		return nil, s.planError(err)
 	}
 	p.settled, p.Unchanged = changes.Settled, changes.Unchanged
 	for _, c := range changes.Conflicts {
@@ -351,11 +349,14 @@ func (p *Plan) add(ctx context.Context, o Op) error {
 	if o.body != nil {
 		now, err := p.s.decodeItem(merge.Item{Body: o.body})
 		if err != nil {
-			return fmt.Errorf("check what would be written: %w", err)
+			return &unwritable{err}
 		}
 		is, o.hash = now.object, now.hash
 		if silent := quiet(is); silent != is {
 			o.body = silent.Bytes()
+			if _, _, err := decode(o.body); err != nil {
+				return &unwritable{err}
+			}
 		}
 	}
 	o.Properties = merge.ChangedNames(was, is)
