@@ -44,6 +44,7 @@ func (p picture) format() string {
 func (b *addressBook) readPictures(ctx context.Context) error {
 	images, err := openStore(ctx, b.s.fsys, path.Join(path.Dir(b.s.path), path.Base(picturesPath)))
 	if errors.Is(err, fs.ErrNotExist) {
+		b.blind = true // perhaps it is not in this backup
 		return nil
 	}
 	if err == nil {
