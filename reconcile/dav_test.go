@@ -2,6 +2,7 @@ package reconcile_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"russet/backend"
+	"russet/chunk"
 	"russet/crypto"
 	"russet/dav"
 	"russet/dav/davtest"
@@ -25,21 +27,28 @@ type rig struct {
 	testing.TB
 	ctx   context.Context
 	repo  *repo.Repository
+	kind  records.Kind
 	phone map[string]string
 	open  func() (reconcile.Side, error)
+	died  func() bool // the process died: nothing is saved any more; nil: it does not
 	day   int
 }
 
 func newRig(t testing.TB, open func() (reconcile.Side, error)) *rig {
+	t.Helper()
+	return newRigOf(t, records.Contacts, open)
+}
+
+func newRigOf(t testing.TB, kind records.Kind, open func() (reconcile.Side, error)) *rig {
 	t.Helper()
 	be := backend.NewMemory()
 	r, err := repo.Init(t.Context(), be, "secret", repo.InitOptions{Cost: crypto.Cost{N: 2, R: 1, P: 1}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &rig{TB: t, ctx: t.Context(), repo: r, phone: map[string]string{}, open: open}
+	g := &rig{TB: t, ctx: t.Context(), repo: r, kind: kind, phone: map[string]string{}, open: open}
 	err = reconcile.Add(g.ctx, g.store(), reconcile.Config{
-		Name: "book", Kind: records.Contacts, Device: "phone", Target: "https://elsewhere.example/", Mode: merge.Safe, Choice: merge.Ask,
+		Name: "book", Kind: kind, Device: "phone", Target: "https://elsewhere.example/", Mode: merge.Safe, Choice: merge.Ask,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -62,7 +71,7 @@ func contact(uid, note string) string {
 func (g *rig) sync() (*reconcile.Sync, error) {
 	g.Helper()
 	g.day++
-	set := &records.Set{Kind: records.Contacts, Complete: true, Containers: []records.Container{{ID: "c", Synced: true}}}
+	set := &records.Set{Kind: g.kind, Complete: true, Containers: []records.Container{{ID: "c", Synced: true}}}
 	for uid, body := range g.phone {
 		all, err := vobject.Parse([]byte(body))
 		if err != nil {
@@ -76,7 +85,20 @@ func (g *rig) sync() (*reconcile.Sync, error) {
 		return nil, err
 	}
 	now := time.Unix(int64(1e9+g.day), 0)
-	return reconcile.Open(g.ctx, g.store(), "book", reconcile.Source{Set: set, Origin: reconcile.Origin{UDID: "phone", Time: now}}, side, reconcile.Options{Host: "here", PID: 1, Time: now})
+	return reconcile.Open(g.ctx, dying{g.store(), g.died}, "book", reconcile.Source{Set: set, Origin: reconcile.Origin{UDID: "phone", Time: now}}, side, reconcile.Options{Host: "here", PID: 1, Time: now})
+}
+
+// dying saves nothing once the process died.
+type dying struct {
+	reconcile.Store
+	died func() bool
+}
+
+func (d dying) Save(ctx context.Context, st *reconcile.State, fresh map[chunk.ID][]byte) error {
+	if d.died != nil && d.died() {
+		return errors.New("save: the process died")
+	}
+	return d.Store.Save(ctx, st, fresh)
 }
 
 // run makes a run, and returns how much it wrote. That it fails is for the caller.

@@ -1,0 +1,4 @@
+package reconcile
+
+// Raced says that the race detector watches.
+const Raced = raced
