@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -54,15 +55,13 @@ func (p *Plan) put(ctx context.Context, w merge.Where, key string, body []byte, 
 	if err != nil {
 		return fmt.Errorf("check what would be written: %w", err)
 	}
-	uid := key
+	uid := own // what comes back is what it was
 	if it := p.views[w].items[key]; it != nil {
 		if it.hash == hashOf(c) {
 			p.settled = append(p.settled, key)
 			return nil
 		}
-		if o.Action = merge.Update; it.uid != "" {
-			uid = it.uid
-		}
+		o.Action, uid = merge.Update, cmp.Or(it.uid, key)
 	}
 	if own != uid {
 		o.body = merge.WithKey(c, uid).Bytes()

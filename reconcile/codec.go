@@ -25,6 +25,9 @@ const (
 	dirBodies     = "bodies"       // large ones, by their SHA-256
 )
 
+// stateFiles are those that are read.
+var stateFiles = []string{fileConfig, fileBase, fileSeen, fileConflicts, fileAttic, fileRuns, fileIntents, fileBodies}
+
 const (
 	// stateVersion is that of the files. Unknown fields are ignored; another version
 	// is not read.

@@ -137,7 +137,7 @@ func (s *RepoStore) read(ctx context.Context, name string, at *stored, sn *repo.
 	files := map[string][]byte{}
 	for _, n := range tree.Nodes {
 		switch {
-		case n.Type == repo.TypeFile:
+		case n.Type == repo.TypeFile && slices.Contains(stateFiles, n.Name):
 			if files[n.Name], err = s.r.ReadFile(ctx, n.Content, maxStateFile); err != nil {
 				return nil, fmt.Errorf("%w: %s: %w", ErrState, oneLine(n.Name), err)
 			}
