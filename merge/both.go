@@ -12,7 +12,7 @@ import (
 func (p *planner) both(key string, o *Agreed, s, t *Record) {
 	known := o.Key != ""
 	if s.Object == nil || t.Object == nil || known && (o.form(Source) == nil || o.form(Target) == nil) {
-		p.conflict(key, s, t, nil, whole{s, t, p.policy})
+		p.conflict(key, s, t, ChangedNames(s.Object, t.Object), whole{s, t, p.policy})
 		return
 	}
 	m := twoSides{s: s, t: t, toTarget: threeWay(o.form(Source), s.Object, o.form(Target), t.Object, o.apart())}

@@ -84,7 +84,7 @@ const (
 type Conflict struct {
 	Key        string   `json:"key"`
 	Cause      Cause    `json:"cause"`
-	Properties []string `json:"properties,omitempty"` // names of those that are in conflict; nil where that is not known
+	Properties []string `json:"properties,omitempty"` // names of those that are in conflict, or, where that is not known, that differ
 }
 
 // Changes is a plan: what makes two sides agree.

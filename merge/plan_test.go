@@ -174,6 +174,12 @@ func TestChoices(t *testing.T) {
 			t.Errorf("without objects, %s: got %q, %v, want %q", choice, show(got), err, want)
 		}
 	}
+	// Where only the base's are lost, people are told what differs.
+	lost := []Agreed{{Key: "k", Source: hash(o), Target: hash(o)}}
+	got, err := Plan(lost, []Record{record("k", s)}, []Record{record("k", y)}, Policy{})
+	if err != nil || len(got.Conflicts) != 1 || fmt.Sprint(got.Conflicts[0].Properties) != "[EMAIL NOTE TITLE]" {
+		t.Errorf("without the base's objects: conflicts are %v, %v", got.Conflicts, err)
+	}
 }
 
 // TestForms: a server that keeps less than it is given, and a target that has more

@@ -26,8 +26,13 @@ func (s *Sync) PlanPush(ctx context.Context, chosen []records.Record) (*Plan, er
 			continue // in two containers: the first is taken, as in every run
 		}
 		taken[r.UID] = true
-		if r.UID == "" || r.Object == nil || p.unknown(r.UID) {
-			return nil, s.planError(fmt.Errorf("a record cannot be pushed: it has no UID, or what is there cannot be read"))
+		switch {
+		case r.UID == "" || r.Object == nil:
+			return nil, s.planError(errors.New("a record without a UID cannot be pushed"))
+		case p.views[merge.Source].unknown[r.UID]:
+			return nil, s.planError(errors.New("a record cannot be pushed: the source keeps it in a container that this sync does not take, or that the target's server has"))
+		case p.unknown(r.UID):
+			return nil, s.planError(errors.New("a record cannot be pushed: what the target has of it cannot be read"))
 		}
 		for w, side := range s.sides {
 			if side != nil {
@@ -51,7 +56,7 @@ func (s *Sync) PlanPush(ctx context.Context, chosen []records.Record) (*Plan, er
 // put adds what makes a side have a body: nothing where it has that.
 func (p *Plan) put(ctx context.Context, w merge.Where, key string, body []byte, why string) error {
 	o := Op{Where: w, Action: merge.Create, Key: key, Why: why, body: body}
-	c, own, err := decode(body)
+	c, own, err := p.s.decodeKind(body)
 	if err != nil {
 		return fmt.Errorf("check what would be written: %w", err)
 	}

@@ -22,7 +22,8 @@ type Config struct {
 	// Containers are the IDs of the containers that are taken; nil: those that their
 	// own Synced says.
 	Containers []string `json:"containers,omitempty"`
-	// Source and Target are collections: a URL without password, or a folder.
+	// Source and Target are collections: carddav: or caldav: and a URL without
+	// password, or folder: and its name.
 	Source string `json:"source,omitempty"`
 	Target string `json:"target"`
 	// SourceUser and User are the names by which servers know the person.
@@ -49,6 +50,8 @@ func (c *Config) Validate() error {
 		return bad("the source is a device or a collection")
 	case c.Target == "":
 		return bad("there is no target")
+	case c.Target == c.Source:
+		return bad("source and target are the same collection")
 	case !slices.Contains([]merge.Mode{merge.Safe, merge.Mirror, merge.TwoWay}, c.Mode):
 		return bad("unknown mode")
 	case !slices.Contains([]merge.Choice{merge.Ask, merge.SourceWins, merge.TargetWins, merge.KeepBoth}, c.Choice):
@@ -62,7 +65,7 @@ func (c *Config) Validate() error {
 		}
 	}
 	for _, s := range []string{c.Source, c.Target} {
-		if u, err := url.Parse(s); err == nil && u.User != nil {
+		if u, err := address(s); err == nil && u.User != nil {
 			if _, secret := u.User.Password(); secret {
 				return bad("an address must not hold a password")
 			}
@@ -71,10 +74,20 @@ func (c *Config) Validate() error {
 	return nil
 }
 
+// address is the URL of a collection, without the sort of collection that stands
+// before it.
+func address(place string) (*url.URL, error) {
+	u, err := url.Parse(place)
+	if err == nil && u.Opaque != "" {
+		return url.Parse(u.Opaque)
+	}
+	return u, err
+}
+
 // sameServer tells whether a container that the phone syncs with host is at the
 // target's server already.
 func (c *Config) sameServer(host string) bool {
-	u, err := url.Parse(c.Target)
+	u, err := address(c.Target)
 	if err != nil || host == "" || u.Hostname() == "" {
 		return false
 	}

@@ -48,7 +48,7 @@ func newRigOf(t testing.TB, c reconcile.Config, open func() (reconcile.Side, err
 		t.Fatal(err)
 	}
 	g := &rig{TB: t, ctx: t.Context(), repo: r, phone: map[string]string{}, open: open}
-	c.Name, c.Device, c.Target, c.Mode, c.Choice = "book", "phone", "https://elsewhere.example/", merge.Safe, merge.Ask
+	c.Name, c.Device, c.Target, c.Mode, c.Choice = "book", "phone", "carddav:https://elsewhere.example/", merge.Safe, merge.Ask
 	if err := reconcile.Add(g.ctx, g.store(), c); err != nil {
 		t.Fatal(err)
 	}

@@ -93,7 +93,7 @@ func newModel(t testing.TB, h history, f flaws, side quirks) *model {
 		m.editAt(w, href, strings.TrimSuffix(href[strings.LastIndex(href, "/")+1:], ".vcf"), 0)
 	}
 	m.w.begin(faultNone, 0)
-	c := Config{Name: "model", Kind: records.Contacts, Device: "phone", Target: "https://dav.example/book/", Mode: h.mode, Choice: h.choice}
+	c := Config{Name: "model", Kind: records.Contacts, Device: "phone", Target: "carddav:https://dav.example/book/", Mode: h.mode, Choice: h.choice}
 	if h.mode == merge.TwoWay {
 		c.Device, c.Source = "", "/folder"
 	}

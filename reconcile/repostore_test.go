@@ -23,7 +23,7 @@ import (
 func testTime() time.Time { return time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC) }
 
 func testConfig() Config {
-	return Config{Name: "home", Kind: records.Contacts, Device: "phone", Target: "https://dav.example/book/", Mode: merge.Safe, Choice: merge.Ask}
+	return Config{Name: "home", Kind: records.Contacts, Device: "phone", Target: "carddav:https://dav.example/book/", Mode: merge.Safe, Choice: merge.Ask}
 }
 
 // newRepo returns a repository in memory and a context under a lock of it.

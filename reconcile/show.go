@@ -63,7 +63,7 @@ func (p *Plan) String() string {
 		b.WriteString("left    " + n + "\n")
 	}
 	for _, n := range p.Problems {
-		b.WriteString("problem " + n.Text + "\n")
+		b.WriteString("problem " + n.String() + "\n")
 	}
 	if p.Skipped > 0 {
 		fmt.Fprintf(&b, "skipped %d that the phone syncs with that server itself\n", p.Skipped)
@@ -90,6 +90,9 @@ func (p *Plan) Summary() string {
 	}
 	for _, w := range p.Conflicts {
 		c.Conflicts = append(c.Conflicts, w.Conflict)
+	}
+	if p.Kind != KindSync {
+		return c.String() // it looks at single records only
 	}
 	return fmt.Sprintf("%s; %d unchanged", c.String(), p.Unchanged)
 }

@@ -55,7 +55,7 @@ func TestConfig(t *testing.T) {
 	if err := good.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := good.String(), "home: contacts of device phone -> https://dav.example/book/ (safe, ask)"; got != want {
+	if got, want := good.String(), "home: contacts of device phone -> carddav:https://dav.example/book/ (safe, ask)"; got != want {
 		t.Errorf("String() = %q, want %q", got, want)
 	}
 	for name, change := range map[string]func(*Config){
@@ -69,7 +69,8 @@ func TestConfig(t *testing.T) {
 		"mode":              func(c *Config) { c.Mode = "" },
 		"choice":            func(c *Config) { c.Choice = "newest" },
 		"two ways, a phone": func(c *Config) { c.Mode = merge.TwoWay },
-		"a password":        func(c *Config) { c.Target = "https://ada:pw@dav.example/" },
+		"a password":        func(c *Config) { c.Target = "carddav:https://ada:pw@dav.example/" },
+		"one folder twice":  func(c *Config) { c.Device, c.Source, c.Target = "", "folder:/x", "folder:/x" },
 		"a long text":       func(c *Config) { c.User = strings.Repeat("x", maxConfigText+1) },
 	} {
 		c := testConfig()
@@ -83,7 +84,7 @@ func TestConfig(t *testing.T) {
 			t.Errorf("the same server as %q: got %v", host, got)
 		}
 	}
-	good.Target = "https://p07-contacts.icloud.com/1/card/"
+	good.Target = "carddav:https://p07-contacts.icloud.com/1/card/"
 	if !good.sameServer("contacts.icloud.com") || good.sameServer("evilicloud.com") {
 		t.Error("hosts of one account are not told")
 	}

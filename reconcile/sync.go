@@ -164,6 +164,15 @@ func decode(data []byte) (c *vobject.Component, uid string, err error) {
 	return all[0], uid, nil
 }
 
+// decodeKind is decode for an object of the sync's kind: a vCard, or a calendar object.
+func (s *Sync) decodeKind(data []byte) (c *vobject.Component, uid string, err error) {
+	c, uid, err = decode(data)
+	if err == nil && (c.Name == "VCARD") != (s.state.Config.Kind == records.Contacts) {
+		return nil, "", errors.New("read an item: it is of another kind of records")
+	}
+	return c, uid, err
+}
+
 // refresh makes the hashes anew from the bodies that were kept: a new program that
 // reads objects better must not take that for edits.
 func (s *Sync) refresh(ctx context.Context) error {

@@ -146,6 +146,9 @@ func TestContainers(t *testing.T) {
 	r.set.Containers[0].Synced = false
 	r.phone["a"] = body("a", "NOTE:2")
 	r.want("no container is taken", r.run(), "")
+	if _, err := r.open().PlanPush(t.Context(), []records.Record{r.record("a")}); err == nil || !strings.Contains(err.Error(), "does not take") {
+		t.Errorf("push of what is not taken: got %v", err)
+	}
 	r.set.Containers[0] = records.Container{ID: "c", Synced: true, Host: "DAV.example"}
 	p := r.plan()
 	if len(p.Ops) != 0 || p.Skipped != 2 {

@@ -24,7 +24,7 @@ func (p *Plan) addAll(ctx context.Context, c *merge.Changes) error {
 		err := p.addPlanned(ctx, &c.Ops[i])
 		if e, ok := errors.AsType[*unwritable](err); ok {
 			bad[c.Ops[i].Key] = true
-			p.Problems = append(p.Problems, Problem{c.Ops[i].Where, e.Error()})
+			p.Problems = append(p.Problems, Problem{Where: c.Ops[i].Where, Text: e.Error()})
 		} else if err != nil {
 			return err
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 
@@ -17,6 +18,17 @@ import (
 type Problem struct {
 	Where merge.Where `json:"where"`
 	Text  string      `json:"text"` // a sentence without anything personal
+	// Item is the last part of the href of the item that it is about, so that people
+	// find it; "" where it is about none.
+	Item string `json:"item,omitempty"`
+}
+
+// String is the problem for those who may see what the collections hold.
+func (p Problem) String() string {
+	if p.Item == "" {
+		return p.Text
+	}
+	return oneLine(p.Item) + ": " + p.Text
 }
 
 // item is a record as a side has it now.
@@ -52,7 +64,13 @@ func newView(w merge.Where) *view {
 }
 
 func (v *view) problem(text string, args ...any) {
-	v.problems = append(v.problems, Problem{v.where, fmt.Sprintf(text, args...)})
+	v.problems = append(v.problems, Problem{Where: v.where, Text: fmt.Sprintf(text, args...)})
+}
+
+// itemProblem is a problem with the item at href.
+func (v *view) itemProblem(href, text string, args ...any) {
+	v.problem(text, args...)
+	v.problems[len(v.problems)-1].Item = path.Base(href)
 }
 
 // batch is how many items are asked for at once.
@@ -145,6 +163,7 @@ func (s *Sync) observe(ctx context.Context, w merge.Where) (*view, error) {
 		return nil, err
 	}
 	slices.SortFunc(v.foreign, func(a, b Seen) int { return strings.Compare(a.Href, b.Href) })
+	slices.SortFunc(v.problems, func(a, b Problem) int { return strings.Compare(a.String(), b.String()) })
 	return v, nil
 }
 
@@ -212,7 +231,7 @@ func (v *view) read(s *Sync, got merge.Item, k *known) {
 	it, err := s.decodeItem(got)
 	if err != nil {
 		v.clean = false
-		v.problem("an item of the %v cannot be read: %v", v.where, err)
+		v.itemProblem(got.Href, "an item of the %v cannot be read: %v", v.where, err)
 		if k != nil && k.row {
 			v.unknown[k.key] = true
 		}
@@ -229,7 +248,7 @@ func (v *view) read(s *Sync, got merge.Item, k *known) {
 
 // decodeItem reads an item that was fetched.
 func (s *Sync) decodeItem(got merge.Item) (*item, error) {
-	c, uid, err := decode(got.Body)
+	c, uid, err := s.decodeKind(got.Body)
 	if err != nil {
 		return nil, err
 	}
@@ -248,11 +267,11 @@ func (v *view) add(s *Sync, it *item) {
 		v.items[it.key] = it
 		return
 	}
-	v.problem("two items of the %v have one UID; one of them is left alone", v.where)
 	if row := s.row(it.key); row != nil && row.place(v.where).Href == it.ref.Href ||
 		(row == nil || row.place(v.where).Href != other.ref.Href) && it.ref.Href < other.ref.Href {
 		v.items[it.key], it = it, other
 	}
+	v.itemProblem(it.ref.Href, "two items of the %v have one UID; this one is left alone", v.where)
 	v.foreign = append(v.foreign, v.stranger(it))
 }
 
@@ -307,7 +326,9 @@ func (s *Sync) viewBase() *view {
 func (s *Sync) viewSet(set *records.Set) *view {
 	c := &s.state.Config
 	v := newView(merge.Source)
-	v.incomplete = !set.Complete
+	if v.incomplete = !set.Complete; v.incomplete {
+		v.problem("the source could not be read to its end, so that nothing is taken for deleted there")
+	}
 	taken, own := map[string]bool{}, map[string]bool{}
 	for _, in := range set.Containers {
 		taken[in.ID] = in.Synced && c.Containers == nil || slices.Contains(c.Containers, in.ID)

@@ -57,6 +57,9 @@ func compareHeads(a, b []Record) int {
 
 // differing returns the names of the properties that are not the same in both.
 func differing(a, b *Record) []string {
+	if alike(a.Object, b.Object) { // most are, and this is quickly seen
+		return nil
+	}
 	before, after := vobject.Canonical(a.Object), vobject.Canonical(b.Object)
 	if slices.Equal(before, after) {
 		return nil
@@ -111,4 +114,13 @@ func uidOf(c Change) string {
 		return c.After.UID
 	}
 	return c.Before.UID
+}
+
+// alike tells objects whose lines are the same ones.
+func alike(a, b *vobject.Component) bool {
+	return a.Name == b.Name && slices.EqualFunc(a.Parts, b.Parts, alike) && slices.EqualFunc(a.Lines, b.Lines, func(x, y vobject.Line) bool {
+		return x.Name == y.Name && x.Value == y.Value && x.Group == y.Group && slices.EqualFunc(x.Params, y.Params, func(p, q vobject.Param) bool {
+			return p.Name == q.Name && slices.Equal(p.Values, q.Values)
+		})
+	})
 }

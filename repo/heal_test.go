@@ -202,7 +202,7 @@ func TestLockIsConfirmed(t *testing.T) {
 			t.Errorf("a lock that cannot be read for a moment: %v", err)
 		}
 		down.Store(false)
-		time.Sleep(time.Hour) // refreshed meanwhile
+		time.Sleep(time.Hour + time.Minute) // refreshed meanwhile, and not at this very moment
 		if err := commit(); err != nil {
 			t.Errorf("an hour later: %v", err)
 		}

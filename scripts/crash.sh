@@ -21,7 +21,7 @@ run() {
 # number WORDS: the sum of the numbers behind them.
 number() { awk -v words="$1: " '(i = index($0, words)) { sum += substr($0, i + length(words)) } END { print sum + 0 }' "$out"; }
 
-packages=$(grep -rl --include='*_test.go' '^func TestCrash' . | xargs -n 1 dirname | sort -u)
+packages=$(grep -rl --include='*_test.go' '^func TestCrash' . | xargs grep -l 'flag.Bool("every"' | xargs -n 1 dirname | sort -u)
 crashes=0
 faults=0
 for package in $packages; do

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+	"sync"
 
 	"russet/records"
 	"russet/repo"
@@ -94,18 +95,13 @@ func (p *program) compareKind(ctx context.Context, kind records.Kind, before, af
 	if m.Same = first == second; m.Same {
 		return nil, nil, nil
 	}
-	var sets [2]*records.Set
-	for i, files := range []fs.FS{before, after} {
-		set, err := records.Read(ctx, files, kind)
-		switch {
-		case errors.Is(err, records.ErrNoStore): // a phone that never had any
-			set = &records.Set{Kind: kind, Complete: true}
-		case err != nil:
-			return nil, nil, err
-		}
+	sets, err := readBoth(ctx, kind, before, after)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, set := range sets {
 		problem = errors.Join(problem, p.tellProblems(set))
 		m.Complete = m.Complete && set.Complete
-		sets[i] = set
 	}
 	changes = records.Diff(sets[0], sets[1])
 	for _, c := range changes {
@@ -119,6 +115,23 @@ func (p *program) compareKind(ctx context.Context, kind records.Kind, before, af
 		}
 	}
 	return changes, problem, nil
+}
+
+// readBoth reads the records of one kind in two snapshots, both at once. One without
+// any database of the kind has none: a phone that never had any.
+func readBoth(ctx context.Context, kind records.Kind, before, after fs.FS) (sets [2]*records.Set, err error) {
+	var failed [2]error
+	var both sync.WaitGroup
+	for i, files := range []fs.FS{before, after} {
+		both.Go(func() {
+			sets[i], failed[i] = records.Read(ctx, files, kind)
+			if errors.Is(failed[i], records.ErrNoStore) {
+				sets[i], failed[i] = &records.Set{Kind: kind, Complete: true}, nil
+			}
+		})
+	}
+	both.Wait()
+	return sets, errors.Join(failed[:]...)
 }
 
 // showRecordChanges lists what differs.

@@ -117,6 +117,7 @@ var (
 	errServerPassword     = errors.New("a server wants a password")
 	errSeveralCollections = errors.New("several collections")
 	errNothingOwn         = errors.New("a phone that keeps nothing of its own")
+	errNotWaiting         = errors.New("it does not wait for a decision")
 	errHeldPlan           = errors.New("a plan that a person may approve of")
 	errRefusedPlan        = errors.New("a plan that nobody can approve of")
 	errOtherPlan          = errors.New("a plan that is not the one that was seen")
@@ -200,8 +201,9 @@ var advices = []advice{
 	{errNoBackup, 0, "name the folder that holds it; on macOS the terminal needs Full Disk Access to see Finder's"},
 	{fs.ErrExist, 0, "what is there is not overwritten: choose another name"},
 	{errHeldPlan, codeHeld, ""}, // and remedied
-	{errRefusedPlan, codeHeld, "nothing was changed; where the target or the phone was replaced on purpose, remove the sync and add it anew: what both have is then taken for the same"},
+	{errRefusedPlan, codeHeld, ""},
 	{errOtherPlan, codeHeld, "one of the sides was changed meanwhile: russet sync plan shows what would be done now"},
+	{errNotWaiting, 0, "russet sync conflicts NAME lists what waits"},
 	{errConflicts, codeConflicts, "russet sync conflicts NAME lists them"},
 	{reconcile.ErrBusy, codeLocked, "wait for the other run"},
 	{reconcile.ErrNoSync, 0, "russet sync status lists the syncs that there are"},

@@ -24,14 +24,14 @@ type syncAction struct {
 // syncActions are all of them, in the order in which help lists them.
 var syncActions = []syncAction{
 	{"add", "NAME", 1, 1, "say what is synced where", []string{"kind", "from", "to", "user", "in", "direction", "on-conflict", "same-server", "save-password"}, (*program).syncAdd},
-	{"plan", "NAME", 1, 1, "show what a run would do", []string{"snapshot"}, (*program).syncPlan},
-	{"run", "NAME", 1, 1, "plan, show the plan and do it", []string{"snapshot", "deletions"}, (*program).syncRun},
+	{"plan", "NAME", 1, 1, "show what a run would do", []string{"snapshot", "no-lock"}, (*program).syncPlan},
+	{"run", "NAME", 1, 1, "plan, show the plan and do it", []string{"snapshot", "deletions", "plan", "no-lock"}, (*program).syncRun},
 	{"apply", "PLAN-ID", 1, 1, "do a plan that was shown, if it still is what would be done", []string{"snapshot", "deletions"}, (*program).syncApply},
-	{"status", "[NAME]", 0, 1, "where syncs stand, and what the last runs did", nil, (*program).syncStatus},
-	{"conflicts", "NAME [show|resolve UID]", 1, 3, "records that wait for a decision", []string{"take", "file", "approve"}, (*program).syncConflicts},
-	{"push", "NAME UID...", 2, -1, "bring single records of any snapshot to the target", []string{"snapshot", "approve"}, (*program).syncPush},
-	{"undo", "NAME RUN", 2, 2, "bring back what a run replaced and removed", []string{"plan", "approve", "deletions"}, (*program).syncUndo},
-	{"remove", "NAME", 1, 1, "forget a sync; nothing is changed at its target", nil, (*program).syncRemove},
+	{"status", "[NAME]", 0, 1, "where syncs stand, and what the last runs did", []string{"no-lock"}, (*program).syncStatus},
+	{"conflicts", "NAME [show|resolve UID]", 1, 3, "records that wait for a decision", []string{"take", "file", "plan", "approve", "no-lock"}, (*program).syncConflicts},
+	{"push", "NAME UID...", 2, -1, "bring single records of any snapshot to the target", []string{"snapshot", "plan", "approve", "no-lock"}, (*program).syncPush},
+	{"undo", "NAME RUN", 2, 2, "bring back what a run replaced and removed", []string{"plan", "approve", "deletions", "no-lock"}, (*program).syncUndo},
+	{"remove", "NAME", 1, 1, "forget a sync and what undoes its runs; nothing is changed at its target", nil, (*program).syncRemove},
 }
 
 func (p *program) syncVerb() *cli.Command {
@@ -86,7 +86,8 @@ func (p *program) syncVerb() *cli.Command {
 			&cli.IntFlag{Name: "deletions", Usage: "the `NUMBER` of deletions that is meant, where it is above what one run makes"},
 			&cli.StringFlag{Name: "take", Usage: "conflicts resolve: `source|target|merged|keep-both`"},
 			&cli.StringFlag{Name: "file", Usage: "conflicts resolve --take merged: the `FILE` with the record as it shall be"},
-			&cli.BoolFlag{Name: "plan", Aliases: []string{"dry-run", "n"}, Usage: "undo: only show what would be done"},
+			&cli.BoolFlag{Name: "plan", Aliases: []string{"dry-run", "n"}, Usage: "run, push, undo, conflicts resolve: only show what would be done"},
+			&cli.BoolFlag{Name: "no-lock", Usage: "plan, status, conflicts, and with --plan: take no lock, for a repository that cannot be written"},
 			&cli.StringFlag{Name: "server-password-file", Usage: "read the server's password from `FILE`"},
 			&cli.StringFlag{Name: "server-password-command", Usage: "take the server's password from what `COMMAND` prints"},
 		},

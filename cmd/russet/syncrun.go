@@ -1,12 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -99,7 +101,7 @@ func describePlan(plan *reconcile.Plan) syncPlanMessage {
 		m.Guards = append(m.Guards, syncGuardMessage{g.Guard, g.Text, g.Refused})
 	}
 	for _, problem := range plan.Problems {
-		m.Problems = append(m.Problems, problem.Text)
+		m.Problems = append(m.Problems, problem.String())
 	}
 	return m
 }
@@ -139,45 +141,79 @@ func planSync(ctx context.Context, _ *repo.Repository, s *reconcile.Sync) (*reco
 
 // syncPlan is sync plan.
 func (p *program) syncPlan(c *cli.Context, args []string) error {
+	return p.showOnly(c, order{name: args[0], snapshot: c.String("snapshot"), plan: planSync})
+}
+
+// showOnly makes a plan and shows it.
+func (p *program) showOnly(c *cli.Context, o order) error {
 	return p.withSyncs(c, lockRead, func(ctx context.Context, r *repo.Repository, store *reconcile.RepoStore) error {
-		_, err := p.makePlan(ctx, c, r, store, order{name: args[0], snapshot: c.String("snapshot"), plan: planSync})
+		_, err := p.makePlan(ctx, c, r, store, o)
 		return err
 	})
 }
 
 // order is what shall be planned, and done.
 type order struct {
-	name     string // of the sync
-	snapshot string // whose records are the source; "" is the newest
-	approved string // the id of a plan that a person saw, and wants; "" is none
+	name     string                // of the sync
+	snapshot string                // whose records are the source; "" is the newest
+	approved string                // the id of a plan that a person saw, and wants; "" is none
+	progress func(done, total int) // called after each write; nil: nobody wants to know
 	plan     func(ctx context.Context, r *repo.Repository, s *reconcile.Sync) (*reconcile.Plan, error)
+}
+
+// writeCount is how many writes of a run are done. It is safe for concurrent use.
+type writeCount struct {
+	done, total atomic.Int64
+}
+
+func (w *writeCount) set(done, total int) {
+	w.done.Store(int64(done))
+	w.total.Store(int64(total))
+}
+
+func (w *writeCount) progress() progress {
+	done, total := w.done.Load(), w.total.Load()
+	g := progress{Phase: "write", Current: count(done)}
+	if total > 0 {
+		g.Part, g.Current = float64(done)/float64(total), share(count(done), count(total), total)
+	}
+	return g
 }
 
 // makePlan opens a sync, plans and shows the plan.
 func (p *program) makePlan(ctx context.Context, c *cli.Context, r *repo.Repository, store *reconcile.RepoStore, o order) (*reconcile.Plan, error) {
-	s, err := p.openSync(ctx, c, r, store, o.name, o.snapshot)
+	s, err := p.openSync(ctx, c, r, store, o)
 	if err != nil {
 		return nil, err
 	}
+	show := p.startProgress(func() progress { return progress{Phase: "look at both sides"} })
 	plan, err := o.plan(ctx, r, s)
+	show.stop()
 	if err != nil {
 		return nil, err
 	}
 	return plan, p.showSyncPlan(plan)
 }
 
-// carryOut makes a plan, shows it and does it.
+// carryOut makes a plan, shows it and does it; with --plan it stops there.
 func (p *program) carryOut(c *cli.Context, o order) error {
+	if c.Bool("plan") {
+		return p.showOnly(c, o)
+	}
 	return p.withSyncs(c, lockShared, func(ctx context.Context, r *repo.Repository, store *reconcile.RepoStore) error {
+		writes := new(writeCount)
+		o.progress = writes.set
 		plan, err := p.makePlan(ctx, c, r, store, o)
 		if err != nil {
 			return err
 		}
-		approval := reconcile.Approval{Plan: o.approved, Deletions: c.Int("deletions")}
+		approval := reconcile.Approval{Plan: strings.TrimPrefix(o.approved, o.name+":"), Deletions: c.Int("deletions")}
 		if err := plan.Allowed(approval); err != nil {
 			return heldBack(plan, err)
 		}
+		show := p.startProgress(writes.progress)
 		result, err := plan.Apply(ctx, approval)
+		show.stop()
 		if result != nil {
 			err = errors.Join(err, p.showRun(plan, result))
 		}
@@ -192,7 +228,7 @@ func heldBack(plan *reconcile.Plan, err error) error {
 	case errors.Is(err, reconcile.ErrOutdated):
 		return situation{err, errOtherPlan}
 	case plan.Refused():
-		return situation{err, errRefusedPlan}
+		return remedied{situation{err, errRefusedPlan}, refusedHint(plan)}
 	}
 	hint := "look at the plan; if it is what you want: russet sync apply " + planName(plan)
 	if plan.Kind != reconcile.KindSync {
@@ -217,12 +253,9 @@ func (p *program) showRun(plan *reconcile.Plan, result *reconcile.Result) error 
 		if err := p.emit(m); err != nil {
 			return err
 		}
-	case result.Run > 0:
-		fmt.Fprintf(p.stdout, "run %d: %s done\n", result.Run, plural(m.Done, "write"))
-	}
-	if !p.json {
-		for _, f := range m.Failed {
-			p.warn("%s %s at the %s was not done: %s", f.Action, visible(f.Title), f.Where, f.Error)
+	default:
+		if err := p.describeRun(plan, result); err != nil {
+			return err
 		}
 	}
 	switch {
@@ -230,10 +263,36 @@ func (p *program) showRun(plan *reconcile.Plan, result *reconcile.Result) error 
 		return fmt.Errorf("sync %s: %s not done: %w", plan.Name, plural(len(m.Failed), "write"), errIncomplete)
 	case result.Conflicts > 0 && plan.Kind == reconcile.KindSync:
 		return fmt.Errorf("sync %s: %w: %s", plan.Name, errConflicts, plural(result.Conflicts, "record"))
-	case len(plan.Problems) > 0:
+	case len(plan.Problems) > 0 && plan.Kind == reconcile.KindSync:
 		return fmt.Errorf("sync %s: some records were left out: %w", plan.Name, errIncomplete)
 	}
 	return nil
+}
+
+// refusedHint is what can be done where a plan is refused.
+func refusedHint(plan *reconcile.Plan) string {
+	if slices.ContainsFunc(plan.Guards, func(g merge.Finding) bool { return g.Refused && g.Guard != merge.GuardOlder }) {
+		return "nothing was changed; where the target or the phone was replaced on purpose, remove the sync and add it anew: what both have is then taken for the same"
+	}
+	return "nothing was changed; single records come back from any snapshot by russet sync push NAME UID --snapshot SNAPSHOT"
+}
+
+// describeRun prints for people what a run did. What was not done is part of that:
+// names of records do not belong among the complaints, which end up in logs.
+func (p *program) describeRun(plan *reconcile.Plan, result *reconcile.Result) error {
+	var b strings.Builder
+	for i := range result.Failed {
+		o := &result.Failed[i].Op
+		fmt.Fprintf(&b, "failed  %s  %v  %s: %v\n", o.Action, o.Where, visible(cmp.Or(o.Title, o.Key)), visible(result.Failed[i].Err.Error()))
+	}
+	if result.Run > 0 {
+		fmt.Fprintf(&b, "run %d: %s done\n", result.Run, plural(len(result.Done), "write"))
+	}
+	if plan.Kind == reconcile.KindResolve && len(result.Failed) == 0 {
+		fmt.Fprintf(&b, "resolved; %s still waiting for a decision\n", plural(result.Conflicts, "record"))
+	}
+	_, err := fmt.Fprint(p.stdout, b.String())
+	return err
 }
 
 // syncRun is sync run.
@@ -283,14 +342,7 @@ func (p *program) syncUndo(c *cli.Context, args []string) error {
 	if err != nil || number < 1 {
 		return usageError{fmt.Sprintf("%q is no run: sync status NAME lists their numbers", args[1])}
 	}
-	undo := order{name: args[0], approved: c.String("approve"), plan: func(ctx context.Context, _ *repo.Repository, s *reconcile.Sync) (*reconcile.Plan, error) {
+	return p.carryOut(c, order{name: args[0], approved: c.String("approve"), plan: func(ctx context.Context, _ *repo.Repository, s *reconcile.Sync) (*reconcile.Plan, error) {
 		return s.PlanUndo(ctx, number)
-	}}
-	if !c.Bool("plan") {
-		return p.carryOut(c, undo)
-	}
-	return p.withSyncs(c, lockRead, func(ctx context.Context, r *repo.Repository, store *reconcile.RepoStore) error {
-		_, err := p.makePlan(ctx, c, r, store, undo)
-		return err
-	})
+	}})
 }

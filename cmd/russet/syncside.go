@@ -128,7 +128,8 @@ func vdirKind(kind records.Kind) vdir.Kind {
 
 // openSync opens a sync with both of its sides. A phone's records come from the
 // snapshot that is named, or from the newest.
-func (p *program) openSync(ctx context.Context, c *cli.Context, r *repo.Repository, store *reconcile.RepoStore, name, snapshot string) (*reconcile.Sync, error) {
+func (p *program) openSync(ctx context.Context, c *cli.Context, r *repo.Repository, store *reconcile.RepoStore, o order) (*reconcile.Sync, error) {
+	name, snapshot := o.name, o.snapshot
 	status, err := reconcile.ReadStatus(ctx, store, name)
 	if err != nil {
 		return nil, err
@@ -151,7 +152,7 @@ func (p *program) openSync(ctx context.Context, c *cli.Context, r *repo.Reposito
 		return nil, fmt.Errorf("open the target of sync %s: %w", name, err)
 	}
 	who := owner(time.Now())
-	return reconcile.Open(ctx, store, name, source, target, reconcile.Options{Host: who.Hostname, PID: os.Getpid(), Time: who.Time})
+	return reconcile.Open(ctx, store, name, source, target, reconcile.Options{Host: who.Hostname, PID: os.Getpid(), Time: who.Time, Progress: o.progress})
 }
 
 // phoneSource is a phone's snapshot, of which the records that a sync takes are read

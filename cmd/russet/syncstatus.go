@@ -144,8 +144,8 @@ func (p *program) syncConflicts(c *cli.Context, args []string) error {
 	switch {
 	case what != "" && what != "show" && what != "resolve" || what == "resolve" && len(args) != 3 || len(args) == 2 && what == "resolve":
 		return usageError{"sync conflicts takes NAME, NAME show [UID], or NAME resolve UID"}
-	case what != "resolve" && (c.IsSet("take") || c.IsSet("file") || c.IsSet("approve")):
-		return usageError{"--take, --file and --approve are for sync conflicts NAME resolve UID"}
+	case what != "resolve" && (c.IsSet("take") || c.IsSet("file") || c.IsSet("plan") || c.IsSet("approve")):
+		return usageError{"--take, --file, --plan and --approve are for sync conflicts NAME resolve UID"}
 	case what == "resolve":
 		return p.resolveConflict(c, args[0], args[2])
 	}
@@ -164,7 +164,7 @@ func (p *program) syncConflicts(c *cli.Context, args []string) error {
 func (p *program) listConflicts(ctx context.Context, store *reconcile.RepoStore, st *reconcile.State, key string, whole bool) error {
 	shown := 0
 	for _, conflict := range st.Conflicts {
-		if key != "" && key != conflict.Key {
+		if key != "" && !strings.EqualFold(key, conflict.Key) {
 			continue
 		}
 		shown++
@@ -196,7 +196,7 @@ func (p *program) listConflicts(ctx context.Context, store *reconcile.RepoStore,
 	}
 	switch {
 	case key != "" && shown == 0:
-		return fmt.Errorf("look for a conflict about %q: %w", key, errNoSuchRecord)
+		return fmt.Errorf("look for a conflict about %q: %w", key, errNotWaiting)
 	case shown == 0:
 		p.note("nothing waits for a decision")
 	}
@@ -231,6 +231,11 @@ func (p *program) resolveConflict(c *cli.Context, name, key string) error {
 		merged = data
 	}
 	return p.carryOut(c, order{name: name, approved: c.String("approve"), plan: func(ctx context.Context, _ *repo.Repository, s *reconcile.Sync) (*reconcile.Plan, error) {
-		return s.PlanResolve(ctx, key, take, merged)
+		for _, waiting := range s.State().Conflicts {
+			if strings.EqualFold(waiting.Key, key) {
+				return s.PlanResolve(ctx, waiting.Key, take, merged)
+			}
+		}
+		return nil, fmt.Errorf("look for a conflict about %q: %w", key, errNotWaiting)
 	}})
 }
