@@ -71,7 +71,7 @@ bench-sync: build
 
 soak:
 	scripts/crash.sh $(CRASHES) $(KILLS)
-	RUSSET_SOAK=1 go test -count=1 -timeout=2h -run TestModel ./reconcile
+	RUSSET_SOAK=1 go test -count=1 -timeout=2h -run 'TestModel|TestRealServers' ./reconcile
 	RUSSET_SOAK=1 scripts/race.sh -shuffle=on -count=10 -timeout=2h ./...
 	scripts/fuzz.sh $(SOAK)
 

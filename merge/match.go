@@ -17,7 +17,8 @@ type Pair struct {
 // Match finds records of a first sync that are the same thing though they have
 // different keys: contacts with one name and one phone number or e-mail address in
 // common, events of one start and summary. What two records of a side have in
-// common tells nothing. Records whose key both sides have are left out.
+// common tells nothing. Records whose key both sides have are left out. The pairs are
+// sorted by the source's keys.
 func Match(source, target []Record) []Pair {
 	both := map[string]int{}
 	for _, list := range [][]Record{source, target} {
@@ -43,16 +44,18 @@ func Match(source, target []Record) []Pair {
 		}
 	}
 	var pairs []Pair
-	taken := map[string]bool{}
+	fits := map[string]int{} // how many records of the source each of the target fits
 	for _, r := range source {
 		if !lone(r) {
 			continue
 		}
-		if p, ok := only(r, found, asked); ok && !taken[p.Target] {
-			taken[p.Target] = true
+		if p, ok := only(r, found, asked); ok {
+			fits[p.Target]++
 			pairs = append(pairs, p)
 		}
 	}
+	pairs = slices.DeleteFunc(pairs, func(p Pair) bool { return fits[p.Target] > 1 })
+	slices.SortFunc(pairs, func(a, b Pair) int { return strings.Compare(a.Source, b.Source) })
 	return pairs
 }
 

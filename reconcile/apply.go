@@ -67,7 +67,7 @@ func (p *Plan) Apply(ctx context.Context, a Approval) (*Result, error) {
 	if err := s.free(ctx); err != nil {
 		return nil, err
 	}
-	r := &run{p: p, s: s, number: s.state.number(), res: &Result{Done: []Op{}}, failed: map[string]bool{}, started: map[string]bool{}, wrote: map[string][2]*Op{}}
+	r := &run{p: p, s: s, number: s.state.number(), res: &Result{Done: []Op{}}, failed: map[string]bool{}, started: map[string]bool{}, wrote: map[string][2]*Op{}, undone: map[int]bool{}}
 	s.state.noteCut()
 	r.older = s.state.Intents
 	if len(p.Ops) > 0 {
@@ -140,8 +140,9 @@ type run struct {
 	started map[string]bool   // keys of which an op was done
 	wrote   map[string][2]*Op // what was written of each key
 	unsure  []Intent
-	unseen  [2]bool // sides that had something else than they listed
-	stopped bool    // before the last op
+	undone  map[int]bool // ops that are known not to have been done
+	unseen  [2]bool      // sides that had something else than they listed
+	stopped bool         // before the last op
 }
 
 // begin keeps what the run will replace, and what it means to do.
@@ -242,7 +243,7 @@ func (r *run) do(ctx context.Context, o *Op) (merge.Ref, error) {
 // fail notes that an op was not done; unsure: that nobody knows.
 func (r *run) fail(i int, err error, unsure bool) {
 	o := &r.p.Ops[i]
-	r.failed[o.Key] = true
+	r.failed[o.Key], r.undone[i] = true, !unsure
 	r.unseen[o.Where] = r.unseen[o.Where] || !unsure
 	if unsure {
 		r.unsure = append(r.unsure, r.intents[i])
@@ -253,7 +254,7 @@ func (r *run) fail(i int, err error, unsure bool) {
 // leave notes that the ops from i on are left to another run.
 func (r *run) leave(i int) {
 	for ; i < len(r.p.Ops); i++ {
-		r.failed[r.p.Ops[i].Key] = true
+		r.failed[r.p.Ops[i].Key], r.undone[i] = true, true
 	}
 }
 

@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,7 +20,12 @@ func (s *Sync) PlanPush(ctx context.Context, chosen []records.Record) (*Plan, er
 	if err != nil {
 		return nil, err
 	}
+	taken := map[string]bool{}
 	for _, r := range chosen {
+		if taken[r.UID] {
+			continue // in two containers: the first is taken, as in every run
+		}
+		taken[r.UID] = true
 		switch {
 		case r.UID == "" || r.Object == nil:
 			return nil, s.planError(errors.New("a record without a UID cannot be pushed"))
@@ -54,15 +60,13 @@ func (p *Plan) put(ctx context.Context, w merge.Where, key string, body []byte, 
 	if err != nil {
 		return fmt.Errorf("check what would be written: %w", err)
 	}
-	uid := key
+	uid := own // what comes back is what it was
 	if it := p.views[w].items[key]; it != nil {
 		if it.hash == hashOf(c) {
 			p.settled = append(p.settled, key)
 			return nil
 		}
-		if o.Action = merge.Update; it.uid != "" {
-			uid = it.uid
-		}
+		o.Action, uid = merge.Update, cmp.Or(it.uid, key)
 	}
 	if own != uid {
 		o.body = merge.WithKey(c, uid).Bytes()

@@ -25,6 +25,9 @@ const (
 	dirBodies     = "bodies"       // large ones, by their SHA-256
 )
 
+// stateFiles are those that are read.
+var stateFiles = []string{fileConfig, fileBase, fileSeen, fileConflicts, fileAttic, fileRuns, fileIntents, fileBodies}
+
 const (
 	// stateVersion is that of the files. Unknown fields are ignored; another version
 	// is not read.
@@ -84,7 +87,20 @@ func encodeState(st *State) (map[string][]byte, error) {
 	return files, nil
 }
 
+// readable makes sure that files are not longer than what is read.
+func readable(files map[string][]byte) error {
+	for name, data := range files {
+		if len(data) > maxStateFile {
+			return fmt.Errorf("the state is too large: %s has more than %d bytes", name, maxStateFile)
+		}
+	}
+	return nil
+}
+
 func encodeLines[T any](list []T) ([]byte, error) {
+	if len(list) > maxStateRows {
+		return nil, fmt.Errorf("the state is too large: more than %d lines", maxStateRows)
+	}
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)

@@ -66,3 +66,24 @@ func TestMoved(t *testing.T) {
 		r.want("a deletion", r.run(), "delete a")
 	}
 }
+
+// TestUndoMatched: what an undo brings back has the UID that it had.
+func TestUndoMatched(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, quirks{})
+	r.add()
+	r.phone["a"] = body("a", "EMAIL:ada@example.com")
+	r.edit("two", strings.Replace(r.phone["a"], "UID:a", "UID:two", 1))
+	r.want("first", r.run(), "")
+	delete(r.phone, "a")
+	r.want("a deletion", r.run(), "delete a")
+	_, done := r.undo(r.state().Runs[0].Number)
+	r.want("undo", done, "create a")
+	if got := r.has("a"); !strings.Contains(got, "UID:two\r\n") {
+		t.Errorf("the target has %q", got)
+	}
+	r.want("quiet", r.run(), "")
+	if row := r.open().row("a"); row == nil || row.Target.UID != "two" {
+		t.Errorf("its row is %+v", row)
+	}
+}

@@ -41,7 +41,7 @@ func TestMutants(t *testing.T) {
 	} {
 		t.Run(mutant.name, func(t *testing.T) {
 			t.Parallel()
-			const enough = 2000
+			const enough = 10_000
 			for seed := range enough {
 				h := gen.Example(seed)
 				if err := h.run(t, mutant.flaws, mutant.side); err != nil {

@@ -101,10 +101,8 @@ func (s *Sync) Plan(ctx context.Context) (*Plan, error) {
 	if s.opt.flaws.plan != nil {
 		s.opt.flaws.plan(policy, changes)
 	}
-	for i := range changes.Ops {
-		if err := p.addPlanned(ctx, &changes.Ops[i]); err != nil {
-			return nil, s.planError(err)
-		}
+	if err := p.addAll(ctx, changes); err != nil {
+		return nil, s.planError(err)
 	}
 	p.settled, p.Unchanged = changes.Settled, changes.Unchanged
 	for _, c := range changes.Conflicts {
@@ -186,6 +184,10 @@ func (p *Plan) match(ctx context.Context) error {
 
 // lists are what merge.Plan compares.
 func (p *Plan) lists(ctx context.Context) (base []merge.Agreed, source, target []merge.Record, err error) {
+	own, err := p.ownWrites(ctx)
+	if err != nil {
+		return nil, nil, nil, err
+	}
 	vs, vt := p.views[merge.Source], p.views[merge.Target]
 	for key, it := range vs.items {
 		if !p.unknown(key) {
@@ -196,10 +198,6 @@ func (p *Plan) lists(ctx context.Context) (base []merge.Agreed, source, target [
 		if !p.unknown(key) {
 			target = append(target, merge.Record{Key: key, Hash: it.hash})
 		}
-	}
-	own, err := p.ownWrites(ctx)
-	if err != nil {
-		return nil, nil, nil, err
 	}
 	for i := range p.s.state.Rows {
 		row := &p.s.state.Rows[i]
@@ -377,18 +375,25 @@ func (p *Plan) add(ctx context.Context, o Op) error {
 	var was, is *vobject.Component
 	var err error
 	if o.item != nil {
-		if was, err = p.s.objectOf(ctx, v, o.item); err != nil {
+		planned := o.item.hash
+		if was, err = p.s.objectOf(ctx, v, o.item); err == nil && o.item.hash != planned {
+			err = fmt.Errorf("read an item of the %v: %w", o.Where, merge.ErrChanged) // since it was listed
+		}
+		if err != nil {
 			return err
 		}
 	}
 	if o.body != nil {
 		now, err := p.s.decodeItem(merge.Item{Body: o.body})
 		if err != nil {
-			return fmt.Errorf("check what would be written: %w", err)
+			return &unwritable{err}
 		}
 		is, o.hash = now.object, now.hash
 		if silent := quiet(is); silent != is {
 			o.body = silent.Bytes()
+			if _, _, err := decode(o.body); err != nil {
+				return &unwritable{err}
+			}
 		}
 	}
 	o.Properties = merge.ChangedNames(was, is)
@@ -444,7 +449,7 @@ func (p *Plan) hash() string {
 			panic("reconcile: a plan cannot be encoded: " + err.Error())
 		}
 	}
-	put([]any{p.Name, p.Kind, p.ids, p.s.state.Config, p.Guards, p.Conflicts})
+	put([]any{p.Name, p.Kind, p.ids, p.s.state.Config, p.Guards, p.Conflicts, p.Matches})
 	for i := range p.Ops {
 		o := &p.Ops[i]
 		var has merge.Ref

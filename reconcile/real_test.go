@@ -41,6 +41,9 @@ func TestRealServers(t *testing.T) {
 				t.Logf("go test ./reconcile -run TestRealServers -args -seed %d", s)
 				rng := rand.New(rand.NewPCG(s, 0))
 				h := newHome(t, p, kind, n)
+				if os.Getenv("RUSSET_SOAK") == "1" && !testing.Short() {
+					h.everyRequest()
+				}
 				for range 2 {
 					h.cut(rng.IntN(n), fault{passed: rng.IntN(2) == 0})
 				}
@@ -53,6 +56,17 @@ func TestRealServers(t *testing.T) {
 				h.undo(max(n/20, 3), h.resolve(both))
 				h.judge()
 			})
+		}
+	}
+}
+
+// everyRequest makes runs of which the first dies in its first request, the second in
+// its second, until one lives. It returns how many died.
+func (h *home) everyRequest() int {
+	h.Helper()
+	for n := 0; ; n++ {
+		if !h.cut(n, fault{passed: n%2 == 0}) {
+			return n
 		}
 	}
 }
@@ -231,10 +245,7 @@ func TestRealKills(t *testing.T) {
 					t.Skip("short: kills at every request of a server")
 				}
 				h := newHome(t, p, kind, few)
-				cuts := 0
-				for n := 0; h.cut(n, fault{passed: n%2 == 0}); n++ { // one first push, killed again and again
-					cuts++
-				}
+				cuts := h.everyRequest()
 				h.rest("push")
 				h.check("push")
 				for _, f := range []fault{{}, {passed: true}, {passed: true, lives: true}} {

@@ -137,7 +137,7 @@ func (s *RepoStore) read(ctx context.Context, name string, at *stored, sn *repo.
 	files := map[string][]byte{}
 	for _, n := range tree.Nodes {
 		switch {
-		case n.Type == repo.TypeFile:
+		case n.Type == repo.TypeFile && slices.Contains(stateFiles, n.Name):
 			if files[n.Name], err = s.r.ReadFile(ctx, n.Content, maxStateFile); err != nil {
 				return nil, fmt.Errorf("%w: %s: %w", ErrState, oneLine(n.Name), err)
 			}
@@ -184,6 +184,9 @@ func (s *RepoStore) Body(ctx context.Context, name string, id chunk.ID) ([]byte,
 		return nil, fmt.Errorf("%w: it lacks a body", ErrState)
 	}
 	data, err := s.r.ReadFile(ctx, n.Content, maxStateFile)
+	if errors.Is(err, repo.ErrDamaged) || errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: %w", ErrState, err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -282,6 +285,9 @@ func (s *RepoStore) write(ctx context.Context, st *State, at *stored, fresh map[
 	files, err := encodeState(st)
 	if err == nil {
 		files[fileBodies], err = encodeBodies(next.small)
+	}
+	if err == nil {
+		err = readable(files)
 	}
 	if err != nil {
 		return nil, chunk.ID{}, err

@@ -38,6 +38,7 @@ func (r *run) end(ctx context.Context) error {
 		}
 	}
 	r.queue(settled)
+	r.sweep()
 	r.see()
 	r.ownChanges(ctx)
 	r.noteSides()
@@ -193,6 +194,21 @@ func (r *run) body(p *Place, w merge.Where, it *item) {
 	case r.s.sides[w] == nil:
 		p.Body = r.s.keep(it.object.Bytes())
 	}
+}
+
+// sweep takes out of the attic what is still where it was.
+func (r *run) sweep() {
+	type at struct {
+		where merge.Where
+		key   string
+	}
+	there := map[at]bool{}
+	for i := range r.p.Ops {
+		if r.undone[i] {
+			there[at{r.p.Ops[i].Where, r.p.Ops[i].Key}] = true
+		}
+	}
+	r.s.state.Attic = slices.DeleteFunc(r.s.state.Attic, func(k Kept) bool { return k.Run == r.number && there[at{k.Where, k.Key}] })
 }
 
 // queue makes the queue of conflicts: those of the plan, and of earlier ones what

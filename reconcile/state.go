@@ -149,6 +149,7 @@ type Running struct {
 
 const (
 	atticAge    = 366 * 24 * time.Hour // of bodies that no run that can be undone wants
+	maxAttic    = 200_000              // bodies, of which the newest are kept
 	maxRuns     = 50
 	maxRunsDone = 100_000 // writes that the journal holds
 )
@@ -206,7 +207,7 @@ func (s *State) trim(now time.Time) {
 			attic = append(attic, k)
 		}
 	}
-	s.Attic = attic
+	s.Attic = attic[max(0, len(attic)-maxAttic):]
 }
 
 // hashOf is the hash of what an object says.

@@ -96,6 +96,14 @@ func TestRenumbered(t *testing.T) {
 	}
 }
 
+// unread are the properties of all records that could not be read.
+func unread(set *Set) (names []string) {
+	for _, r := range set.Records {
+		names = append(names, r.Unread...)
+	}
+	return names
+}
+
 // TestBadRows shows that what refers to nothing costs itself and no more.
 func TestBadRows(t *testing.T) {
 	t.Parallel()
@@ -119,6 +127,9 @@ func TestBadRows(t *testing.T) {
 	checkCards(t, set)
 	if len(set.Records) != 7 || !set.Complete {
 		t.Errorf("%d records, complete %v, want 7", len(set.Records), set.Complete)
+	}
+	if got, want := strings.Join(unread(set), " "), strings.Repeat("BDAY PHOTO ", 4)+"PHOTO PHOTO PHOTO"; len(got) != len(want) || strings.Count(got, "BDAY") != 4 {
+		t.Errorf("could not be read: %s, want 4 birthdays and all pictures", got)
 	}
 	var got []string
 	for _, p := range set.Problems {

@@ -14,10 +14,12 @@ import (
 // Apple adds where the standard has none. Properties stand in a fixed order and
 // groups are numbered as they come, so that the same person gives the same bytes.
 type card struct {
-	s     *store
-	p     *person
-	c     *vobject.Component
-	items int // groups so far
+	s      *store
+	p      *person
+	c      *vobject.Component
+	items  int      // groups so far
+	blind  bool     // not all pictures could be read
+	unread []string // as in a Record
 }
 
 // write returns the card of a person with that UID.

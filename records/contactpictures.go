@@ -44,6 +44,7 @@ func (p picture) format() string {
 func (b *addressBook) readPictures(ctx context.Context) error {
 	images, err := openStore(ctx, b.s.fsys, path.Join(path.Dir(b.s.path), path.Base(picturesPath)))
 	if errors.Is(err, fs.ErrNotExist) {
+		b.blind = true // perhaps it is not in this backup
 		return nil
 	}
 	if err == nil {
@@ -100,10 +101,16 @@ func (b *addressBook) noteRemote() {
 }
 
 func (w *card) photo() {
-	if format := w.p.picture.format(); format != "" {
+	format := w.p.picture.format()
+	switch {
+	case format != "":
 		w.add("PHOTO", base64.StdEncoding.EncodeToString(w.p.picture.data),
 			vobject.Param{Name: "ENCODING", Values: []string{"b"}}, vobject.Param{Name: "TYPE", Values: []string{format}})
-	} else if w.p.badPicture {
+		return
+	case w.p.badPicture:
 		w.s.lost(w.p.row, "the picture is too large, or of no known format")
+	case !w.blind && w.p.text["ImageURI"] == "": // there is none
+		return
 	}
+	w.unread = append(w.unread, "PHOTO")
 }

@@ -104,12 +104,8 @@ func readContacts(ctx context.Context, s *store) error {
 	for _, p := range b.people {
 		c := b.container(p)
 		uid := b.uid(p, c, used)
-		card := &card{s: s, p: p, c: vobject.New("VCARD")}
-		r := Record{UID: uid, Container: c.ID, Object: card.write(uid), Modified: p.modified}
-		if _, has := r.Object.Get("PHOTO"); !has && (b.blind || p.badPicture) {
-			r.Unread = []string{"PHOTO"}
-		}
-		s.set.Records = append(s.set.Records, r)
+		card := &card{s: s, p: p, c: vobject.New("VCARD"), blind: b.blind}
+		s.set.Records = append(s.set.Records, Record{UID: uid, Container: c.ID, Object: card.write(uid), Modified: p.modified, Unread: card.unread})
 	}
 	for _, c := range b.stores {
 		s.set.Containers = append(s.set.Containers, c)

@@ -119,6 +119,15 @@ func TestMapping(t *testing.T) {
 		t.Fatal(err)
 	}
 	golden(t, "ios17.json", append(rest, '\n'))
+	var unread []string
+	for _, r := range set.Records {
+		for _, name := range r.Unread {
+			unread = append(unread, name+" of "+r.Object.Value("FN"))
+		}
+	}
+	if got, want := strings.Join(unread, ", "), "PHOTO of No Name, PHOTO of 王小明"; got != want { // of a bad one, and of one that is on a server
+		t.Errorf("could not be read: %s, want %s", got, want)
+	}
 }
 
 func TestOldLayout(t *testing.T) {

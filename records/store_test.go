@@ -156,6 +156,9 @@ func TestPlainFiles(t *testing.T) {
 			t.Errorf("pictures cannot be opened: of a record %q could not be read", r.Unread)
 		}
 	}
+	if set := readBook(t, fstest.MapFS{bookName: files[bookName]}); !set.Complete || !slices.Equal(set.Records[0].Unread, []string{"PHOTO"}) {
+		t.Errorf("no pictures are there: complete %v, of a record %q could not be read", set.Complete, set.Records[0].Unread)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := Read(ctx, files, Contacts); !errors.Is(err, context.Canceled) {
