@@ -147,7 +147,11 @@ func labels(of []unit) []string {
 // apply returns to with what was taken of from, and, where from wins, with what is
 // in conflict, too. The rest of to stays as it was received.
 func (m *merged) apply(to, from *vobject.Component, wins bool) *vobject.Component {
-	take := slices.DeleteFunc(slices.Clone(m.taken), func(u unit) bool { return slices.Contains(m.differ, u) })
+	differ := map[unit]bool{}
+	for _, u := range m.differ {
+		differ[u] = true
+	}
+	take := slices.DeleteFunc(slices.Clone(m.taken), func(u unit) bool { return differ[u] })
 	if wins {
 		take = append(take, m.differ...)
 	}

@@ -2,7 +2,6 @@ package vobject
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 )
@@ -26,7 +25,7 @@ import (
 // taken off a component that goes on saying something else.
 func Apply(dst *Component, remove, add []Property, from *Component) *Component {
 	out := dst.clone()
-	e := editor{out: out, edits: map[*Component]*edit{}, groups: map[string]string{}}
+	e := editor{out: out, edits: map[*Component]*edit{}, groups: map[string]string{}, labels: map[*Component]map[string][]Line{}}
 	wanted := map[Property]bool{}
 	for _, p := range add {
 		wanted[p] = true
@@ -64,6 +63,9 @@ type editor struct {
 	out    *Component
 	edits  map[*Component]*edit
 	groups map[string]string // of the object that lines come from, in upper case: what they are called in out
+	taken  map[string]bool   // names of groups of out in upper case; nil before one is wanted
+	item   int               // the last number that was tried for one
+	labels map[*Component]map[string][]Line
 }
 
 // edit is what changes in one component.
@@ -76,13 +78,16 @@ type edit struct {
 	put       map[int][]Line       // lines that come after one, -1 for the first of all
 	dropParts map[int]bool
 	addParts  []*Component
+	spots     map[string]spot // by names in upper case
+	version   string          // what its VERSION says, once versed
+	versed    bool
 }
 
 func (e *editor) of(c *Component) *edit {
 	if e.edits[c] == nil {
 		e.edits[c] = &edit{
 			drop: map[int]bool{}, dropItems: map[int]map[int]bool{}, addItems: map[int][]string{},
-			put: map[int][]Line{}, dropParts: map[int]bool{},
+			put: map[int][]Line{}, dropParts: map[int]bool{}, spots: map[string]spot{},
 		}
 	}
 	return e.edits[c]
@@ -242,27 +247,39 @@ func (l Line) alike(o Line) bool {
 // place says after which line one of that name is put: where one was dropped, else
 // after the last of its name, else at the end.
 func (d *edit) place(to *Component, name string) int {
-	last := -1
-	for i, l := range to.Lines {
-		if !l.named(name) {
+	name = strings.ToUpper(name)
+	s, known := d.spots[name]
+	if !known {
+		s.last = -1
+	}
+	for ; s.next < len(to.Lines); s.next++ {
+		if !to.Lines[s.next].named(name) {
 			continue
 		}
-		if d.drop[i] && len(d.put[i]) == 0 {
-			return i
+		if d.drop[s.next] && len(d.put[s.next]) == 0 {
+			d.spots[name] = s
+			return s.next
 		}
-		last = i
+		s.last = s.next
 	}
-	if last < 0 {
-		last = len(to.Lines) - 1
+	if d.spots[name] = s; s.last < 0 {
+		return len(to.Lines) - 1
 	}
-	return last
+	return s.last
 }
+
+// spot is how far place has looked for lines of a name: what it has passed over stays
+// taken.
+type spot struct{ next, last int }
 
 // putLine puts in a line of the component from, with its group.
 func (e *editor) putLine(to, from *Component, l Line) {
 	d := e.of(to)
 	at := d.place(to, l.Name)
-	l = l.restated(to.Value("VERSION"))
+	if !d.versed {
+		d.version, d.versed = to.Value("VERSION"), true
+	}
+	l = l.restated(d.version)
 	if l.Group == "" {
 		d.put[at] = append(d.put[at], l)
 		return
@@ -276,28 +293,40 @@ func (e *editor) putLine(to, from *Component, l Line) {
 	if known || companion(strings.ToUpper(l.Name)) {
 		return
 	}
-	for _, o := range from.Lines {
-		if strings.EqualFold(o.Group, l.Group) && companion(strings.ToUpper(o.Name)) {
-			d.put[at] = append(d.put[at], o.renamed(name))
+	for _, o := range e.companions(from)[strings.ToUpper(l.Group)] {
+		d.put[at] = append(d.put[at], o.renamed(name))
+	}
+}
+
+// companions are the labels of c by their groups in upper case.
+func (e *editor) companions(c *Component) map[string][]Line {
+	if e.labels[c] == nil {
+		e.labels[c] = map[string][]Line{}
+		for _, l := range c.Lines {
+			if group := strings.ToUpper(l.Group); group != "" && companion(strings.ToUpper(l.Name)) {
+				e.labels[c][group] = append(e.labels[c][group], l)
+			}
 		}
 	}
+	return e.labels[c]
 }
 
 // freeGroup returns name, or the first itemN, that no group of out has.
 func (e *editor) freeGroup(name string) string {
-	d := e.of(e.out)
-	taken := map[string]bool{}
-	for i, l := range e.out.Lines {
-		if !d.drop[i] {
-			taken[strings.ToUpper(l.Group)] = true
+	if e.taken == nil {
+		e.taken = map[string]bool{}
+		d := e.of(e.out)
+		for i, l := range e.out.Lines {
+			if !d.drop[i] {
+				e.taken[strings.ToUpper(l.Group)] = true
+			}
 		}
 	}
-	for g := range maps.Values(e.groups) {
-		taken[strings.ToUpper(g)] = true
+	for e.taken[strings.ToUpper(name)] {
+		e.item++ // all before it are taken, and stay so
+		name = fmt.Sprintf("item%d", e.item)
 	}
-	for n := 1; taken[strings.ToUpper(name)]; n++ {
-		name = fmt.Sprintf("item%d", n)
-	}
+	e.taken[strings.ToUpper(name)] = true
 	return name
 }
 

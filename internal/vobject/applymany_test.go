@@ -1,0 +1,48 @@
+package vobject_test
+
+import (
+	"fmt"
+	"testing"
+
+	"russet/internal/vobject"
+)
+
+// TestApplyMany: thousands of values in groups of their own take the places of others
+// in the time that thousands take, and keep their labels.
+func TestApplyMany(t *testing.T) {
+	t.Parallel()
+	const many = 10_000
+	card := func(host string) *vobject.Component {
+		c := vobject.New("VCARD")
+		c.Add(vobject.NewLine("UID", "a"))
+		for n := range many {
+			for name, value := range map[string]string{"EMAIL": fmt.Sprintf("e%d@%s", n, host), "X-ABLABEL": fmt.Sprintf("%s %d", host, n)} {
+				l := vobject.NewLine(name, value)
+				l.Group = fmt.Sprintf("item%d", n)
+				c.Add(l)
+			}
+		}
+		return c
+	}
+	old, next := card("a.example"), card("b.example")
+	got := vobject.Apply(old, vobject.Canonical(old)[:many/2], vobject.Canonical(next), next)
+	if len(got.All("EMAIL")) != many+many/2 || len(got.All("X-ABLABEL")) != many+many/2 {
+		t.Errorf("%d values with %d labels, want %d of each", len(got.All("EMAIL")), len(got.All("X-ABLABEL")), many+many/2)
+	}
+	groups := map[string]bool{}
+	for _, l := range got.All("EMAIL") {
+		if groups[l.Group] {
+			t.Fatalf("two values are in group %s", l.Group)
+		}
+		groups[l.Group] = true
+	}
+	said := map[vobject.Property]bool{}
+	for _, p := range vobject.Canonical(got) {
+		said[p] = true
+	}
+	for _, p := range vobject.Canonical(next) {
+		if !said[p] {
+			t.Fatalf("it does not say %s with %s", p.Value, p.Params)
+		}
+	}
+}
