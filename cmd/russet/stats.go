@@ -64,6 +64,9 @@ func (p *program) stats(ctx context.Context, r *repo.Repository, snaps []*repo.S
 	members := map[string][]*repo.Snapshot{}
 	var names []string
 	for _, s := range snaps {
+		if isState(s) { // little, and no device's
+			continue
+		}
 		name := groupOf(s).Name
 		if members[name] == nil {
 			names = append(names, name)

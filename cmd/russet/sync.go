@@ -31,7 +31,7 @@ var syncActions = []syncAction{
 	{"conflicts", "NAME [show|resolve UID]", 1, 3, "records that wait for a decision", []string{"take", "file", "plan", "approve", "no-lock"}, (*program).syncConflicts},
 	{"push", "NAME UID...", 2, -1, "bring single records of any snapshot to the target", []string{"snapshot", "plan", "approve", "no-lock"}, (*program).syncPush},
 	{"undo", "NAME RUN", 2, 2, "bring back what a run replaced and removed", []string{"plan", "approve", "deletions", "no-lock"}, (*program).syncUndo},
-	{"remove", "NAME", 1, 1, "forget a sync and what undoes its runs; nothing is changed at its target", nil, (*program).syncRemove},
+	{"remove", "NAME", 1, 1, "forget a sync, and undo with it; its target stays as it is", nil, (*program).syncRemove},
 }
 
 func (p *program) syncVerb() *cli.Command {
