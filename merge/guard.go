@@ -14,6 +14,9 @@ type Facts struct {
 	At, LastAt         time.Time
 	// Identities of the sides, by Where; empty where not asked for or never seen.
 	Identity, LastIdentity [2]string
+	// Unread is how many things in the phone's databases could not be read, or not
+	// understood, and LastUnread how many they were in the last run.
+	Unread, LastUnread int
 }
 
 // Finding is what a guard has against a plan.
@@ -36,6 +39,7 @@ const (
 	GuardChanges  = "many-changes"
 	GuardTooMany  = "deletions-over-cap"
 	GuardVanished = "many-vanished"
+	GuardUnread   = "unread"
 	guardFew      = 5  // records: below this no share of the base is many
 	guardDeletes  = 10 // percent of the base
 	guardChanges  = 50 // percent of the base
@@ -76,6 +80,9 @@ func Guard(c *Changes, f Facts) []Finding {
 	}
 	if c.Vanished > max(guardFew, f.Base*guardDeletes/percentOfBase) {
 		add(GuardVanished, false, "%d of %d records vanished from the target, and would not be created there again", c.Vanished, f.Base)
+	}
+	if changes > 0 && f.Unread > f.LastUnread {
+		add(GuardUnread, false, "of the phone's databases %d more things than in the last run could not be read: what would be changed may only be what is lost", f.Unread-f.LastUnread)
 	}
 	if deletes > maxDeletions {
 		add(GuardTooMany, false, "%d deletions in one run are more than %d", deletes, maxDeletions)

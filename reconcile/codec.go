@@ -50,6 +50,7 @@ type header struct {
 	Token     [2]string `json:"token"`
 	Origin    Origin    `json:"origin,omitzero"`
 	Print     string    `json:"print,omitempty"`
+	Unread    int       `json:"unread,omitempty"`
 	Matched   bool      `json:"matched"`
 	Running   *Running  `json:"running,omitempty"`
 }
@@ -63,7 +64,7 @@ type smallBody struct {
 // encodeState makes the files of a state but those of bodies.
 func encodeState(st *State) (map[string][]byte, error) {
 	config, err := json.MarshalIndent(header{
-		stateVersion, st.Config, st.Canonical, st.Identity, st.Token, st.Origin, st.Print, st.Matched, st.Running,
+		stateVersion, st.Config, st.Canonical, st.Identity, st.Token, st.Origin, st.Print, st.Unread, st.Matched, st.Running,
 	}, "", " ")
 	if err != nil {
 		return nil, err
@@ -130,7 +131,7 @@ func decodeState(name string, files map[string][]byte) (*State, error) {
 	if err := h.Config.Validate(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrState, err)
 	}
-	st := &State{Config: h.Config, Canonical: h.Canonical, Identity: h.Identity, Token: h.Token, Origin: h.Origin, Print: h.Print, Matched: h.Matched, Running: h.Running}
+	st := &State{Config: h.Config, Canonical: h.Canonical, Identity: h.Identity, Token: h.Token, Origin: h.Origin, Print: h.Print, Unread: h.Unread, Matched: h.Matched, Running: h.Running}
 	for _, f := range []struct {
 		name string
 		read func([]byte) error

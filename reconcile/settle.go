@@ -343,7 +343,7 @@ func (r *run) noteSides() {
 		}
 	}
 	if r.s.source.Side == nil && r.p.Kind == KindSync {
-		st.Origin = r.s.source.Origin
+		st.Origin, st.Unread = r.s.source.Origin, r.s.unread()
 	}
 	st.Print = ""
 	if r.p.Kind == KindSync && r.allSettled() {
@@ -383,7 +383,7 @@ func (s *Sync) save(ctx context.Context) error {
 func digest(st *State) [sha256.Size]byte {
 	h := sha256.New()
 	enc := json.NewEncoder(h)
-	for _, v := range []any{st.Config, st.Canonical, st.Identity, st.Matched, st.Rows, st.Seen, st.Conflicts, len(st.Attic), len(st.Runs), st.Intents, st.Running, st.Print == ""} {
+	for _, v := range []any{st.Config, st.Canonical, st.Identity, st.Matched, st.Rows, st.Seen, st.Conflicts, len(st.Attic), len(st.Runs), st.Intents, st.Running, st.Print == "", st.Unread} {
 		if err := enc.Encode(v); err != nil {
 			panic("reconcile: a state cannot be encoded: " + err.Error())
 		}

@@ -20,6 +20,9 @@ type State struct {
 	// Print names the databases that the base has all records of, as Source.Print; ""
 	// where it lacks some.
 	Print string
+	// Unread is how many things in the phone's databases the last run could not read:
+	// they are no news.
+	Unread int
 	// Matched says that the first run is over: from then on records are matched by
 	// their keys alone.
 	Matched   bool

@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -42,5 +43,37 @@ func TestUnread(t *testing.T) {
 		if strings.Contains(r.has("a"), photo) {
 			t.Errorf("%s: a picture that was removed is still at the target", mode)
 		}
+	}
+}
+
+// TestDamage: where more than before could not be read, a change at the phone may be
+// only that, and a person looks first; what is known to be unreadable is no news.
+func TestDamage(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, quirks{})
+	r.add()
+	r.phone["a"], r.phone["b"] = body("a", "NOTE:1"), body("b", "NOTE:1")
+	r.run()
+	r.set.Problems = []records.Problem{{Text: "column Note is not UTF-8", Lost: true}}
+	r.phone["a"] = body("a")
+	p := r.plan()
+	if len(p.Guards) != 1 || p.Guards[0].Guard != merge.GuardUnread || p.Guards[0].Refused {
+		t.Fatalf("damage: got guards %v, want %s", p.Guards, merge.GuardUnread)
+	}
+	if err := p.Allowed(Approval{}); !errors.Is(err, ErrGuard) {
+		t.Errorf("damage: got %v, want %v", err, ErrGuard)
+	}
+	if err := p.Allowed(Approval{Plan: p.ID}); err != nil {
+		t.Errorf("approved: %v", err)
+	}
+	r.want("approved", ops(r.apply(p).Done), "update a")
+	r.phone["b"] = body("b", "NOTE:2")
+	if p := r.plan(); len(p.Guards) != 0 {
+		t.Errorf("the same damage as in the last run: got guards %v", p.Guards)
+	}
+	r.set.Problems = append(r.set.Problems, r.set.Problems...)
+	r.phone["b"], r.phone["c"] = body("b", "NOTE:1"), body("c")
+	if p := r.plan(); len(p.Guards) != 0 {
+		t.Errorf("nothing but a creation: got guards %v", p.Guards)
 	}
 }

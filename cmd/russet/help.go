@@ -23,7 +23,7 @@ func (p *program) helpVerb() *cli.Command {
 			}
 			name := c.Args().First()
 			v := c.App.Command(name)
-			if v == nil || c.NArg() > 1 {
+			if v == nil {
 				return usageError{fmt.Sprintf("unknown verb %q%s", name, didYouMean(name, verbNames(c.App)))}
 			}
 			return printVerbHelp(p.stdout, c.App, v)
