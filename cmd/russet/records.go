@@ -127,16 +127,21 @@ func (p *program) tellProblems(set *records.Set) error {
 			}
 			continue
 		}
-		where := problem.Store
-		if problem.Row != 0 {
-			where += fmt.Sprintf(", row %d", problem.Row)
-		}
-		p.warn("%s: %s", visible(where), visible(problem.Text))
+		p.warn("%s", problemText(problem))
 	}
 	if lost {
 		return fmt.Errorf("read %s: some of it cannot be read: %w", set.Kind, errIncomplete)
 	}
 	return nil
+}
+
+// problemText is a problem as people read it, with its place.
+func problemText(problem records.Problem) string {
+	where := problem.Store
+	if problem.Row != 0 {
+		where += fmt.Sprintf(", row %d", problem.Row)
+	}
+	return visible(where) + ": " + visible(problem.Text)
 }
 
 // containerFlag chooses accounts, calendars and lists.

@@ -186,7 +186,7 @@ func (p *program) phoneSource(ctx context.Context, r *repo.Repository, config *r
 				set.Complete = false // what is missing from it may be on the phone
 			}
 			for _, problem := range set.Problems {
-				p.warn("%s: %s", visible(problem.Store), visible(problem.Text))
+				p.warn("%s", problemText(problem))
 			}
 			return set, nil
 		},
