@@ -108,7 +108,7 @@ func TestScriptsCallTheProgram(t *testing.T) {
 // PowerShell and fish throw it out.
 func TestCandidatesAreLines(t *testing.T) {
 	t.Parallel()
-	requests := [][]string{{""}, {"-"}, {"completion", ""}, {"help", ""}, {"restore", "--as", ""}, {"restore", "--as=f"}}
+	requests := [][]string{{""}, {"-"}, {"completion", ""}, {"help", ""}, {"show", ""}, {"export", ""}, {"sync", ""}, {"restore", "--as", ""}, {"restore", "--as=f"}}
 	for _, v := range newProgram(noEnv, nil, nil, &bytes.Buffer{}).verbs() {
 		requests = append(requests, []string{v.Name, "-"}, []string{v.Name, "--"})
 	}

@@ -49,12 +49,10 @@ func joinKinds() string {
 	return strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1]
 }
 
-// completeKinds offers the kinds where the first argument is missing.
+// completeKinds offers the kinds.
 func completeKinds(c *cli.Context) {
-	if c.NArg() == 0 {
-		for _, kind := range kindNames {
-			fmt.Fprintln(c.App.Writer, kind)
-		}
+	for _, kind := range kindNames {
+		fmt.Fprintln(c.App.Writer, kind)
 	}
 }
 

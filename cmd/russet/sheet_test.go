@@ -15,7 +15,9 @@ func TestQuoteWord(t *testing.T) {
 	for _, name := range []string{
 		"/media/drive/repo", "/my repo", "/Jo's $HOME", "/a\"b", "/`date`", "/Jo's", "/a|b", "/a>b", "/[ab]", "/{a,b}", "/a;b&c", "/wow! it's",
 	} {
-		got, err := exec.CommandContext(t.Context(), shell, "-c", "printf %s "+quoteWord(name)).CombinedOutput()
+		cmd := exec.CommandContext(t.Context(), shell, "-c", "printf %s "+quoteWord(name))
+		cmd.Dir = t.TempDir() // a name that is quoted wrongly may make a file
+		got, err := cmd.CombinedOutput()
 		if err != nil || string(got) != name {
 			t.Errorf("%s: the shell reads %q, %v, want %q", quoteWord(name), got, err, name)
 		}

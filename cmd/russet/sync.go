@@ -93,9 +93,6 @@ func (p *program) syncVerb() *cli.Command {
 			&cli.StringFlag{Name: "server-password-command", Usage: "take the server's password from what `COMMAND` prints"},
 		},
 		BashComplete: func(c *cli.Context) {
-			if c.NArg() > 0 {
-				return
-			}
 			for _, a := range syncActions {
 				fmt.Fprintf(c.App.Writer, "%s\t%s\n", a.name, a.what)
 			}
