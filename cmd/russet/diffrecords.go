@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"slices"
 	"strings"
 	"sync"
 
@@ -179,5 +178,5 @@ func sumChanges(kind records.Kind, m recordChangesMessage) []string {
 			parts = append(parts, plural(part.n, thing)+" "+part.what)
 		}
 	}
-	return slices.Clip(parts)
+	return parts
 }

@@ -69,10 +69,7 @@ func (p *program) exportVerb() *cli.Command {
 		}, readFlags()...),
 		BashComplete: completeKinds,
 		Action: func(c *cli.Context) error {
-			if c.NArg() < 1 || c.NArg() > 2 {
-				return usageError{"export wants to know what to export: " + joinKinds() + "; and, after that, at most one snapshot"}
-			}
-			kind, err := parseKind(c.Args().First())
+			kind, err := kindArgument(c)
 			if err != nil {
 				return err
 			}
@@ -83,15 +80,7 @@ func (p *program) exportVerb() *cli.Command {
 			if c.String("target") == "" {
 				return usageError{"export wants to know where to: --target FOLDER"}
 			}
-			return p.withRepository(c, lockRead, func(ctx context.Context, r *repo.Repository) error {
-				s, err := p.loadSnapshot(ctx, r, cmp.Or(c.Args().Get(1), latestName))
-				if err != nil {
-					return err
-				}
-				set, err := readRecords(ctx, r, s, kind)
-				if err != nil {
-					return err
-				}
+			return p.withRecords(c, kind, func(ctx context.Context, s *repo.Snapshot, set *records.Set) error {
 				if err := chooseContainers(set, c.StringSlice("in")); err != nil {
 					return err
 				}

@@ -25,7 +25,7 @@ var kindNames = []records.Kind{records.Contacts, records.Calendar, records.Remin
 type recordProblemMessage struct {
 	MessageType string `json:"message_type" doc:"\"problem\""`
 	Kind        string `json:"kind" doc:"contacts, calendar or reminders"`
-	Store       string `json:"store" doc:"the database, as DOMAIN/PATH"`
+	Store       string `json:"store,omitempty" doc:"the database, as DOMAIN/PATH; absent where it is about one record"`
 	Row         int64  `json:"row,omitempty" doc:"of the database; absent where it is about more than one"`
 	Text        string `json:"text" doc:"what is wrong"`
 	Lost        bool   `json:"lost" doc:"a record, or a part of one, is missing because of it"`
@@ -47,6 +47,36 @@ func joinKinds() string {
 		names = append(names, string(kind))
 	}
 	return strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1]
+}
+
+// joinKindsBy names the kinds in one word.
+func joinKindsBy(separator string) string {
+	return strings.NewReplacer(", ", separator, " and ", separator).Replace(joinKinds())
+}
+
+// kindArgument reads the arguments KIND [SNAPSHOT].
+func kindArgument(c *cli.Context) (records.Kind, error) {
+	if c.NArg() < 1 || c.NArg() > 2 {
+		verb := c.Command.Name
+		return "", usageError{fmt.Sprintf("%s wants to know what to %s: %s; and, after that, at most one snapshot", verb, verb, joinKinds())}
+	}
+	return parseKind(c.Args().First())
+}
+
+// withRecords reads the records of a kind in the snapshot that is the second argument,
+// or in the latest.
+func (p *program) withRecords(c *cli.Context, kind records.Kind, work func(context.Context, *repo.Snapshot, *records.Set) error) error {
+	return p.withRepository(c, lockRead, func(ctx context.Context, r *repo.Repository) error {
+		s, err := p.loadSnapshot(ctx, r, cmp.Or(c.Args().Get(1), latestName))
+		if err != nil {
+			return err
+		}
+		set, err := readRecords(ctx, r, s, kind)
+		if err != nil {
+			return err
+		}
+		return work(ctx, s, set)
+	})
 }
 
 // completeKinds offers the kinds.
@@ -135,11 +165,15 @@ func (p *program) tellProblems(set *records.Set) error {
 
 // problemText is a problem as people read it, with its place.
 func problemText(problem records.Problem) string {
-	where := problem.Store
+	text := visible(problem.Text)
+	if problem.Store == "" {
+		return text
+	}
+	where := visible(problem.Store)
 	if problem.Row != 0 {
 		where += fmt.Sprintf(", row %d", problem.Row)
 	}
-	return visible(where) + ": " + visible(problem.Text)
+	return where + ": " + text
 }
 
 // containerFlag chooses accounts, calendars and lists.

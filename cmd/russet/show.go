@@ -35,7 +35,7 @@ type recordsMessage struct {
 	MessageType string             `json:"message_type" doc:"\"summary\""`
 	Kind        string             `json:"kind" doc:"contacts, calendar or reminders"`
 	Snapshot    string             `json:"snapshot" doc:"the id of the snapshot"`
-	Shown       int                `json:"shown" doc:"records"`
+	Shown       int                `json:"shown" doc:"records that were listed; with --since an event that repeats counts each time"`
 	Records     int                `json:"records" doc:"how many there are in all"`
 	Problems    int                `json:"problems" doc:"what could not be read or understood"`
 	Complete    bool               `json:"complete" doc:"all databases could be read to their last row"`
@@ -77,10 +77,7 @@ func (p *program) showVerb() *cli.Command {
 		}, readFlags()...),
 		BashComplete: completeKinds,
 		Action: func(c *cli.Context) error {
-			if c.NArg() < 1 || c.NArg() > 2 {
-				return usageError{"show wants to know what to show: " + joinKinds() + "; and, after that, at most one snapshot"}
-			}
-			kind, err := parseKind(c.Args().First())
+			kind, err := kindArgument(c)
 			if err != nil {
 				return err
 			}
@@ -88,16 +85,8 @@ func (p *program) showVerb() *cli.Command {
 			if err != nil {
 				return err
 			}
-			return p.withRepository(c, lockRead, func(ctx context.Context, r *repo.Repository) error {
-				s, err := p.loadSnapshot(ctx, r, cmp.Or(c.Args().Get(1), latestName))
-				if err != nil {
-					return err
-				}
-				set, err := readRecords(ctx, r, s, kind)
-				if err != nil {
-					return err
-				}
-				total := len(set.Records)
+			return p.withRecords(c, kind, func(_ context.Context, s *repo.Snapshot, set *records.Set) error {
+				m := describeSet(s, set)
 				if err := chooseContainers(set, c.StringSlice("in")); err != nil {
 					return err
 				}
@@ -105,16 +94,12 @@ func (p *program) showVerb() *cli.Command {
 				if err != nil {
 					return err
 				}
+				m.Problems = len(set.Problems)
 				err = p.tellProblems(set)
-				return errors.Join(p.sumRecords(s, set, shown, total), err)
+				return errors.Join(p.sumRecords(s, m, shown), err)
 			})
 		},
 	}
-}
-
-// joinKindsBy names the kinds in one word.
-func joinKindsBy(separator string) string {
-	return strings.NewReplacer(", ", separator, " and ", separator).Replace(joinKinds())
 }
 
 // shownRecord is a record with its row; of an event that repeats there may be
@@ -173,29 +158,28 @@ func at(row records.Row, o records.Occurrence) records.Row {
 	return row
 }
 
-// listRecords prints the records that are asked for, and returns how many these
-// are.
-func (p *program) listRecords(set *records.Set, since time.Time, search string) (int, error) {
+// listRecords prints the records that are asked for, and returns them.
+func (p *program) listRecords(set *records.Set, since time.Time, search string) ([]shownRecord, error) {
 	list := selectRecords(set, since, search)
 	names, columns := containerNames(set), records.Columns(set.Kind)
 	if p.json {
 		for _, s := range list {
 			if err := p.emit(describeRecord(set.Kind, s, names, columns)); err != nil {
-				return 0, err
+				return nil, err
 			}
 		}
-		return len(list), nil
+		return list, nil
 	}
 	if len(list) == 0 {
 		p.note("nothing was found")
-		return 0, nil
+		return nil, nil
 	}
 	t := table{head: append(slices.Clone(columns[:shownColumns]), "in")}
 	for _, s := range list {
 		t.add(append(shortened(s.row.Text()[:shownColumns]), names[s.record.Container])...)
 	}
 	_, err := fmt.Fprint(p.stdout, t.String())
-	return len(list), err
+	return list, err
 }
 
 // shownColumns is how many of a record's columns a table has: the first ones say
@@ -230,29 +214,43 @@ func describeRecord(kind records.Kind, s shownRecord, names map[string]string, c
 	}
 }
 
+// describeSet says what a snapshot holds of a kind.
+func describeSet(s *repo.Snapshot, set *records.Set) recordsMessage {
+	m := recordsMessage{
+		MessageType: "summary", Kind: string(set.Kind), Snapshot: s.ID().String(), Records: len(set.Records),
+		Complete: set.Complete, Readers: set.Readers, Containers: []containerMessage{},
+	}
+	held := map[string]int{}
+	for _, r := range set.Records {
+		held[r.Container]++
+	}
+	for _, c := range set.Containers {
+		m.Containers = append(m.Containers, containerMessage{c.ID, c.Name, c.Account, c.Type, c.Host, c.Synced, held[c.ID]})
+	}
+	return m
+}
+
 // sumRecords says how much was shown, and what else there is.
-func (p *program) sumRecords(s *repo.Snapshot, set *records.Set, shown, total int) error {
+func (p *program) sumRecords(s *repo.Snapshot, m recordsMessage, list []shownRecord) error {
+	m.Shown = len(list)
 	if p.json {
-		held := map[string]int{}
-		for _, r := range set.Records {
-			held[r.Container]++
-		}
-		m := recordsMessage{
-			MessageType: "summary", Kind: string(set.Kind), Snapshot: s.ID().String(), Shown: shown, Records: total,
-			Problems: len(set.Problems), Complete: set.Complete, Readers: set.Readers, Containers: []containerMessage{},
-		}
-		for _, c := range set.Containers {
-			m.Containers = append(m.Containers, containerMessage{c.ID, c.Name, c.Account, c.Type, c.Host, c.Synced, held[c.ID]})
-		}
 		return p.emit(m)
 	}
 	if p.quiet {
 		return nil
 	}
-	text := plural(shown, "entry")
-	if shown != 1 {
-		text = count(int64(shown)) + " entries"
+	distinct := map[*records.Record]bool{}
+	for _, r := range list {
+		distinct[r.record] = true
 	}
-	_, err := fmt.Fprintf(p.stdout, "%s of %s, snapshot %s\n", text, count(int64(total)), nameSnapshot(s))
+	text := plural(len(distinct), "entry")
+	if len(distinct) != 1 {
+		text = count(int64(len(distinct))) + " entries"
+	}
+	text += " of " + count(int64(m.Records))
+	if len(distinct) < len(list) {
+		text += " at " + plural(len(list), "time")
+	}
+	_, err := fmt.Fprintf(p.stdout, "%s, snapshot %s\n", text, nameSnapshot(s))
 	return err
 }
