@@ -11,11 +11,13 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"russet/capture"
+	"russet/chunk"
 	"russet/internal/durable"
 	"russet/records"
 	"russet/repo"
@@ -60,8 +62,8 @@ func (p *program) exportVerb() *cli.Command {
 			"\n" +
 			"Run again on the same folder it brings an earlier export up to date: what is as it should be\n" +
 			"is not touched, files of records that are gone are removed, and files that somebody changed\n" +
-			"or made are left alone. Where the phone's database cannot be read to its last row nothing is\n" +
-			"removed (exit code 3).",
+			"or made are left alone. Where the phone's database cannot be read to its last row no file is\n" +
+			"removed, and one for all has what could be read (exit code 3).",
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "target", Aliases: []string{"t"}, Usage: "the `FOLDER`, which is made if it is not there"},
 			&cli.StringFlag{Name: "format", Usage: "`vcard3|vcard4|ics|csv|json`"},
@@ -160,7 +162,11 @@ func exportFiles(ctx context.Context, m *exportMessage, s *repo.Snapshot, set *r
 	return errors.Join(err, folder.Close())
 }
 
-// exportTable writes one file for all records, if it would not be what is there.
+// tablesList is the file in which an export remembers the tables that it wrote.
+const tablesList = ".russet-tables"
+
+// exportTable writes one file for all records, if it would not be what is there. What
+// somebody else wrote, or changed since, is left alone.
 func exportTable(m *exportMessage, set *records.Set, target string) error {
 	data, err := tableOf(set, m.Format)
 	if err != nil {
@@ -172,18 +178,56 @@ func exportTable(m *exportMessage, set *records.Set, target string) error {
 	}
 	defer root.Close()
 	name := string(set.Kind) + "." + m.Format
-	switch old, err := root.ReadFile(name); {
-	case err == nil && bytes.Equal(old, data):
-		m.Unchanged++
-		return nil
-	case err == nil:
-		m.Updated++
+	ours, err := readTables(root)
+	if err != nil {
+		return err
+	}
+	old, err := root.ReadFile(name)
+	was := chunk.Sum(old).String()
+	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		m.Written++
-	default:
+	case err != nil:
 		return fmt.Errorf("read the earlier export: %w", err)
+	case bytes.Equal(old, data):
+		m.Unchanged++
+		return nil
+	case !slices.Contains(ours[name], was):
+		m.Kept++
+		return nil
+	default:
+		m.Updated++
+	}
+	// Both, so that the file is known as ours wherever this ends.
+	ours[name] = []string{was, chunk.Sum(data).String()}
+	list, err := json.Marshal(ours)
+	if err != nil {
+		return err
+	}
+	if err := durable.WriteFile(root, tablesList, list, 0o600); err != nil {
+		return err
 	}
 	return durable.WriteFile(root, name, data, 0o600)
+}
+
+// readTables reads which contents an export wrote, or was about to write, into which
+// files: SHA-256 in hex by name.
+func readTables(root *os.Root) (map[string][]string, error) {
+	ours := map[string][]string{}
+	data, err := root.ReadFile(tablesList)
+	if errors.Is(err, fs.ErrNotExist) {
+		return ours, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(data, &ours)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read %s, in which the export remembers its tables: %w", tablesList, err)
+	}
+	if ours == nil { // of a file that holds null
+		ours = map[string][]string{}
+	}
+	return ours, nil
 }
 
 // tableOf is all records as one CSV or JSON file.
@@ -217,10 +261,10 @@ func tableOf(set *records.Set, format string) ([]byte, error) {
 // harmlessCell keeps a spreadsheet from taking a text of a stranger for a formula. A
 // phone number with a plus in front is none.
 func harmlessCell(text string) string {
-	if text == "" || !bytes.ContainsRune([]byte("=@-+\t\r"), rune(text[0])) {
+	if text == "" || !strings.ContainsRune("=@-+\t\r", rune(text[0])) {
 		return text
 	}
-	if text[0] == '+' && len(bytes.Trim([]byte(text), "+0123456789 ()-/.;")) == 0 {
+	if text[0] == '+' && strings.Trim(text, "+0123456789 ()-/.;") == "" {
 		return text
 	}
 	return "'" + text
