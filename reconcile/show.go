@@ -94,7 +94,11 @@ func (p *Plan) Summary() string {
 	if p.Kind != KindSync {
 		return c.String() // it looks at single records only
 	}
-	return fmt.Sprintf("%s; %d unchanged", c.String(), p.Unchanged)
+	text := c.String()
+	if n := len(p.settled); n > 0 { // above all on a first run
+		text += fmt.Sprintf("; %d found alike on both sides", n)
+	}
+	return fmt.Sprintf("%s; %d unchanged", text, p.Unchanged)
 }
 
 func named(title, key string) string {

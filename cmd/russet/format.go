@@ -131,6 +131,15 @@ func plural(n int, thing string) string {
 	return count(int64(n)) + " " + thing
 }
 
+// enumerate writes names as a sentence has them: "a, b or c", with "or" as the word.
+func enumerate(names []string, word string) string {
+	last := len(names) - 1
+	if last <= 0 {
+		return strings.Join(names, "")
+	}
+	return strings.Join(names[:last], ", ") + " " + word + " " + names[last]
+}
+
 // duration writes a time span as m:ss or h:mm:ss.
 func duration(d time.Duration) string {
 	s := int64(d.Round(time.Second) / time.Second)

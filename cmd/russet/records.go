@@ -41,18 +41,18 @@ func parseKind(text string) (records.Kind, error) {
 	return "", usageError{fmt.Sprintf("%q is no kind of records; there are %s", text, joinKinds())}
 }
 
-func joinKinds() string {
+func joinKinds() string { return enumerate(kindWords(), "and") }
+
+func kindWords() []string {
 	var names []string
 	for _, kind := range kindNames {
 		names = append(names, string(kind))
 	}
-	return strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1]
+	return names
 }
 
 // joinKindsBy names the kinds in one word.
-func joinKindsBy(separator string) string {
-	return strings.NewReplacer(", ", separator, " and ", separator).Replace(joinKinds())
-}
+func joinKindsBy(separator string) string { return strings.Join(kindWords(), separator) }
 
 // kindArgument reads the arguments KIND [SNAPSHOT].
 func kindArgument(c *cli.Context) (records.Kind, error) {
@@ -81,7 +81,7 @@ func (p *program) withRecords(c *cli.Context, kind records.Kind, work func(conte
 
 // completeKinds offers the kinds.
 func completeKinds(c *cli.Context) {
-	for _, kind := range kindNames {
+	for _, kind := range kindWords() {
 		fmt.Fprintln(c.App.Writer, kind)
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -35,19 +37,15 @@ var syncActions = []syncAction{
 }
 
 func (p *program) syncVerb() *cli.Command {
-	usage, description := "", ""
-	for i, a := range syncActions {
-		if i > 0 {
-			usage += "|"
-		}
-		usage += a.name
+	description := ""
+	for _, a := range syncActions {
 		description += fmt.Sprintf("  %-34s %s\n", a.name+" "+a.takes, a.what)
 	}
 	return &cli.Command{
 		Name:      "sync",
 		Category:  groupSync,
 		Usage:     "push what changed on a phone to servers and folders",
-		ArgsUsage: usage + " ...",
+		ArgsUsage: strings.Join(actionNames(), "|") + " ...",
 		UsageText: "russet sync add family --kind contacts --to carddav:https://dav.example.org --user ada\n" +
 			"russet sync add paper --kind calendar --from 00008030 --to folder:$HOME/calendar\n" +
 			"russet sync plan family\n" +
@@ -62,8 +60,9 @@ func (p *program) syncVerb() *cli.Command {
 			"\n" +
 			"Directions: safe (the default) pushes what changed on the phone, and leaves alone what was\n" +
 			"edited or removed at the target: edits wait as conflicts. mirror makes the records what they\n" +
-			"are on the phone, whatever was done to them at the target. two-way carries changes both\n" +
-			"ways, between a folder (--from folder:DIR) and a server.\n" +
+			"are on the phone, whatever was done to them at the target: on a terminal add asks whether\n" +
+			"that is meant, in a script --direction mirror is enough. two-way carries changes both ways,\n" +
+			"between a folder (--from folder:DIR) and a server.\n" +
 			"\n" +
 			"A run that would remove or change unusually much, or finds a side empty, stops and shows its\n" +
 			"plan: look at it, and apply that very plan (exit code 24). What push, undo and conflicts\n" +
@@ -101,10 +100,18 @@ func (p *program) syncVerb() *cli.Command {
 	}
 }
 
+func actionNames() []string {
+	var names []string
+	for _, a := range syncActions {
+		names = append(names, a.name)
+	}
+	return names
+}
+
 func (p *program) syncAction(c *cli.Context) error {
 	name := c.Args().First()
 	if name == "" {
-		return usageError{"sync wants to know what to do: add, plan, run, apply, status, conflicts, push, undo or remove"}
+		return usageError{"sync wants to know what to do: " + enumerate(actionNames(), "or")}
 	}
 	for _, a := range syncActions {
 		if a.name != name {
@@ -119,25 +126,21 @@ func (p *program) syncAction(c *cli.Context) error {
 		}
 		return a.run(p, c, args)
 	}
-	return usageError{fmt.Sprintf("sync does not know %q; it knows add, plan, run, apply, status, conflicts, push, undo and remove", name)}
+	return usageError{fmt.Sprintf("sync does not know %q; it knows %s", name, enumerate(actionNames(), "and"))}
 }
 
 // syncFlags finds flags that belong to something else than is done.
 func syncFlags(c *cli.Context, action syncAction) error {
-	owners := map[string]string{}
-	for _, a := range syncActions {
-		for _, flag := range a.flags {
-			if owners[flag] == "" {
-				owners[flag] = a.name
+	for _, flag := range c.Command.Flags {
+		name := flag.Names()[0]
+		var owners []string // none: of all
+		for _, a := range syncActions {
+			if slices.Contains(a.flags, name) {
+				owners = append(owners, a.name)
 			}
 		}
-	}
-	for _, flag := range action.flags {
-		delete(owners, flag)
-	}
-	for flag, owner := range owners {
-		if c.IsSet(flag) {
-			return usageError{fmt.Sprintf("--%s is not for sync %s, but for sync %s", flag, action.name, owner)}
+		if len(owners) > 0 && c.IsSet(name) && !slices.Contains(owners, action.name) {
+			return usageError{fmt.Sprintf("--%s is not for sync %s, but for sync %s", name, action.name, enumerate(owners, "and"))}
 		}
 	}
 	return nil

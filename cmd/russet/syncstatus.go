@@ -142,7 +142,7 @@ func (r syncJournalRow) text() string {
 func (p *program) syncConflicts(c *cli.Context, args []string) error {
 	what := strings.Join(args[1:min(2, len(args))], "")
 	switch {
-	case what != "" && what != "show" && what != "resolve" || what == "resolve" && len(args) != 3 || len(args) == 2 && what == "resolve":
+	case what != "" && what != "show" && what != "resolve" || what == "resolve" && len(args) != 3:
 		return usageError{"sync conflicts takes NAME, NAME show [UID], or NAME resolve UID"}
 	case what != "resolve" && (c.IsSet("take") || c.IsSet("file") || c.IsSet("plan") || c.IsSet("approve")):
 		return usageError{"--take, --file, --plan and --approve are for sync conflicts NAME resolve UID"}
