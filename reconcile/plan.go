@@ -405,15 +405,6 @@ func (p *Plan) add(ctx context.Context, o Op) error {
 	return nil
 }
 
-// unread is how many things in the phone's databases could not be read, as far as
-// they were read now.
-func (s *Sync) unread() int {
-	if s.source.Set == nil {
-		return s.state.Unread
-	}
-	return len(s.source.Set.Problems)
-}
-
 // finish evaluates the guards and names the plan.
 func (p *Plan) finish(ctx context.Context, c *merge.Changes) error {
 	st := p.s.state
@@ -428,7 +419,7 @@ func (p *Plan) finish(ctx context.Context, c *merge.Changes) error {
 		f.Device, f.LastDevice = p.s.source.Origin.UDID, st.Config.Device
 		if p.Kind == KindSync {
 			f.At, f.LastAt = p.s.source.Origin.Time, st.Origin.Time
-			f.Unread, f.LastUnread = p.s.unread(), st.Unread
+			f.Unread, f.LastUnread, f.Doubtful = p.s.unread(), st.Unread, p.doubtful()
 		}
 	}
 	for w, side := range p.s.sides {

@@ -343,7 +343,8 @@ func (r *run) noteSides() {
 		}
 	}
 	if r.s.source.Side == nil && r.p.Kind == KindSync {
-		st.Origin, st.Unread = r.s.source.Origin, r.s.unread()
+		st.Origin = r.s.source.Origin
+		r.noteUnread()
 	}
 	st.Print = ""
 	if r.p.Kind == KindSync && r.allSettled() {
