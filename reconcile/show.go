@@ -84,17 +84,22 @@ func (p *Plan) String() string {
 
 // Summary says in a line how much is done.
 func (p *Plan) Summary() string {
-	c := merge.Changes{}
+	if p.Kind != KindSync {
+		return p.changes().String() // it looks at single records only
+	}
+	return fmt.Sprintf("%v; %d unchanged", p.changes(), p.Unchanged)
+}
+
+// changes are the plan as package merge counts it.
+func (p *Plan) changes() *merge.Changes {
+	c := new(merge.Changes)
 	for i := range p.Ops {
-		c.Ops = append(c.Ops, merge.Op{Where: p.Ops[i].Where, Action: p.Ops[i].Action})
+		c.Ops = append(c.Ops, merge.Op{Where: p.Ops[i].Where, Action: p.Ops[i].Action, Key: p.Ops[i].Key})
 	}
 	for _, w := range p.Conflicts {
 		c.Conflicts = append(c.Conflicts, w.Conflict)
 	}
-	if p.Kind != KindSync {
-		return c.String() // it looks at single records only
-	}
-	return fmt.Sprintf("%s; %d unchanged", c.String(), p.Unchanged)
+	return c
 }
 
 func named(title, key string) string {
@@ -122,12 +127,4 @@ func (p *Plan) Refused() bool {
 }
 
 // Deletions is how many records the plan removes, on either side.
-func (p *Plan) Deletions() int {
-	n := 0
-	for i := range p.Ops {
-		if p.Ops[i].Action == merge.Delete {
-			n++
-		}
-	}
-	return n
-}
+func (p *Plan) Deletions() int { return p.changes().Deletions() }
