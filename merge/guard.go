@@ -14,9 +14,12 @@ type Facts struct {
 	At, LastAt         time.Time
 	// Identities of the sides, by Where; empty where not asked for or never seen.
 	Identity, LastIdentity [2]string
-	// Unread is how many things in the phone's databases could not be read, or not
-	// understood, and LastUnread how many they were in the last run.
+	// Unread is how many things are missing because a part of the phone's databases could
+	// not be read or understood, and LastUnread how many they were in the last run.
 	Unread, LastUnread int
+	// Doubtful is how many updates and deletions are of records that the phone had so
+	// already in an earlier run which found more unread, and which held them back.
+	Doubtful int
 }
 
 // Finding is what a guard has against a plan.
@@ -81,8 +84,11 @@ func Guard(c *Changes, f Facts) []Finding {
 	if c.Vanished > max(guardFew, f.Base*guardDeletes/percentOfBase) {
 		add(GuardVanished, false, "%d of %d records vanished from the target, and would not be created there again", c.Vanished, f.Base)
 	}
-	if changes > 0 && f.Unread > f.LastUnread {
+	switch {
+	case changes > 0 && f.Unread > f.LastUnread:
 		add(GuardUnread, false, "of the phone's databases %d more things than in the last run could not be read: what would be changed may only be what is lost", f.Unread-f.LastUnread)
+	case f.Doubtful > 0:
+		add(GuardUnread, false, "%d records changed when more of the phone's databases than before could not be read, and waited since: what would be changed may only be what is lost", f.Doubtful)
 	}
 	if deletes > maxDeletions {
 		add(GuardTooMany, false, "%d deletions in one run are more than %d", deletes, maxDeletions)

@@ -67,7 +67,7 @@ func (p *Plan) Apply(ctx context.Context, a Approval) (*Result, error) {
 	if err := s.free(ctx); err != nil {
 		return nil, err
 	}
-	r := &run{p: p, s: s, number: s.state.number(), res: &Result{Done: []Op{}}, failed: map[string]bool{}, started: map[string]bool{}, wrote: map[string][2]*Op{}, undone: map[int]bool{}}
+	r := &run{p: p, s: s, number: s.state.number(), res: &Result{Done: []Op{}}, failed: map[string]bool{}, wrote: map[string][2]*Op{}, undone: map[int]bool{}}
 	s.state.noteCut()
 	r.older = s.state.Intents
 	if len(p.Ops) > 0 {
@@ -137,8 +137,7 @@ type run struct {
 	pending []int    // ops that were done and not read back
 	refs    map[int]merge.Ref
 	failed  map[string]bool   // keys of which an op was not done, or is not known
-	started map[string]bool   // keys of which an op was done
-	wrote   map[string][2]*Op // what was written of each key
+	wrote   map[string][2]*Op // by key, the ops that were done
 	unsure  []Intent
 	undone  map[int]bool // ops that are known not to have been done
 	unseen  [2]bool      // sides that had something else than they listed
@@ -148,6 +147,10 @@ type run struct {
 // begin keeps what the run will replace, and what it means to do.
 func (r *run) begin(ctx context.Context) error {
 	st := r.s.state
+	writes := map[string]int{} // of each key
+	for i := range r.p.Ops {
+		writes[r.p.Ops[i].Key]++
+	}
 	for i := range r.p.Ops {
 		o := &r.p.Ops[i]
 		d := Done{Where: o.Where, Action: o.Action, Key: o.Key, Hash: chunk.ID(o.hash)}
@@ -160,7 +163,7 @@ func (r *run) begin(ctx context.Context) error {
 			st.Attic = append(st.Attic, Kept{Body: d.Before, Where: o.Where, Key: o.Key, Run: r.number, Time: r.s.opt.Time})
 		}
 		in := Intent{Done: d, Run: r.number}
-		if from := r.p.views[o.Where.Other()].items[o.Key]; from != nil && r.p.writes[o.Key] == 1 && r.p.Kind == KindSync {
+		if from := r.p.views[o.Where.Other()].items[o.Key]; from != nil && writes[o.Key] == 1 && r.p.Kind == KindSync {
 			// One write of two says nothing of what is agreed.
 			in.From = chunk.ID(from.hash)
 			if from.hash != o.hash {
@@ -261,7 +264,6 @@ func (r *run) leave(i int) {
 // note takes an op that was done, and reads back when enough have come together.
 func (r *run) note(ctx context.Context, i int, ref merge.Ref) error {
 	o := &r.p.Ops[i]
-	r.started[o.Key] = true
 	wrote := r.wrote[o.Key]
 	wrote[o.Where] = o
 	r.wrote[o.Key] = wrote

@@ -78,11 +78,7 @@ func (p *Plan) put(ctx context.Context, w merge.Where, key string, body []byte, 
 func (p *Plan) special(ctx context.Context) (*Plan, error) {
 	order := []merge.Action{merge.Create, merge.Update, merge.Delete}
 	slices.SortStableFunc(p.Ops, func(a, b Op) int { return slices.Index(order, a.Action) - slices.Index(order, b.Action) })
-	c := new(merge.Changes)
-	for i := range p.Ops {
-		c.Ops = append(c.Ops, merge.Op{Where: p.Ops[i].Where, Action: p.Ops[i].Action, Key: p.Ops[i].Key})
-	}
-	return p, p.finish(ctx, c)
+	return p, p.finish(ctx, p.changes())
 }
 
 // Resolution is what a person decides of a record in the queue of conflicts.

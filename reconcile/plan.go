@@ -40,12 +40,18 @@ type Plan struct {
 
 	s        *Sync
 	views    [2]*view
-	asBefore bool                  // nothing changed on either side: what the phone has was not read
-	settled  []string              // keys that need no write
-	writes   map[string]int        // how many ops of a key there are
-	own      map[string]chunk.ID   // bodies of what our own writes brought over, by key
-	short    map[string]merge.Lead // of own writes that a server cut short: whose form it has the rest of
-	ids      [2]string
+	asBefore bool     // nothing changed on either side: what the phone has was not read
+	settled  []string // keys that need no write
+	own      map[string]ownWrite
+	ids      [2]string // of the sides, where they were asked for
+}
+
+// ownWrite is what both sides agreed on by a write of which nobody knew whether it was
+// done: a run was cut off, or a reply was lost.
+type ownWrite struct {
+	merge.Agreed
+	body  chunk.ID // of what it brought over; zero where what it wrote means the same
+	short bool     // the server cut it short: Leads says whose form it has the rest of
 }
 
 // Op is one write of a plan.
@@ -117,7 +123,7 @@ func (s *Sync) planError(err error) error {
 
 // newPlan observes both sides.
 func (s *Sync) newPlan(ctx context.Context, kind string) (*Plan, error) {
-	p := &Plan{Name: s.state.Config.Name, Kind: kind, s: s, Ops: []Op{}, writes: map[string]int{}, own: map[string]chunk.ID{}, short: map[string]merge.Lead{}}
+	p := &Plan{Name: s.state.Config.Name, Kind: kind, s: s, Ops: []Op{}, own: map[string]ownWrite{}}
 	for w, side := range s.sides {
 		if side == nil {
 			continue
@@ -184,8 +190,7 @@ func (p *Plan) match(ctx context.Context) error {
 
 // lists are what merge.Plan compares.
 func (p *Plan) lists(ctx context.Context) (base []merge.Agreed, source, target []merge.Record, err error) {
-	own, err := p.ownWrites(ctx)
-	if err != nil {
+	if err := p.findOwn(ctx); err != nil {
 		return nil, nil, nil, err
 	}
 	vs, vt := p.views[merge.Source], p.views[merge.Target]
@@ -201,12 +206,12 @@ func (p *Plan) lists(ctx context.Context) (base []merge.Agreed, source, target [
 	}
 	for i := range p.s.state.Rows {
 		row := &p.s.state.Rows[i]
-		if _, known := own[row.Key]; !known && !p.unknown(row.Key) {
+		if _, known := p.own[row.Key]; !known && !p.unknown(row.Key) {
 			base = append(base, merge.Agreed{Key: row.Key, Source: vobject.Hash(row.Source.Hash), Target: vobject.Hash(row.Target.Hash), State: row.State, Leads: row.Leads})
 		}
 	}
-	for _, a := range own {
-		base = append(base, a)
+	for _, own := range p.own {
+		base = append(base, own.Agreed)
 	}
 	if err := p.objects(ctx, base, source, target); err != nil {
 		return nil, nil, nil, err
@@ -214,18 +219,16 @@ func (p *Plan) lists(ctx context.Context) (base []merge.Agreed, source, target [
 	return base, source, target, nil
 }
 
-// ownWrites are what both sides agreed on by writes of which nobody knew whether
-// they were done: a run was cut off, or replies were lost. Where a side has what we
-// meant to write, that is no edit of anybody's.
-func (p *Plan) ownWrites(ctx context.Context) (map[string]merge.Agreed, error) {
-	own := map[string]merge.Agreed{}
+// findOwn finds our own writes: where a side has what we meant to write, that is no
+// edit of anybody's.
+func (p *Plan) findOwn(ctx context.Context) error {
 	for _, in := range p.s.state.Intents { // of two of a key the later one counts
 		it, other := p.views[in.Where].items[in.Key], p.views[in.Where.Other()]
 		if it == nil || in.From.IsZero() || p.unknown(in.Key) {
 			continue
 		}
 		if wrote, err := p.isWrite(ctx, &in, it); err != nil {
-			return nil, err
+			return err
 		} else if !wrote {
 			continue
 		}
@@ -237,18 +240,18 @@ func (p *Plan) ownWrites(ctx context.Context) (map[string]merge.Agreed, error) {
 		if in.Where == merge.Source {
 			a.Source, a.Target = a.Target, a.Source
 		}
-		if row := p.s.row(in.Key); row != nil && p.s.state.Config.Mode == merge.TwoWay {
+		short := chunk.ID(it.hash) != in.Hash
+		switch row := p.s.row(in.Key); {
+		case short && in.Where == merge.Source:
+			a.Leads = merge.TargetLeads
+		case short:
+			a.Leads = merge.SourceLeads
+		case row != nil && p.s.state.Config.Mode == merge.TwoWay:
 			a.Leads = row.Leads
 		}
-		if delete(p.short, in.Key); chunk.ID(it.hash) != in.Hash {
-			if a.Leads = merge.SourceLeads; in.Where == merge.Source {
-				a.Leads = merge.TargetLeads
-			}
-			p.short[in.Key] = a.Leads
-		}
-		own[in.Key], p.own[in.Key] = a, in.FromBody
+		p.own[in.Key] = ownWrite{a, in.FromBody, short}
 	}
-	return own, nil
+	return nil
 }
 
 // isWrite tells whether an item is what an intent meant to write, or what is left of
@@ -318,8 +321,8 @@ func (p *Plan) agreed(ctx context.Context, a *merge.Agreed, w merge.Where, now m
 	id := chunk.ID{}
 	if row := p.s.row(a.Key); row != nil && vobject.Hash(row.place(w).Hash) == hash {
 		id = row.place(w).Body
-	} else if body, ok := p.own[a.Key]; ok {
-		id = body
+	} else {
+		id = p.own[a.Key].body
 	}
 	switch {
 	case hash == now.Hash:
@@ -401,17 +404,7 @@ func (p *Plan) add(ctx context.Context, o Op) error {
 		o.Title = title(was)
 	}
 	p.Ops = append(p.Ops, o)
-	p.writes[o.Key]++
 	return nil
-}
-
-// unread is how many things in the phone's databases could not be read, as far as
-// they were read now.
-func (s *Sync) unread() int {
-	if s.source.Set == nil {
-		return s.state.Unread
-	}
-	return len(s.source.Set.Problems)
 }
 
 // finish evaluates the guards and names the plan.
@@ -428,7 +421,7 @@ func (p *Plan) finish(ctx context.Context, c *merge.Changes) error {
 		f.Device, f.LastDevice = p.s.source.Origin.UDID, st.Config.Device
 		if p.Kind == KindSync {
 			f.At, f.LastAt = p.s.source.Origin.Time, st.Origin.Time
-			f.Unread, f.LastUnread = p.s.unread(), st.Unread
+			f.Unread, f.LastUnread, f.Doubtful = p.s.unread(), st.Unread, p.doubtful()
 		}
 	}
 	for w, side := range p.s.sides {

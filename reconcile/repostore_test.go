@@ -73,12 +73,12 @@ func fullState() (*State, map[chunk.ID][]byte) {
 	done := Done{Where: merge.Target, Action: merge.Update, Key: "a", ETag: "2", Hash: chunk.Sum(small), Before: chunk.Sum(odd)}
 	return &State{
 		Config: testConfig(), Canonical: vobject.CanonicalVersion, Identity: [2]string{"", "id"}, Token: [2]string{"", "token"},
-		Origin: Origin{UDID: "phone", Time: now, Tree: chunk.Sum(small)}, Matched: true,
+		Origin: Origin{UDID: "phone", Time: now, Tree: chunk.Sum(small)}, Print: "print", Unread: 3, Matched: true,
 		Rows: []Row{
 			{Key: "a", Source: Place{Hash: chunk.Sum(odd), Body: chunk.Sum(odd)}, Target: Place{Href: "/a", ETag: "1", UID: "z", Hash: chunk.Sum(small), Body: chunk.Sum(large)}, Leads: merge.SourceLeads},
-			{Key: "b", Source: Place{Hash: chunk.Sum(small), Body: chunk.Sum(small)}, State: merge.Removed},
+			{Key: "b", Source: Place{Hash: chunk.Sum(small), Body: chunk.Sum(small)}, State: merge.Removed, Doubtful: true},
 		},
-		Seen:      []Seen{{Where: merge.Target, Href: "/f", ETag: "9", Key: "f", Hash: chunk.Sum(odd)}},
+		Seen:      []Seen{{Where: merge.Target, Href: "/f", ETag: "9", Key: "f", UID: "u", Hash: chunk.Sum(odd), Body: chunk.Sum(small), Gone: true}},
 		Conflicts: []Conflict{{Key: "a", Cause: merge.Edited, Properties: []string{"NOTE"}, Source: chunk.Sum(small), Target: chunk.Sum(large), Run: 1, Time: now}},
 		Attic:     []Kept{{Body: chunk.Sum(odd), Where: merge.Target, Key: "a", Run: 1, Time: now}},
 		Runs:      []Run{{Number: 1, Time: now, Plan: "p", Kind: KindSync, Done: []Done{done}, Failed: 1}},
@@ -95,6 +95,11 @@ func TestRepoStore(t *testing.T) {
 		t.Fatalf("of a name that is not there: %v", err)
 	}
 	want, bodies := fullState()
+	for i, v := 0, reflect.ValueOf(want).Elem(); i < v.NumField(); i++ {
+		if v.Field(i).IsZero() {
+			t.Errorf("%s says nothing", v.Type().Field(i).Name)
+		}
+	}
 	if err := s.Save(ctx, want, bodies); err != nil {
 		t.Fatal(err)
 	}

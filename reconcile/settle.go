@@ -27,7 +27,7 @@ func (r *run) end(ctx context.Context) error {
 	for _, key := range r.p.settled {
 		settled[key] = true
 	}
-	for key := range r.started {
+	for key := range r.wrote {
 		settled[key] = true
 	}
 	r.index(settled)
@@ -165,8 +165,8 @@ func (r *run) leads(key string, s, t *item) merge.Lead {
 		return merge.SourceLeads
 	case wrote[merge.Source] != nil && wrote[merge.Source].hash == t.hash:
 		return merge.TargetLeads
-	case r.p.short[key] != merge.Neither:
-		return r.p.short[key]
+	case r.p.own[key].short:
+		return r.p.own[key].Leads
 	case old == nil:
 		return merge.Neither
 	case r.p.Kind == KindSync && r.s.state.Config.Mode == merge.TwoWay, // each got what the other changed
@@ -343,7 +343,8 @@ func (r *run) noteSides() {
 		}
 	}
 	if r.s.source.Side == nil && r.p.Kind == KindSync {
-		st.Origin, st.Unread = r.s.source.Origin, r.s.unread()
+		st.Origin = r.s.source.Origin
+		r.noteUnread()
 	}
 	st.Print = ""
 	if r.p.Kind == KindSync && r.allSettled() {

@@ -84,21 +84,26 @@ func (p *Plan) String() string {
 
 // Summary says in a line how much is done.
 func (p *Plan) Summary() string {
-	c := merge.Changes{}
-	for i := range p.Ops {
-		c.Ops = append(c.Ops, merge.Op{Where: p.Ops[i].Where, Action: p.Ops[i].Action})
-	}
-	for _, w := range p.Conflicts {
-		c.Conflicts = append(c.Conflicts, w.Conflict)
-	}
 	if p.Kind != KindSync {
-		return c.String() // it looks at single records only
+		return p.changes().String() // it looks at single records only
 	}
-	text := c.String()
+	text := p.changes().String()
 	if n := len(p.settled); n > 0 { // above all on a first run
 		text += fmt.Sprintf("; %d found alike on both sides", n)
 	}
 	return fmt.Sprintf("%s; %d unchanged", text, p.Unchanged)
+}
+
+// changes are the plan as package merge counts it.
+func (p *Plan) changes() *merge.Changes {
+	c := new(merge.Changes)
+	for i := range p.Ops {
+		c.Ops = append(c.Ops, merge.Op{Where: p.Ops[i].Where, Action: p.Ops[i].Action, Key: p.Ops[i].Key})
+	}
+	for _, w := range p.Conflicts {
+		c.Conflicts = append(c.Conflicts, w.Conflict)
+	}
+	return c
 }
 
 func named(title, key string) string {
@@ -126,12 +131,4 @@ func (p *Plan) Refused() bool {
 }
 
 // Deletions is how many records the plan removes, on either side.
-func (p *Plan) Deletions() int {
-	n := 0
-	for i := range p.Ops {
-		if p.Ops[i].Action == merge.Delete {
-			n++
-		}
-	}
-	return n
-}
+func (p *Plan) Deletions() int { return p.changes().Deletions() }

@@ -20,8 +20,8 @@ type State struct {
 	// Print names the databases that the base has all records of, as Source.Print; ""
 	// where it lacks some.
 	Print string
-	// Unread is how many things in the phone's databases the last run could not read:
-	// they are no news.
+	// Unread is how many things were missing in the last run because a part of the phone's
+	// databases could not be read: they are no news.
 	Unread int
 	// Matched says that the first run is over: from then on records are matched by
 	// their keys alone.
@@ -51,6 +51,9 @@ type Row struct {
 	Target Place       `json:"target,omitzero"`
 	State  merge.State `json:"state,omitempty"`
 	Leads  merge.Lead  `json:"leads,omitempty"`
+	// Doubtful says that the phone has it otherwise than here, or not at all, since a run
+	// that found more unread than the one before, and did not bring that to the target.
+	Doubtful bool `json:"doubtful,omitempty"`
 }
 
 // place is that of one side.

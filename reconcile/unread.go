@@ -65,3 +65,45 @@ func fill(c *vobject.Component, names []string, had *vobject.Component) *vobject
 	}
 	return vobject.Apply(c, nil, add, had)
 }
+
+// unread is how many things are missing because a part of the phone's databases could
+// not be read; as in the last run where they were not read now.
+func (s *Sync) unread() int {
+	if s.source.Set == nil {
+		return s.state.Unread
+	}
+	n := 0
+	for _, problem := range s.source.Set.Problems {
+		if problem.Lost {
+			n++
+		}
+	}
+	return n
+}
+
+// doubtful is how many ops would do to the target what Row.Doubtful warns of. What is
+// created there overwrites nothing.
+func (p *Plan) doubtful() int {
+	n := 0
+	for i := range p.Ops {
+		if row := p.s.row(p.Ops[i].Key); row != nil && row.Doubtful && p.Ops[i].Action != merge.Create {
+			n++
+		}
+	}
+	return n
+}
+
+// noteUnread makes what could not be read no news for the next run. A change that may
+// be only that, and that this run held back, as it is in conflict or failed, is marked:
+// else the next run would bring it to the target and ask nobody.
+func (r *run) noteUnread() {
+	st, phone := r.s.state, r.p.views[merge.Source].items
+	more := r.s.unread() > st.Unread
+	for i := range st.Rows {
+		row := &st.Rows[i]
+		it := phone[row.Key]
+		agreed := row.Source.Hash.IsZero() || it != nil && chunk.ID(it.hash) == row.Source.Hash
+		row.Doubtful = !agreed && (row.Doubtful || more)
+	}
+	st.Unread = r.s.unread()
+}

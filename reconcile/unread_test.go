@@ -77,3 +77,52 @@ func TestDamage(t *testing.T) {
 		t.Errorf("nothing but a creation: got guards %v", p.Guards)
 	}
 }
+
+// TestDamageHeldBack: damage that was first seen in a run which held the record back is
+// not brought to the target by a later one unless a person approves.
+func TestDamageHeldBack(t *testing.T) {
+	t.Parallel()
+	const note = "NOTE:1"
+	for name, row := range map[string]struct{ theirs, then string }{
+		"in conflict":               {body("a", "NOTE:theirs"), body("a", note)},
+		"unreadable at the target":  {"no vCard", body("a", note)},
+		"a conflict that is merged": {body("a", "NOTE:theirs"), body("a", note, "TITLE:theirs")},
+	} {
+		r := newRig(t, quirks{})
+		r.add()
+		r.phone["a"], r.phone["b"] = body("a", note), body("b", note)
+		r.run()
+		r.set.Problems = []records.Problem{{Text: "column Note is not UTF-8", Lost: true}}
+		r.phone["a"], r.phone["c"] = body("a"), body("c")
+		r.edit("a", row.theirs)
+		r.want(name, r.run(), "create c")
+		r.want(name+", still", r.run(), "")
+		r.edit("a", row.then)
+		r.phone["b"] = body("b", "NOTE:2")
+		p := r.plan()
+		if r.want(name+", then", ops(p.Ops), "update a, update b"); len(p.Guards) != 1 || p.Guards[0].Guard != merge.GuardUnread {
+			t.Fatalf("%s, then: got guards %v, want %s", name, p.Guards, merge.GuardUnread)
+		}
+		good := r.phone["a"]
+		r.phone["a"] = body("a", note)
+		r.want(name+", readable again", r.run(), "update b")
+		r.phone["a"] = good
+		if p := r.plan(); len(p.Guards) != 0 {
+			t.Errorf("%s, and edited: got guards %v", name, p.Guards)
+		}
+	}
+}
+
+// TestOdd: what is odd in the phone's databases though nothing is lost holds nothing up.
+func TestOdd(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, quirks{})
+	r.add()
+	r.phone["a"] = body("a", "NOTE:1")
+	r.run()
+	r.set.Problems = []records.Problem{{Text: "a value is empty"}}
+	r.phone["a"] = body("a", "NOTE:2")
+	if p := r.plan(); len(p.Guards) != 0 {
+		t.Errorf("got guards %v", p.Guards)
+	}
+}
