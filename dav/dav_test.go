@@ -8,6 +8,7 @@ import (
 
 	"russet/dav"
 	"russet/dav/davtest"
+	"russet/internal/vobject"
 	"russet/merge"
 	"russet/reconcile"
 )
@@ -16,7 +17,7 @@ var _ reconcile.Side = (*dav.Collection)(nil)
 
 // card returns a vCard.
 func card(uid, name string) string {
-	return "BEGIN:VCARD\r\nVERSION:3.0\r\nUID:" + uid + "\r\nFN:" + name + "\r\nN:" + name + ";;;;\r\nEND:VCARD\r\n"
+	return "BEGIN:VCARD\r\nVERSION:3.0\r\nUID:" + vobject.Text(uid) + "\r\nFN:" + name + "\r\nN:" + name + ";;;;\r\nEND:VCARD\r\n"
 }
 
 // event returns an iCalendar object.

@@ -42,7 +42,7 @@ func (c *Collection) Create(ctx context.Context, uid string, body []byte) (merge
 		if err != nil {
 			return merge.Ref{}, err
 		}
-		if there.Gone || uidOf(there.Body) == uid {
+		if there.Gone || vobject.HasUID(there.Body, uid) {
 			break
 		}
 	}
@@ -59,20 +59,6 @@ func itemNames(uid string) []string {
 		return []string{hash, hash + "-2"}
 	}
 	return []string{uid, hash}
-}
-
-// uidOf returns the UID of a vCard or of the components of an iCalendar object.
-func uidOf(body []byte) string {
-	objects, err := vobject.Parse(body)
-	if err != nil || len(objects) == 0 {
-		return ""
-	}
-	for _, part := range append([]*vobject.Component{objects[0]}, objects[0].Parts...) {
-		if uid := part.Value("UID"); uid != "" {
-			return uid
-		}
-	}
-	return ""
 }
 
 // Update replaces an item that is as ref says. Of one whose etag is not known

@@ -23,6 +23,7 @@ func TestCreate(t *testing.T) {
 		"":                       "",
 		strings.Repeat("x", 101): "",
 		"urn:uuid:1":             "",
+		"a,b":                    "",
 	} {
 		s, c := book(t, davtest.Quirks{})
 		ref, err := c.Create(t.Context(), uid, []byte(card(uid, "New")))
@@ -63,6 +64,10 @@ func TestCreateNameTaken(t *testing.T) {
 	}
 	equal(t, "items", len(s.Items(s.Book())), 2)
 	equal(t, "the other", s.Items(s.Book())["a.vcf"], card("other", "Other"))
+	s.Put(s.Book(), "b.vcf", strings.Replace(card("b", "B"), "FN:", "UID:c\r\nFN:", 1))
+	if ref, err := c.Create(t.Context(), "b", []byte(card("b", "New"))); !errors.Is(err, merge.ErrChanged) {
+		t.Errorf("got %v, %v, want ErrChanged for what cannot be read and has the UID", ref, err)
+	}
 }
 
 func TestCreatePlaces(t *testing.T) {

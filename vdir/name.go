@@ -3,6 +3,7 @@ package vdir
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -14,9 +15,10 @@ import (
 const maxPlain = 200
 
 // isItem reports whether a name is one of an item: that of a file in the folder
-// itself, with its ending, not hidden and not half written.
+// itself, with its ending, not hidden and not half written. On Windows "x:y.vcf" is
+// no file but a stream of one, and "con.vcf" may be a device.
 func (f *Folder) isItem(name string) bool {
-	if strings.ContainsAny(name, "/\\\x00") || strings.HasPrefix(name, ".") || len(name) > 255 {
+	if !filepath.IsLocal(name) || strings.ContainsAny(name, "/\\\x00") || strings.HasPrefix(name, ".") || len(name) > 255 {
 		return false
 	}
 	_, temporary := durable.IsTemporary(name)

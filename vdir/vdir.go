@@ -21,7 +21,6 @@
 package vdir
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -168,12 +167,13 @@ func (f *Folder) names() ([]string, error) {
 		return nil, err
 	}
 	names := slices.DeleteFunc(all, func(name string) bool { return !f.isItem(name) })
-	slices.SortFunc(names, cmp.Compare)
+	slices.Sort(names)
 	return names, nil
 }
 
-// Get reads files. What has another name than an item of the folder, or is longer
-// than vobject.MaxSize, is merge.ErrRefused.
+// Get reads files. Of one that is longer than vobject.MaxSize it returns the beginning,
+// a byte more than vobject.Parse takes: it is an item that cannot be read, and others
+// can. What has another name than an item of the folder is merge.ErrRefused.
 func (f *Folder) Get(ctx context.Context, hrefs []string) ([]merge.Item, error) {
 	items := make([]merge.Item, len(hrefs))
 	gone := false
@@ -184,8 +184,10 @@ func (f *Folder) Get(ctx context.Context, hrefs []string) ([]merge.Item, error) 
 		if !f.isItem(name) {
 			return nil, fmt.Errorf("read an item: %w: no name of an item of this folder", merge.ErrRefused)
 		}
-		body, _, err := f.read(name, vobject.MaxSize)
+		body, info, err := f.read(name, vobject.MaxSize)
 		switch {
+		case errors.Is(err, errTooLong):
+			items[i] = merge.Item{Ref: merge.Ref{Href: name, ETag: longTag(info)}, Body: body}
 		case errors.Is(err, fs.ErrNotExist) || errors.Is(err, errNoFile):
 			items[i], gone = merge.Item{Ref: merge.Ref{Href: name}, Gone: true}, true
 		case err != nil:
@@ -202,8 +204,11 @@ func (f *Folder) Get(ctx context.Context, hrefs []string) ([]merge.Item, error) 
 	return items, nil
 }
 
-// errNoFile is in errors of names that are no file's.
-var errNoFile = errors.New("no file")
+// Errors of what is found under a name.
+var (
+	errNoFile  = errors.New("no file")
+	errTooLong = errors.New("it is too long")
+)
 
 // open opens a file. A link is followed within the folder.
 func (f *Folder) open(name string) (*os.File, fs.FileInfo, error) {
@@ -218,8 +223,8 @@ func (f *Folder) open(name string) (*os.File, fs.FileInfo, error) {
 	return file, info, err
 }
 
-// read reads a file of at most limit bytes. What it is not, or it is longer, is an
-// error.
+// read reads a file of at most limit bytes. Of one that is longer it returns a byte more,
+// with an error that is errTooLong and merge.ErrRefused.
 func (f *Folder) read(name string, limit int64) ([]byte, fs.FileInfo, error) {
 	file, info, err := f.open(name)
 	if err != nil {
@@ -228,7 +233,7 @@ func (f *Folder) read(name string, limit int64) ([]byte, fs.FileInfo, error) {
 	defer file.Close()
 	data, err := io.ReadAll(io.LimitReader(file, limit+1))
 	if err == nil && int64(len(data)) > limit {
-		err = fmt.Errorf("%w: it is longer than %d bytes", merge.ErrRefused, limit)
+		err = fmt.Errorf("%w: %w: more than %d bytes", merge.ErrRefused, errTooLong, limit)
 	}
 	return data, info, err
 }
@@ -242,13 +247,17 @@ func (f *Folder) etag(name string) (string, error) {
 	}
 	defer file.Close()
 	if info.Size() > vobject.MaxSize {
-		return fmt.Sprintf("long-%d-%d", info.Size(), info.ModTime().UnixNano()), nil
+		return longTag(info), nil
 	}
 	h := sha256.New()
 	if _, err := io.CopyBuffer(h, io.LimitReader(file, vobject.MaxSize+1), f.buf); err != nil {
 		return "", err
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+func longTag(info fs.FileInfo) string {
+	return fmt.Sprintf("long-%d-%d", info.Size(), info.ModTime().UnixNano())
 }
 
 func etagOf(body []byte) string {

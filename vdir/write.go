@@ -37,18 +37,10 @@ func (f *Folder) Create(ctx context.Context, uid string, body []byte) (merge.Ref
 	return merge.Ref{}, fmt.Errorf("create an item: %w", merge.ErrChanged)
 }
 
-// holds reports whether a file is the record of that UID.
+// holds reports whether a record of that UID is in a file.
 func (f *Folder) holds(name, uid string) bool {
 	data, _, err := f.read(name, vobject.MaxSize)
-	if err != nil {
-		return false
-	}
-	objects, err := vobject.Parse(data)
-	if err != nil || len(objects) != 1 {
-		return false
-	}
-	key, ok := vobject.Key(objects[0])
-	return ok && key == uid
+	return err == nil && vobject.HasUID(data, uid)
 }
 
 // ready says whether a file can be written.

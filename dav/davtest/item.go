@@ -92,8 +92,9 @@ func (s *Server) store(w http.ResponseWriter, r *http.Request, c *collection, fo
 	if c.items[name] == nil {
 		status = http.StatusCreated
 	}
+	uid, named := vobject.Key(objects[0])
 	for other, it := range c.items {
-		if uid := uidOf(it.body); other != name && uid != "" && uid == uidOf(body) {
+		if other != name && named && vobject.HasUID([]byte(it.body), uid) {
 			precondition(w, http.StatusConflict, "card:no-uid-conflict")
 			return
 		}
@@ -103,20 +104,6 @@ func (s *Server) store(w http.ResponseWriter, r *http.Request, c *collection, fo
 		s.tags(w, c, c.items[name])
 	}
 	w.WriteHeader(status)
-}
-
-// uidOf returns the first UID of an object.
-func uidOf(body string) string {
-	objects, err := vobject.Parse([]byte(body))
-	if err != nil || len(objects) == 0 {
-		return ""
-	}
-	for _, c := range append([]*vobject.Component{objects[0]}, objects[0].Parts...) {
-		if uid := c.Value("UID"); uid != "" {
-			return uid
-		}
-	}
-	return ""
 }
 
 // rewritten returns an object as the quirks let it be stored.

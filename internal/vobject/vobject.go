@@ -117,10 +117,25 @@ func Key(c *Component) (uid string, ok bool) {
 	return uid, kind != ""
 }
 
+// HasUID reports whether an object in data, or a component of one, has that UID: also
+// where that is not its Key, as something else is wrong with it.
+func HasUID(data []byte, uid string) bool {
+	objects, err := Parse(data)
+	if err != nil {
+		return false
+	}
+	has := func(c *Component) bool {
+		return slices.ContainsFunc(c.All("UID"), func(l Line) bool { return uidIn(l) == uid })
+	}
+	return slices.ContainsFunc(objects, func(c *Component) bool { return has(c) || slices.ContainsFunc(c.Parts, has) })
+}
+
+func uidIn(l Line) string { return strings.TrimSpace(Unescape(l.Value)) }
+
 // ownUID returns the UID that c itself has, once or more often.
 func ownUID(c *Component) (uid string, ok bool) {
 	for _, l := range c.All("UID") {
-		own := strings.TrimSpace(Unescape(l.Value))
+		own := uidIn(l)
 		if own == "" || uid != "" && own != uid {
 			return "", false
 		}

@@ -183,3 +183,16 @@ func TestKey(t *testing.T) {
 		}
 	}
 }
+
+func TestHasUID(t *testing.T) {
+	t.Parallel()
+	two := append(card(t, "UID: a\\,b ", "UID:c").Bytes(), calendar(t, lines("BEGIN:VEVENT", "UID:d", "END:VEVENT", "BEGIN:VEVENT", "UID:e", "END:VEVENT")...).Bytes()...)
+	for uid, want := range map[string]bool{"a,b": true, `a\,b`: false, "c": true, "d": true, "e": true, "": false} {
+		if got := vobject.HasUID(two, uid); got != want {
+			t.Errorf("%q: got %v, want %v", uid, got, want)
+		}
+	}
+	if vobject.HasUID([]byte("UID:a"), "a") {
+		t.Error("what is no object has a UID")
+	}
+}
