@@ -63,7 +63,7 @@ type rig struct {
 	set    records.Set // what a set has besides records
 	device string
 	reads  int      // how often what the phone has was read
-	unread []string // of each record that has none of it
+	unread []string // of each record
 }
 
 func newRig(t testing.TB, q quirks) *rig {

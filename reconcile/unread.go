@@ -49,21 +49,34 @@ func (p *Plan) had(ctx context.Context, row *Row, key string) (*vobject.Componen
 	return p.s.object(ctx, row.Target.Body)
 }
 
-// fill returns c with those of the named properties that it has none of and had has.
+// fill returns c with what had has of the named properties in the place of what c has
+// of them, which may be a rest or spoilt. Of a property that had has nothing of, and in
+// a component that only one of them has, c stays as it is.
 func fill(c *vobject.Component, names []string, had *vobject.Component) *vobject.Component {
 	if had == nil {
 		return c
 	}
-	var add []vobject.Property
+	type place struct{ part, name string }
+	says, parts, kept := vobject.Canonical(c), map[string]bool{}, map[place]bool{}
+	for _, p := range says {
+		parts[p.Part] = true
+	}
+	var remove, add []vobject.Property
 	for _, p := range vobject.Canonical(had) {
-		if _, has := c.Get(p.Name); !has && p.Part == "" && slices.Contains(names, p.Name) {
+		if parts[p.Part] && slices.Contains(names, p.Name) {
 			add = append(add, p)
+			kept[place{p.Part, p.Name}] = true
+		}
+	}
+	for _, p := range says {
+		if kept[place{p.Part, p.Name}] {
+			remove = append(remove, p)
 		}
 	}
 	if len(add) == 0 {
 		return c
 	}
-	return vobject.Apply(c, nil, add, had)
+	return vobject.Apply(c, remove, add, had)
 }
 
 // unread is how many things are missing because a part of the phone's databases could

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"russet/internal/vobject"
 	"russet/merge"
 	"russet/records"
 )
@@ -43,6 +44,43 @@ func TestUnread(t *testing.T) {
 		if strings.Contains(r.has("a"), photo) {
 			t.Errorf("%s: a picture that was removed is still at the target", mode)
 		}
+	}
+}
+
+// TestUnreadRest: what is left of a property that could not be read whole does not take
+// the place of what the target has, in the record itself and in its components; what
+// the target never had is brought there.
+func TestUnreadRest(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, quirks{})
+	r.add()
+	r.phone["a"] = body("a", "TEL:1", "TEL:2", "TITLE:1")
+	r.run()
+	r.unread = []string{"NOTE", "TEL"}
+	r.phone["a"] = body("a", "TEL:\uFFFD", "TITLE:2", "NOTE:\uFFFD")
+	r.want("edited and spoilt", r.run(), "update a")
+	got := r.has("a")
+	for _, want := range []string{"TEL:1", "TEL:2", "TITLE:2", "NOTE:\uFFFD"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%s is not at the target: %q", want, got)
+		}
+	}
+	if strings.Contains(got, "TEL:\uFFFD") {
+		t.Errorf("a spoilt value is at the target: %q", got)
+	}
+	r.want("nothing else changed", r.run(), "")
+	event := func(own, override string) *vobject.Component {
+		c, err := vobject.Parse([]byte("BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nUID:e\r\nDTSTART:20260101T100000Z\r\n" + own + "END:VEVENT\r\n" +
+			"BEGIN:VEVENT\r\nUID:e\r\nRECURRENCE-ID:20260102T100000Z\r\nDTSTART:20260102T110000Z\r\n" + override + "END:VEVENT\r\nEND:VCALENDAR\r\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c[0]
+	}
+	const alarm = "BEGIN:VALARM\r\nACTION:DISPLAY\r\nTRIGGER:-PT5M\r\nEND:VALARM\r\n"
+	filled := fill(event("SUMMARY:new\r\n", "SUMMARY:rest\r\n"), []string{"RRULE", "SUMMARY", "VALARM"}, event("RRULE:FREQ=DAILY\r\n"+alarm, "SUMMARY:old\r\n"))
+	if want := event("SUMMARY:new\r\nRRULE:FREQ=DAILY\r\n"+alarm, "SUMMARY:old\r\n"); hashOf(filled) != hashOf(want) {
+		t.Errorf("got\n%s\nwant\n%s", filled.Bytes(), want.Bytes())
 	}
 }
 

@@ -14,12 +14,10 @@ import (
 // Apple adds where the standard has none. Properties stand in a fixed order and
 // groups are numbered as they come, so that the same person gives the same bytes.
 type card struct {
-	s      *store
-	p      *person
-	c      *vobject.Component
-	items  int      // groups so far
-	blind  bool     // not all pictures could be read
-	unread []string // as in a Record
+	s     *store
+	p     *person
+	c     *vobject.Component
+	items int // groups so far
 }
 
 // write returns the card of a person with that UID.
@@ -37,7 +35,7 @@ func (w *card) write(uid string) *vobject.Component {
 		}
 	}
 	w.birthdays()
-	w.text("NOTE", w.p.text["Note"])
+	w.column("Note")
 	w.categories()
 	w.photo()
 	return w.c
@@ -67,26 +65,31 @@ func (w *card) names() {
 	t := w.p.text
 	w.add("N", structured(t["Last"], t["First"], t["Middle"], t["Prefix"], t["Suffix"]))
 	w.add("FN", vobject.Text(w.fullName()))
-	for _, c := range []struct{ name, column string }{
-		{"X-PHONETIC-FIRST-NAME", "FirstPhonetic"},
-		{"X-PHONETIC-MIDDLE-NAME", "MiddlePhonetic"},
-		{"X-PHONETIC-LAST-NAME", "LastPhonetic"},
-		{"X-PRONUNCIATION-FIRST-NAME", "FirstPronunciation"},
-		{"X-PRONUNCIATION-MIDDLE-NAME", "MiddlePronunciation"},
-		{"X-PRONUNCIATION-LAST-NAME", "LastPronunciation"},
-		{"NICKNAME", "Nickname"},
-		{"X-MAIDENNAME", "PreviousFamilyName"},
+	for _, column := range []string{
+		"FirstPhonetic", "MiddlePhonetic", "LastPhonetic", "FirstPronunciation", "MiddlePronunciation", "LastPronunciation",
+		"Nickname", "PreviousFamilyName",
 	} {
-		w.text(c.name, t[c.column])
+		w.column(column)
 	}
 }
 
-// fullName is never empty: a card without one is refused by servers.
+// column adds a line of a column that is a property by itself.
+func (w *card) column(name string) { w.text(personProperties[name], w.p.text[name]) }
+
+// fullName is never empty: a card without one is refused by servers. It is unread
+// where something that it may be made of is.
 func (w *card) fullName() string {
 	t := w.p.text
 	name := spaced(t["Prefix"], t["First"], t["Middle"], t["Last"], t["Suffix"])
 	if t["First"] != "" && t["Last"] != "" && eastAsian(t["First"]+t["Last"]) {
 		name = t["Last"] + t["First"]
+	}
+	from := []string{"N", "X-ABSHOWAS"}
+	if name == "" || w.p.company {
+		from = append(from, "ORG", "NICKNAME", "EMAIL", "TEL")
+	}
+	if slices.ContainsFunc(from, func(name string) bool { return slices.Contains(w.p.unread, name) }) {
+		w.unread("FN")
 	}
 	organization := spaced(t["Organization"])
 	if w.p.company && organization != "" {
@@ -135,9 +138,9 @@ func (w *card) organization() {
 		value := structured(t["Organization"], t["Department"])
 		w.add("ORG", strings.TrimSuffix(value, ";"))
 	}
-	w.text("X-PHONETIC-ORG", t["OrganizationPhonetic"])
-	w.text("X-PRONUNCIATION-ORG", t["OrganizationPronunciation"])
-	w.text("TITLE", t["JobTitle"])
+	w.column("OrganizationPhonetic")
+	w.column("OrganizationPronunciation")
+	w.column("JobTitle")
 	if w.p.company {
 		w.add("X-ABSHOWAS", "COMPANY")
 	}

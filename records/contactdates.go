@@ -62,7 +62,7 @@ func (w *card) birthdays() {
 			w.c.Add(d.line("BDAY"))
 		} else {
 			w.s.lost(w.p.row, "the birthday is no date")
-			w.unread = append(w.unread, "BDAY")
+			w.unread("BDAY")
 		}
 	}
 	data := w.p.alternateBirthday

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io/fs"
 	"path"
+	"slices"
 
 	"russet/internal/vobject"
 )
@@ -44,7 +45,7 @@ func (p picture) format() string {
 func (b *addressBook) readPictures(ctx context.Context) error {
 	images, err := openStore(ctx, b.s.fsys, path.Join(path.Dir(b.s.path), path.Base(picturesPath)))
 	if errors.Is(err, fs.ErrNotExist) {
-		b.blind = true // perhaps it is not in this backup
+		b.unread = append(b.unread, "PHOTO") // perhaps it is not in this backup
 		return nil
 	}
 	if err == nil {
@@ -53,7 +54,6 @@ func (b *addressBook) readPictures(ctx context.Context) error {
 		b.s.set.Stores = append(b.s.set.Stores, images.path)
 		err = b.readPictureTables(ctx, images)
 	}
-	b.blind = err != nil || !b.s.set.Complete // a row may have been too long
 	if err != nil && ctx.Err() == nil {
 		b.s.missing(0, "the pictures cannot be read: %v", err)
 		return nil
@@ -75,6 +75,10 @@ func (b *addressBook) readPictureTables(ctx context.Context, images *store) erro
 			p := b.byRow[owner]
 			found := picture{data: r.bytes("data"), full: table == "ABFullSizeImage"}
 			switch {
+			case slices.Contains(*r.spoilt, "record_id"):
+				b.unread = append(b.unread, "PHOTO")
+			case p != nil && len(*r.spoilt) > 0:
+				p.unread = append(p.unread, "PHOTO")
 			case p == nil || len(found.data) == 0 || p.picture.full:
 			case found.format() == "" || len(found.data) > maxPicture || total+len(found.data) > maxPictures:
 				p.badPicture = true
@@ -104,13 +108,14 @@ func (w *card) photo() {
 	format := w.p.picture.format()
 	switch {
 	case format != "":
+		w.p.unread = slices.DeleteFunc(w.p.unread, func(name string) bool { return name == "PHOTO" })
 		w.add("PHOTO", base64.StdEncoding.EncodeToString(w.p.picture.data),
 			vobject.Param{Name: "ENCODING", Values: []string{"b"}}, vobject.Param{Name: "TYPE", Values: []string{format}})
 		return
 	case w.p.badPicture:
 		w.s.lost(w.p.row, "the picture is too large, or of no known format")
-	case !w.blind && w.p.text["ImageURI"] == "": // there is none
+	case w.p.text["ImageURI"] == "": // there is none
 		return
 	}
-	w.unread = append(w.unread, "PHOTO")
+	w.unread("PHOTO")
 }

@@ -66,7 +66,8 @@ type person struct {
 	values            []multiValue
 	groups            []string
 	picture           picture
-	badPicture        bool // there is one that no card can have
+	badPicture        bool     // there is one that no card can have
+	unread            []string // as in a Record, in any order
 }
 
 // noStore is the store of people who are in none: no row has that number.
@@ -81,31 +82,53 @@ type multiValue struct {
 	parts    map[string]string // of an address and the like, by keys in lower case
 }
 
+// name is a text that thousands of rows can refer to.
+type name struct {
+	text   string
+	spoilt bool // it is not all of it
+}
+
 // addressBook joins the tables of an address book in memory.
 type addressBook struct {
 	s      *store
 	people []*person
 	byRow  map[int64]*person
 	stores map[int64]Container
-	own    int64 // the store that is the phone's own, or noStore
-	blind  bool  // not all pictures could be read
+	own    int64    // the store that is the phone's own, or noStore
+	unread []string // of everybody, as rows that could not be read may be anybody's
 }
 
 // readContacts reads an address book of any version.
 func readContacts(ctx context.Context, s *store) error {
 	b := &addressBook{s: s, byRow: map[int64]*person{}, stores: map[int64]Container{}, own: noStore}
-	for _, read := range []func(context.Context) error{b.readStores, b.readPeople, b.readValues, b.readGroups, b.readPictures} {
-		if err := read(ctx); err != nil {
+	for _, part := range []struct {
+		read   func(context.Context) error
+		unread []string // where rows are missing
+	}{
+		{b.readStores, nil},
+		{b.readPeople, nil},
+		{b.readValues, allValueNames()},
+		{b.readGroups, []string{"CATEGORIES"}},
+		{b.readPictures, []string{"PHOTO"}},
+	} {
+		before := s.set.Complete
+		s.set.Complete = true
+		if err := part.read(ctx); err != nil {
 			return err
 		}
+		if !s.set.Complete {
+			b.unread = append(b.unread, part.unread...)
+		}
+		s.set.Complete = s.set.Complete && before
 	}
 	b.noteRemote()
 	used := map[[2]string]bool{}
 	for _, p := range b.people {
 		c := b.container(p)
 		uid := b.uid(p, c, used)
-		card := &card{s: s, p: p, c: vobject.New("VCARD"), blind: b.blind}
-		s.set.Records = append(s.set.Records, Record{UID: uid, Container: c.ID, Object: card.write(uid), Modified: p.modified, Unread: card.unread})
+		p.unread = append(p.unread, b.unread...)
+		card := &card{s: s, p: p, c: vobject.New("VCARD")}
+		s.set.Records = append(s.set.Records, Record{UID: uid, Container: c.ID, Object: card.write(uid), Modified: p.modified, Unread: sorted(p.unread)})
 	}
 	for _, c := range b.stores {
 		s.set.Containers = append(s.set.Containers, c)
@@ -262,6 +285,14 @@ func (b *addressBook) readPeople(ctx context.Context) error {
 		if store, ok := r.integer("StoreID"); ok {
 			p.store = store
 		}
+		for _, column := range *r.spoilt {
+			switch property := personProperties[column]; {
+			case property != "":
+				p.unread = append(p.unread, property)
+			case column == "guid" || column == "ExternalUUID" || column == "StoreID":
+				b.s.set.Complete = false // it looks like another contact, or like one of another container
+			}
+		}
 		b.people = append(b.people, p)
 		b.byRow[p.row] = p
 	}
@@ -279,26 +310,9 @@ func (b *addressBook) readValues(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	keys, err := b.s.texts(ctx, "ABMultiValueEntryKey", "value")
+	parts, spoilt, err := b.readParts(ctx)
 	if err != nil {
 		return err
-	}
-	parts := map[int64]map[string]string{}
-	for r, err := range b.s.rows(ctx, "ABMultiValueEntry", "parent_id", "key", "value") {
-		if err != nil {
-			return err
-		}
-		parent, _ := r.integer("parent_id")
-		key, _ := r.integer("key")
-		name, ok := keys[key]
-		if !ok {
-			b.s.lost(r.id, "a part of a value has no name")
-			continue
-		}
-		if parts[parent] == nil {
-			parts[parent] = map[string]string{}
-		}
-		parts[parent][strings.ToLower(name)] = r.text("value")
 	}
 	n := 0
 	for r, err := range b.s.rows(ctx, "ABMultiValue", "UID", "record_id", "property", "label", "value") {
@@ -311,21 +325,66 @@ func (b *addressBook) readValues(ctx context.Context) error {
 		owner, _ := r.integer("record_id")
 		p, ok := b.byRow[owner]
 		if !ok {
-			b.s.note(r.id, "a value belongs to no contact")
+			if b.s.note(r.id, "a value belongs to no contact"); len(*r.spoilt) > 0 {
+				b.unread = append(b.unread, allValueNames()...)
+			}
 			continue
 		}
 		uid, _ := r.integer("UID")
 		v := multiValue{row: r.id, text: r.text("value"), parts: parts[uid]}
 		delete(parts, uid) // they are of one value only
 		v.property, _ = r.integer("property")
+		bad := spoilt[uid]
 		if label, ok := r.integer("label"); ok && label >= 0 {
-			if v.label, ok = labels[label]; !ok {
+			found, ok := labels[label]
+			if v.label = found.text; !ok {
 				b.s.lost(r.id, "the label of a value is not there")
 			}
+			bad = bad || !ok || found.spoilt
+		}
+		switch {
+		case slices.Contains(*r.spoilt, "property"):
+			p.unread = append(p.unread, allValueNames()...)
+		case bad || len(*r.spoilt) > 0:
+			p.unread = append(p.unread, valueNames(v.property)...)
 		}
 		p.values = append(p.values, v)
 	}
 	return nil
+}
+
+// readParts returns the parts of values by their UIDs, and those of which something
+// could not be read.
+func (b *addressBook) readParts(ctx context.Context) (parts map[int64]map[string]string, spoilt map[int64]bool, err error) {
+	keys, err := b.s.texts(ctx, "ABMultiValueEntryKey", "value")
+	if err != nil {
+		return nil, nil, err
+	}
+	parts, spoilt = map[int64]map[string]string{}, map[int64]bool{}
+	for r, err := range b.s.rows(ctx, "ABMultiValueEntry", "parent_id", "key", "value") {
+		if err != nil {
+			return nil, nil, err
+		}
+		parent, _ := r.integer("parent_id")
+		key, _ := r.integer("key")
+		name, ok := keys[key]
+		text := r.text("value")
+		if len(*r.spoilt) > 0 || !ok || name.spoilt {
+			spoilt[parent] = true
+		}
+		if slices.Contains(*r.spoilt, "parent_id") {
+			b.unread = append(b.unread, allValueNames()...)
+		}
+		if !ok {
+			b.s.lost(r.id, "a part of a value has no name")
+			continue
+		}
+		if parts[parent] == nil {
+			parts[parent] = map[string]string{}
+		}
+		parts[parent][strings.ToLower(name.text)] = text
+	}
+	return parts, spoilt, nil
 }
 
 // readGroups tells people the names of their groups.
@@ -340,28 +399,38 @@ func (b *addressBook) readGroups(ctx context.Context) error {
 		}
 		group, _ := r.integer("group_id")
 		member, _ := r.integer("member_id")
-		if kind, _ := r.integer("member_type"); kind != 0 {
+		kind, _ := r.integer("member_type")
+		p, found := b.byRow[member], names[group]
+		if len(*r.spoilt) > 0 || found.spoilt {
+			if p == nil {
+				b.unread = append(b.unread, "CATEGORIES")
+			} else {
+				p.unread = append(p.unread, "CATEGORIES")
+			}
+		}
+		if kind != 0 {
 			b.s.note(r.id, "a group is in another group, which categories cannot say")
-		} else if p := b.byRow[member]; p != nil && names[group] != "" && len(p.groups) < maxGroups {
-			p.groups = append(p.groups, names[group])
+		} else if p != nil && found.text != "" && len(p.groups) < maxGroups {
+			p.groups = append(p.groups, found.text)
 		}
 	}
 	return nil
 }
 
 // texts returns the names in a column of a table by row.
-func (s *store) texts(ctx context.Context, table, column string) (map[int64]string, error) {
-	found := map[int64]string{}
+func (s *store) texts(ctx context.Context, table, column string) (map[int64]name, error) {
+	found := map[int64]name{}
 	for r, err := range s.rows(ctx, table, column) {
 		if err != nil {
 			return nil, err
 		}
-		name := r.text(column)
-		if len(name) > maxName {
+		n := name{text: r.text(column)}
+		n.spoilt = len(*r.spoilt) > 0 || len(n.text) > maxName
+		if len(n.text) > maxName {
 			s.lost(r.id, "a name in table %s has more than %d bytes, and is cut there", table, maxName)
-			name = cutText(name, maxName)
+			n.text = cutText(n.text, maxName)
 		}
-		found[r.id] = name
+		found[r.id] = n
 	}
 	return found, nil
 }

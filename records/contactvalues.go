@@ -133,6 +133,7 @@ func (w *card) date(v multiValue) {
 	d, ok := parseDay(v.text)
 	if !ok {
 		w.s.lost(v.row, "a date is none")
+		w.unread("X-ABDATE")
 		return
 	}
 	w.labelled(d.line("X-ABDATE"), nil, v.label)
@@ -220,13 +221,12 @@ func (w *card) profile(v multiValue) {
 
 // other keeps what is of a property that no vCard has, such as a ring tone.
 func (w *card) other(v multiValue) {
-	switch v.property {
-	case phoneProperty, emailProperty, addressProperty, dateProperty, messageProperty, urlProperty, relatedProperty, profileProperty:
+	if valueProperties[v.property] != nil {
 		return
 	}
 	w.left(v, v.parts)
 	if v.text != "" {
 		number := vobject.Param{Name: "X-NUMBER", Values: []string{strconv.FormatInt(v.property, 10)}}
-		w.labelled(vobject.NewLine("X-RUSSET-VALUE", vobject.Text(v.text), number), nil, v.label)
+		w.labelled(vobject.NewLine(otherProperty, vobject.Text(v.text), number), nil, v.label)
 	}
 }

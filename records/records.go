@@ -53,8 +53,10 @@ type Record struct {
 	Container string // its ID
 	Object    *vobject.Component
 	Modified  time.Time // zero where the store does not say
-	// Unread are the properties that the record may have and that could not be read, as
-	// PHOTO: that they are not in Object says nothing.
+	// Unread are the names of properties, in upper case and sorted, of which something
+	// could not be read, such as PHOTO, or TEL where it was one of several: what Object
+	// has of them, and that it has none, says nothing. Of an event or a reminder they
+	// are those of its parts, and VALARM.
 	Unread []string
 }
 

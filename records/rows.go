@@ -28,12 +28,21 @@ const (
 )
 
 // row is a row of a table. What its methods return of a column that is missing,
-// NULL or of another type is zero.
+// NULL or of another type is zero; another type is a problem.
 type row struct {
 	id     int64
 	s      *store // for its problems
 	index  map[string]int
 	values []driver.Value
+	spoilt *[]string // columns of this row of which a method could not return all
+}
+
+// lost tells, once, that a method cannot return all of a column.
+func (r row) lost(column, format string, args ...any) {
+	if !slices.Contains(*r.spoilt, column) {
+		*r.spoilt = append(*r.spoilt, column)
+		r.s.lost(r.id, "column "+column+format, args...)
+	}
 }
 
 // maxLongRows bounds the rows of a table that are passed over as too long.
@@ -48,7 +57,7 @@ func (s *store) rows(ctx context.Context, table string, columns ...string) iter.
 		if !s.schema.has(table) {
 			return
 		}
-		r := row{s: s, index: map[string]int{}}
+		r := row{s: s, index: map[string]int{}, spoilt: new([]string)}
 		names := []string{"rowid"}
 		for _, c := range columns {
 			if s.schema.has(table, c) {
@@ -89,7 +98,7 @@ func (s *store) rowsAfter(ctx context.Context, query string, r *row, left *int64
 			return true, errors.New("it has more rows than there is space for")
 		}
 		r.id, _ = values[0].(int64)
-		r.values = values
+		r.values, *r.spoilt = values, nil
 		if !yield(*r, nil) {
 			return false, nil
 		}
@@ -127,10 +136,10 @@ func (r row) text(column string) string {
 // valid returns a text as it may stand in a record, and tells what is lost.
 func (r row) valid(column, text string) string {
 	if len(text) > maxText {
-		r.s.lost(r.id, "column %s has more than %d bytes, and is cut there", column, maxText)
+		r.lost(column, " has more than %d bytes, and is cut there", maxText)
 	}
 	if !utf8.ValidString(text) {
-		r.s.lost(r.id, "column %s is not UTF-8", column)
+		r.lost(column, " is not UTF-8")
 	}
 	return validText(text)
 }
@@ -161,7 +170,12 @@ func (r row) integer(column string) (n int64, ok bool) {
 		}
 	case string:
 		n, err := strconv.ParseInt(strings.TrimSpace(v), 10, 64)
-		return n, err == nil
+		if err == nil || v == "" {
+			return n, err == nil
+		}
+	}
+	if r.has(column) {
+		r.lost(column, " is no whole number")
 	}
 	return 0, false
 }
@@ -187,6 +201,9 @@ func (r row) bytes(column string) []byte {
 		return slices.Clone(v)
 	case string:
 		return []byte(v)
+	}
+	if r.has(column) {
+		r.lost(column, " is no blob")
 	}
 	return nil
 }

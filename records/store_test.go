@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -308,8 +309,17 @@ func TestValues(t *testing.T) {
 	if !reflect.DeepEqual(numbers, wantNumbers) {
 		t.Errorf("got  %v, want %v", numbers, wantNumbers)
 	}
-	if len(s.set.Problems) != 2 {
-		t.Errorf("got %v, want a text that is not UTF-8 and one that is cut", s.set.Problems)
+	var problems []string
+	for _, p := range s.set.Problems {
+		problems = append(problems, fmt.Sprint(p.Row, " ", p.Text))
+	}
+	wantProblems := []string{
+		"1 column s is not UTF-8", "1 column f is no whole number", "1 column b is no whole number", "2 column s is no whole number",
+		"2 column b is no whole number", "2 column n is no whole number", "3 column s has more than 1048576 bytes, and is cut there",
+		"3 column f is no whole number", "3 column b is no whole number", "3 column n is no whole number",
+	}
+	if !slices.Equal(problems, wantProblems) {
+		t.Errorf("got %q, want %q", problems, wantProblems)
 	}
 	if got := validText(strings.Repeat("x", maxText-1) + "ü"); len(got) != maxText-1 {
 		t.Errorf("%d bytes, want %d: a character is not cut", len(got), maxText-1)
