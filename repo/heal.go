@@ -21,30 +21,23 @@ func (r *Repository) DropLost(ctx context.Context) (lost int, err error) {
 		}
 		sizes[f.id] = f.size
 	}
-	order := []chunk.ID{}
-	whole := map[chunk.ID][]index.Blob{}
+	gone := map[chunk.ID]bool{}
 	for id, size := range r.index.Packs() {
 		if have, ok := sizes[id]; !ok || have != size {
-			lost++
-			continue
+			gone[id] = true
 		}
-		order = append(order, id)
-		whole[id] = nil
 	}
-	if lost == 0 {
+	if len(gone) == 0 {
 		return 0, nil
 	}
-	for loc := range r.index.Blobs() {
-		if blobs, ok := whole[loc.Pack]; ok {
-			whole[loc.Pack] = append(blobs, loc.Blob)
+	fresh := index.New()
+	for _, p := range r.index.Described() {
+		if !gone[p.ID] {
+			fresh.Add(p)
 		}
 	}
-	fresh := index.New()
-	for _, id := range order {
-		fresh.Add(index.Pack{ID: id, Blobs: whole[id]})
-	}
 	r.index = fresh
-	return lost, nil
+	return len(gone), nil
 }
 
 // packsThere returns an error where not one of the packs that the loaded index
