@@ -30,14 +30,19 @@ func (r *Repository) DropLost(ctx context.Context) (lost int, err error) {
 	if len(gone) == 0 {
 		return 0, nil
 	}
+	r.index = without(r.index, gone)
+	return len(gone), nil
+}
+
+// without makes an index of all packs of x but some.
+func without(x *index.Index, packs map[chunk.ID]bool) *index.Index {
 	fresh := index.New()
-	for _, p := range r.index.Described() {
-		if !gone[p.ID] {
+	for _, p := range x.Described() {
+		if !packs[p.ID] {
 			fresh.Add(p)
 		}
 	}
-	r.index = fresh
-	return len(gone), nil
+	return fresh
 }
 
 // packsThere returns an error where not one of the packs that the loaded index
