@@ -318,6 +318,10 @@ func (f *incoming) Commit() error {
 		return err
 	}
 	f.done, p.file = true, nil
+	status := path.Base(f.name) == ios.StatusName
+	if status {
+		p.noticeFull(f.buf) // before it is anyone else's
+	}
 	got := storedFile{size: f.size, modified: stampOf(p.now())}
 	switch {
 	case f.spooled:
@@ -349,8 +353,7 @@ func (f *incoming) Commit() error {
 	if pr := p.opt.Progress; pr != nil {
 		pr.Add(1, 0)
 	}
-	if path.Base(f.name) == ios.StatusName {
-		p.noticeFull(f.buf)
+	if status {
 		return p.checkpoint()
 	}
 	return p.checkpointIfDue()

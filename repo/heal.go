@@ -21,30 +21,28 @@ func (r *Repository) DropLost(ctx context.Context) (lost int, err error) {
 		}
 		sizes[f.id] = f.size
 	}
-	order := []chunk.ID{}
-	whole := map[chunk.ID][]index.Blob{}
+	gone := map[chunk.ID]bool{}
 	for id, size := range r.index.Packs() {
 		if have, ok := sizes[id]; !ok || have != size {
-			lost++
-			continue
+			gone[id] = true
 		}
-		order = append(order, id)
-		whole[id] = nil
 	}
-	if lost == 0 {
+	if len(gone) == 0 {
 		return 0, nil
 	}
-	for loc := range r.index.Blobs() {
-		if blobs, ok := whole[loc.Pack]; ok {
-			whole[loc.Pack] = append(blobs, loc.Blob)
+	r.index = without(r.index, gone)
+	return len(gone), nil
+}
+
+// without makes an index of all packs of x but some.
+func without(x *index.Index, packs map[chunk.ID]bool) *index.Index {
+	fresh := index.New()
+	for _, p := range x.Described() {
+		if !packs[p.ID] {
+			fresh.Add(p)
 		}
 	}
-	fresh := index.New()
-	for _, id := range order {
-		fresh.Add(index.Pack{ID: id, Blobs: whole[id]})
-	}
-	r.index = fresh
-	return lost, nil
+	return fresh
 }
 
 // packsThere returns an error where not one of the packs that the loaded index

@@ -271,12 +271,7 @@ func (p *RepairPacksPlan) apply(ctx context.Context, res *RepairPacksResult) err
 	}
 	old := *p.r // reads the damaged packs
 	old.index = p.index
-	p.r.index = index.New()
-	for _, pack := range p.index.Described() {
-		if !damaged[pack.ID] {
-			p.r.index.Add(pack)
-		}
-	}
+	p.r.index = without(p.index, damaged)
 	if err := p.copySaved(ctx, &old, res); err != nil {
 		return err
 	}
