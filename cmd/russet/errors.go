@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"strings"
 	"syscall"
 
@@ -269,7 +270,7 @@ func adviceFor(err error) advice {
 		return advice{code: codeFull, hint: "free some space there, remove what was restored and run the same command again"}
 	}
 	for _, a := range advices {
-		if !errors.Is(err, a.is) {
+		if !errors.Is(err, a.is) || a.is == merge.ErrDenied && readOnly(err) { // a folder asks for no password
 			continue
 		}
 		if r, ok := errors.AsType[remedied](err); ok && a.hint == "" {
@@ -289,10 +290,25 @@ func adviceFor(err error) advice {
 	if backend.IsUnreadable(err) {
 		return advice{hint: "the drive could not read that: connect it anew; if that does not help, have the system repair its file system (fsck, First Aid, chkdsk) before anything else"}
 	}
+	if readOnly(err) {
+		return advice{hint: "is the drive write-protected, or the folder somebody else's?"}
+	}
+	if unreachable(err) {
+		return advice{hint: "is this computer on the network, and the address right? then run the same command again"}
+	}
 	if _, ok := errors.AsType[usageError](err); ok {
 		return advice{hint: "russet help shows the verbs, russet help VERB the flags"}
 	}
 	return advice{}
+}
+
+// unreachable tells whether the network does not lead to a server, or no longer.
+func unreachable(err error) bool {
+	if _, ok := errors.AsType[*net.DNSError](err); ok {
+		return true
+	}
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && strings.HasPrefix(op.Net, "tcp") // usbmuxd may be at a socket of another sort
 }
 
 // warningMessage is something to know as JSON on stderr.

@@ -6,12 +6,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
 
 	"russet/capture"
+	"russet/merge"
 	"russet/repo"
 )
 
@@ -52,6 +54,10 @@ func TestReport(t *testing.T) {
 		{fmt.Errorf("%w: %w", repo.ErrDamaged, syscall.EIO), false, 22, "russet: repository is damaged: input/output error\n  " + readAgainHint + "  russet check tells what is damaged\n"},
 		{fmt.Errorf("list snapshots: %w", syscall.EIO), false, 1, "russet: list snapshots: input/output error\n  the drive could not read that: connect it anew; " +
 			"if that does not help, have the system repair its file system (fsck, First Aid, chkdsk) before anything else\n"},
+		{fmt.Errorf("%w: %w", merge.ErrDenied, syscall.EROFS), false, 1, "russet: access denied: read-only file system\n  is the drive write-protected, or the folder somebody else's?\n"},
+		{fmt.Errorf("%w: %w", merge.ErrDenied, errors.New("401")), false, 1, "russet: access denied: 401\n  is the user's name right, and the password? many servers want an app password\n"},
+		{&net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}, false, 1, "russet: dial tcp: connection refused\n" +
+			"  is this computer on the network, and the address right? then run the same command again\n"},
 		{errNoRepositoryGiven, false, 1, "russet: no repository given\n  name it with -r, or set RUSSET_REPOSITORY\n"},
 	} {
 		var stderr bytes.Buffer

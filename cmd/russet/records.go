@@ -58,7 +58,7 @@ func joinKindsBy(separator string) string { return strings.Join(kindWords(), sep
 func kindArgument(c *cli.Context) (records.Kind, error) {
 	if c.NArg() < 1 || c.NArg() > 2 {
 		verb := c.Command.Name
-		return "", usageError{fmt.Sprintf("%s wants to know what to %s: %s; and, after that, at most one snapshot", verb, verb, joinKinds())}
+		return "", usageError{fmt.Sprintf("%s wants to know what to %s: %s; and, after that, at most one snapshot", verb, verb, enumerate(kindWords(), "or"))}
 	}
 	return parseKind(c.Args().First())
 }

@@ -260,7 +260,10 @@ func (p *program) showRun(plan *reconcile.Plan, result *reconcile.Result) error 
 	}
 	switch {
 	case len(m.Failed) > 0:
-		return fmt.Errorf("sync %s: %s not done: %w", plan.Name, plural(len(m.Failed), "write"), errIncomplete)
+		return remedied{
+			fmt.Errorf("sync %s: %s not done: %w", plan.Name, plural(len(m.Failed), "write"), errIncomplete),
+			"what it printed says why; run the same command again when that is mended",
+		}
 	case result.Conflicts > 0 && plan.Kind == reconcile.KindSync:
 		return fmt.Errorf("sync %s: %w: %s", plan.Name, errConflicts, plural(result.Conflicts, "record"))
 	case len(plan.Problems) > 0 && plan.Kind == reconcile.KindSync:
