@@ -1,6 +1,7 @@
 package merge
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -80,7 +81,7 @@ func threeWay(baseFrom, from, baseTo, to *vobject.Component, apart bool) merged 
 		}
 	}
 	slices.SortFunc(all, compareUnits)
-	moved := map[string]bool{} // parts whose times from or to changed
+	moved := map[string]bool{} // parts whose times from changed
 	for _, u := range slices.Compact(all) {
 		changedFrom, changedTo := !slices.Equal(f0[u], m.from[u]), !slices.Equal(t0[u], m.to[u])
 		own := apart && len(t0[u]) > 0 && !slices.Equal(f0[u], t0[u])
@@ -125,13 +126,7 @@ func (m *merged) overrides(movedFrom map[string]bool, t0 map[unit][]vobject.Prop
 }
 
 func compareUnits(a, b unit) int {
-	if d := strings.Compare(a.part, b.part); d != 0 {
-		return d
-	}
-	if d := strings.Compare(a.name, b.name); d != 0 {
-		return d
-	}
-	return strings.Compare(a.value, b.value)
+	return cmp.Or(strings.Compare(a.part, b.part), strings.Compare(a.name, b.name), strings.Compare(a.value, b.value))
 }
 
 // labels are the names of units, each once.

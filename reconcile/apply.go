@@ -10,15 +10,6 @@ import (
 	"russet/merge"
 )
 
-// Approval is a person's yes to a plan that a guard holds back.
-type Approval struct {
-	// Plan is the ID of the plan that the person saw. Where it is not "" and another
-	// plan's, nothing is done.
-	Plan string
-	// Deletions is the number of deletions, typed: for more than one run ever makes.
-	Deletions int
-}
-
 // Result is what a run did.
 type Result struct {
 	Run       int       `json:"run"` // its number; 0 where nothing was kept of it
@@ -37,19 +28,6 @@ type Failure struct {
 // maxFailures is after how many failures in a row a run gives up: the server is
 // gone, and the next run finds what was done.
 const maxFailures = 5
-
-// Allowed says whether the guards let the plan run with that approval.
-func (p *Plan) Allowed(a Approval) error {
-	if a.Plan != "" && a.Plan != p.ID {
-		return fmt.Errorf("apply plan %s: %w: now it would be plan %s", a.Plan, ErrOutdated, p.ID)
-	}
-	for _, g := range p.Guards {
-		if g.Refused || a.Plan != p.ID || g.Guard == merge.GuardTooMany && a.Deletions != p.Deletions() {
-			return fmt.Errorf("apply plan %s: %w: %s", p.ID, ErrGuard, g.Text)
-		}
-	}
-	return nil
-}
 
 // Apply does what the plan says. What fails for one record does not keep the
 // others, and is in Result. The error says that the run itself could not go on; what

@@ -100,50 +100,6 @@ func (h *home) write() int {
 	return len(records.Diff(before, h.set))
 }
 
-// thing is what the server has under an href.
-type thing struct {
-	uid    string
-	hash   vobject.Hash
-	object *vobject.Component
-	ref    merge.Ref
-}
-
-// there is what the server has, by UID. Nothing is there twice.
-func (h *home) there(step string) map[string]thing {
-	h.Helper()
-	side, err := h.open()
-	if err != nil {
-		h.Fatal(err)
-	}
-	l, err := side.List(h.ctx, "")
-	if err != nil {
-		h.Fatal(err)
-	}
-	etags := map[string]string{}
-	for _, ref := range l.Refs {
-		etags[ref.Href] = ref.ETag
-	}
-	all := map[string]thing{}
-	for href, body := range everything(h, side) {
-		c := parsed(h, body)
-		uid, _ := vobject.Key(c)
-		if _, twice := all[uid]; twice {
-			h.Errorf("%s: a UID is there twice", step)
-		}
-		all[uid] = thing{uid, vobject.HashOf(vobject.Canonical(c)), c, merge.Ref{Href: href, ETag: etags[href]}}
-	}
-	return all
-}
-
-func parsed(t testing.TB, body []byte) *vobject.Component {
-	t.Helper()
-	all, err := vobject.Parse(body)
-	if err != nil || len(all) != 1 {
-		t.Fatalf("%d objects, %v in %q", len(all), err, body)
-	}
-	return all[0]
-}
-
 // hashes are those of what is there, by href.
 func hashes(there map[string]thing) map[string]vobject.Hash {
 	m := map[string]vobject.Hash{}

@@ -2,12 +2,8 @@ package reconcile
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"fmt"
 
-	"russet/chunk"
 	"russet/internal/vobject"
 	"russet/merge"
 )
@@ -44,14 +40,6 @@ type Plan struct {
 	settled  []string // keys that need no write
 	own      map[string]ownWrite
 	ids      [2]string // of the sides, where they were asked for
-}
-
-// ownWrite is what both sides agreed on by a write of which nobody knew whether it was
-// done: a run was cut off, or a reply was lost.
-type ownWrite struct {
-	merge.Agreed
-	body  chunk.ID // of what it brought over; zero where what it wrote means the same
-	short bool     // the server cut it short: Leads says whose form it has the rest of
 }
 
 // Op is one write of a plan.
@@ -188,282 +176,6 @@ func (p *Plan) match(ctx context.Context) error {
 	return nil
 }
 
-// lists are what merge.Plan compares.
-func (p *Plan) lists(ctx context.Context) (base []merge.Agreed, source, target []merge.Record, err error) {
-	if err := p.findOwn(ctx); err != nil {
-		return nil, nil, nil, err
-	}
-	vs, vt := p.views[merge.Source], p.views[merge.Target]
-	for key, it := range vs.items {
-		if !p.unknown(key) {
-			source = append(source, merge.Record{Key: key, Hash: it.hash})
-		}
-	}
-	for key, it := range vt.items {
-		if !p.unknown(key) {
-			target = append(target, merge.Record{Key: key, Hash: it.hash})
-		}
-	}
-	for i := range p.s.state.Rows {
-		row := &p.s.state.Rows[i]
-		if _, known := p.own[row.Key]; !known && !p.unknown(row.Key) {
-			base = append(base, merge.Agreed{Key: row.Key, Source: vobject.Hash(row.Source.Hash), Target: vobject.Hash(row.Target.Hash), State: row.State, Leads: row.Leads})
-		}
-	}
-	for _, own := range p.own {
-		base = append(base, own.Agreed)
-	}
-	if err := p.objects(ctx, base, source, target); err != nil {
-		return nil, nil, nil, err
-	}
-	return base, source, target, nil
-}
-
-// findOwn finds our own writes: where a side has what we meant to write, that is no
-// edit of anybody's.
-func (p *Plan) findOwn(ctx context.Context) error {
-	for _, in := range p.s.state.Intents { // of two of a key the later one counts
-		it, other := p.views[in.Where].items[in.Key], p.views[in.Where.Other()]
-		if it == nil || in.From.IsZero() || p.unknown(in.Key) {
-			continue
-		}
-		if wrote, err := p.isWrite(ctx, &in, it); err != nil {
-			return err
-		} else if !wrote {
-			continue
-		}
-		if p.s.sides[other.where] != nil && other.items[in.Key] == nil {
-			continue // perhaps it was not listed: nobody can be asked
-		}
-		// It is held, so that it is settled though nothing is to be written.
-		a := merge.Agreed{Key: in.Key, Source: vobject.Hash(in.From), Target: it.hash, State: merge.Held}
-		if in.Where == merge.Source {
-			a.Source, a.Target = a.Target, a.Source
-		}
-		short := chunk.ID(it.hash) != in.Hash
-		switch row := p.s.row(in.Key); {
-		case short && in.Where == merge.Source:
-			a.Leads = merge.TargetLeads
-		case short:
-			a.Leads = merge.SourceLeads
-		case row != nil && p.s.state.Config.Mode == merge.TwoWay:
-			a.Leads = row.Leads
-		}
-		p.own[in.Key] = ownWrite{a, in.FromBody, short}
-	}
-	return nil
-}
-
-// isWrite tells whether an item is what an intent meant to write, or what is left of
-// that at a server which cuts values short, and of which nobody has read it back.
-func (p *Plan) isWrite(ctx context.Context, in *Intent, it *item) (bool, error) {
-	from := p.views[in.Where.Other()]
-	other := from.items[in.Key]
-	switch {
-	case chunk.ID(it.hash) == in.Hash:
-		return true, nil
-	case in.From != in.Hash || other == nil || chunk.ID(other.hash) != in.From:
-		return false, nil // what was meant is not to be had
-	}
-	written, err := p.s.objectOf(ctx, from, other)
-	if err != nil {
-		return false, err
-	}
-	read, err := p.s.objectOf(ctx, p.views[in.Where], it)
-	if err != nil {
-		return false, err
-	}
-	return merge.CutShort(written, read), nil
-}
-
-// objects gives the records whose properties are compared their objects.
-func (p *Plan) objects(ctx context.Context, base []merge.Agreed, source, target []merge.Record) error {
-	of := make(map[string]*merge.Agreed, len(base))
-	for i := range base {
-		of[base[i].Key] = &base[i]
-	}
-	wanted := func(key string) bool {
-		s, t, o := p.views[merge.Source].items[key], p.views[merge.Target].items[key], of[key]
-		switch {
-		case s == nil || t == nil || s.hash == t.hash:
-			return false
-		case o == nil:
-			return true
-		}
-		return s.hash != o.Source || t.hash != o.Target
-	}
-	for w, list := range [][]merge.Record{source, target} {
-		for i := range list {
-			key, v := list[i].Key, p.views[w]
-			if !wanted(key) {
-				continue
-			}
-			c, err := p.s.objectOf(ctx, v, v.items[key])
-			if err != nil {
-				return err
-			}
-			list[i].Object, list[i].Hash = c, v.items[key].hash
-			if of[key] != nil {
-				p.agreed(ctx, of[key], merge.Where(w), list[i])
-			}
-		}
-	}
-	return ctx.Err()
-}
-
-// agreed gives a record of the base the object of a side, which has now. A body that
-// is lost or damaged cannot be had: the record may then be in conflict.
-func (p *Plan) agreed(ctx context.Context, a *merge.Agreed, w merge.Where, now merge.Record) {
-	hash, object := a.Source, &a.Given
-	if w == merge.Target {
-		hash, object = a.Target, &a.Object
-	}
-	id := chunk.ID{}
-	if row := p.s.row(a.Key); row != nil && vobject.Hash(row.place(w).Hash) == hash {
-		id = row.place(w).Body
-	} else {
-		id = p.own[a.Key].body
-	}
-	switch {
-	case hash == now.Hash:
-		*object = now.Object
-	case id.IsZero():
-	default:
-		if c, err := p.s.object(ctx, id); err == nil && hashOf(c) == hash {
-			*object = c
-		}
-	}
-}
-
-// addPlanned adds an op of merge's plan.
-func (p *Plan) addPlanned(ctx context.Context, m *merge.Op) error {
-	o := Op{Where: m.Where, Action: m.Action, Key: m.Key, Why: m.Why, needs: m.Needs}
-	from := p.views[m.Where.Other()].items[m.Key]
-	if m.Action == merge.Delete {
-		return p.add(ctx, o)
-	}
-	uid := m.Key
-	if it := p.views[m.Where].items[m.Key]; it != nil && it.uid != "" {
-		uid = it.uid
-	}
-	object, data := m.Object, []byte(nil)
-	if object == nil {
-		own := from.key
-		if from.uid != "" {
-			own = from.uid
-		}
-		var err error
-		if data, err = p.s.dataOf(ctx, p.views[m.Where.Other()], from); err != nil {
-			return err
-		}
-		if own != uid {
-			if object, err = p.s.objectOf(ctx, p.views[m.Where.Other()], from); err != nil {
-				return err
-			}
-		}
-	}
-	if object != nil {
-		data = merge.WithKey(object, uid).Bytes()
-	}
-	o.body = data
-	return p.add(ctx, o)
-}
-
-// add completes an op and adds it. Its body says what is written.
-func (p *Plan) add(ctx context.Context, o Op) error {
-	v := p.views[o.Where]
-	if o.Action != merge.Create {
-		o.item = v.items[o.Key]
-	}
-	var was, is *vobject.Component
-	var err error
-	if o.item != nil {
-		planned := o.item.hash
-		if was, err = p.s.objectOf(ctx, v, o.item); err == nil && o.item.hash != planned {
-			err = fmt.Errorf("read an item of the %v: %w", o.Where, merge.ErrChanged) // since it was listed
-		}
-		if err != nil {
-			return err
-		}
-	}
-	if o.body != nil {
-		now, err := p.s.decodeItem(merge.Item{Body: o.body})
-		if err != nil {
-			return &unwritable{err}
-		}
-		is, o.hash = now.object, now.hash
-		if silent := quiet(is); silent != is {
-			o.body = silent.Bytes()
-			if _, _, err := decode(o.body); err != nil {
-				return &unwritable{err}
-			}
-		}
-	}
-	o.Properties = merge.ChangedNames(was, is)
-	if o.Title = title(is); is == nil {
-		o.Title = title(was)
-	}
-	p.Ops = append(p.Ops, o)
-	return nil
-}
-
-// finish evaluates the guards and names the plan.
-func (p *Plan) finish(ctx context.Context, c *merge.Changes) error {
-	st := p.s.state
-	f := merge.Facts{LastIdentity: st.Identity}
-	for i := range st.Rows {
-		if s := st.Rows[i].State; s != merge.Removed && s != merge.Orphan {
-			f.Base++
-		}
-	}
-	f.Source, f.Target = p.views[merge.Source].count(), p.views[merge.Target].count()
-	if p.s.source.Side == nil {
-		f.Device, f.LastDevice = p.s.source.Origin.UDID, st.Config.Device
-		if p.Kind == KindSync {
-			f.At, f.LastAt = p.s.source.Origin.Time, st.Origin.Time
-			f.Unread, f.LastUnread, f.Doubtful = p.s.unread(), st.Unread, p.doubtful()
-		}
-	}
-	for w, side := range p.s.sides {
-		// A token that the side knows is the collection's own.
-		if side == nil || p.views[w].changes >= 0 && len(p.Ops) == 0 {
-			continue
-		}
-		id, err := side.Identity(ctx)
-		if err != nil {
-			return p.s.planError(fmt.Errorf("identify the %v: %w", merge.Where(w), err))
-		}
-		p.ids[w], f.Identity[w] = id, id
-	}
-	p.Guards = merge.Guard(c, f)
-	p.ID = p.hash()
-	return nil
-}
-
-// count is how many records a side has, as far as it is known.
-func (v *view) count() int { return len(v.items) + len(v.unknown) + len(v.foreign) }
-
-// hash names the plan by its content.
-func (p *Plan) hash() string {
-	h := sha256.New()
-	enc := json.NewEncoder(h)
-	put := func(v any) {
-		if err := enc.Encode(v); err != nil {
-			panic("reconcile: a plan cannot be encoded: " + err.Error())
-		}
-	}
-	put([]any{p.Name, p.Kind, p.ids, p.s.state.Config, p.Guards, p.Conflicts, p.Matches})
-	for i := range p.Ops {
-		o := &p.Ops[i]
-		var has merge.Ref
-		if o.item != nil {
-			has = o.item.ref
-		}
-		put([]any{o.Where, o.Action, o.Key, has, chunk.Sum(o.body)})
-	}
-	return hex.EncodeToString(h.Sum(nil)[:8])
-}
-
 // title is how people know the record of a key.
 func (p *Plan) title(ctx context.Context, key string) string {
 	for _, v := range p.views {
@@ -475,3 +187,18 @@ func (p *Plan) title(ctx context.Context, key string) string {
 	}
 	return ""
 }
+
+// changes are the plan as package merge counts it.
+func (p *Plan) changes() *merge.Changes {
+	c := new(merge.Changes)
+	for i := range p.Ops {
+		c.Ops = append(c.Ops, merge.Op{Where: p.Ops[i].Where, Action: p.Ops[i].Action, Key: p.Ops[i].Key})
+	}
+	for _, w := range p.Conflicts {
+		c.Conflicts = append(c.Conflicts, w.Conflict)
+	}
+	return c
+}
+
+// Deletions is how many records the plan removes, on either side.
+func (p *Plan) Deletions() int { return p.changes().Deletions() }

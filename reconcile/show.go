@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"russet/internal/vobject"
-	"russet/merge"
 )
 
 // title is the name by which people know a record; "" where it has none.
@@ -94,18 +93,6 @@ func (p *Plan) Summary() string {
 	return fmt.Sprintf("%s; %d unchanged", text, p.Unchanged)
 }
 
-// changes are the plan as package merge counts it.
-func (p *Plan) changes() *merge.Changes {
-	c := new(merge.Changes)
-	for i := range p.Ops {
-		c.Ops = append(c.Ops, merge.Op{Where: p.Ops[i].Where, Action: p.Ops[i].Action, Key: p.Ops[i].Key})
-	}
-	for _, w := range p.Conflicts {
-		c.Conflicts = append(c.Conflicts, w.Conflict)
-	}
-	return c
-}
-
 func named(title, key string) string {
 	if title != "" {
 		return title
@@ -119,16 +106,3 @@ func details(why string, properties []string) string {
 	}
 	return why + ": " + oneLine(strings.Join(properties, ", "))
 }
-
-// Refused tells whether a guard refuses the plan, whoever approves of it.
-func (p *Plan) Refused() bool {
-	for _, g := range p.Guards {
-		if g.Refused {
-			return true
-		}
-	}
-	return false
-}
-
-// Deletions is how many records the plan removes, on either side.
-func (p *Plan) Deletions() int { return p.changes().Deletions() }

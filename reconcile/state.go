@@ -154,7 +154,7 @@ type Running struct {
 }
 
 const (
-	atticAge    = 366 * 24 * time.Hour // of bodies that no run that can be undone wants
+	atticAge    = 366 * 24 * time.Hour // of bodies; a run that is older can still be in the journal, and not be undone
 	maxAttic    = 200_000              // bodies, of which the newest are kept
 	maxRuns     = 50
 	maxRunsDone = 100_000 // writes that the journal holds

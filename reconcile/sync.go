@@ -100,21 +100,6 @@ func Open(ctx context.Context, store Store, name string, source Source, target S
 	return s, nil
 }
 
-// set is what the phone has; it is read now if it was not yet.
-func (s *Sync) set(ctx context.Context) (*records.Set, error) {
-	if s.source.Set == nil {
-		set, err := s.source.Read(ctx)
-		if err != nil {
-			return nil, err
-		}
-		s.source.Set = set
-	}
-	if set, kind := s.source.Set, s.state.Config.Kind; set.Kind != kind {
-		return nil, fmt.Errorf("its records are %s, not %s", set.Kind, kind)
-	}
-	return s.source.Set, nil
-}
-
 // State is what the sync remembers: for looking at.
 func (s *Sync) State() *State { return s.state }
 

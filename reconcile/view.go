@@ -11,7 +11,6 @@ import (
 	"russet/chunk"
 	"russet/internal/vobject"
 	"russet/merge"
-	"russet/records"
 )
 
 // Problem is something that keeps a record out of a run.
@@ -282,77 +281,6 @@ func (v *view) stranger(it *item) Seen {
 		key = it.uid
 	}
 	return Seen{Where: v.where, Href: it.ref.Href, ETag: it.ref.ETag, Key: key, Hash: chunk.ID(it.hash)}
-}
-
-// row returns the base's row of a key, nil where there is none.
-func (s *Sync) row(key string) *Row {
-	i, ok := slices.BinarySearchFunc(s.state.Rows, key, func(r Row, k string) int { return strings.Compare(r.Key, k) })
-	if !ok {
-		return nil
-	}
-	return &s.state.Rows[i]
-}
-
-// sameSource tells whether a phone's databases are those that the last run read, all
-// of them settled, and the target is as that run left it: then nothing is to be done.
-func (s *Sync) sameSource(target *view) bool {
-	st := s.state
-	if s.source.Set != nil || s.source.Print == "" || s.source.Print != st.Print || len(target.unknown)+len(target.problems)+len(st.Intents)+len(st.Conflicts) > 0 {
-		return false
-	}
-	for i := range st.Rows {
-		row := &st.Rows[i]
-		it := target.items[row.Key]
-		if row.State == merge.Held || (it == nil) != (row.State == merge.Removed) || it != nil && chunk.ID(it.hash) != row.Target.Hash {
-			return false
-		}
-	}
-	return true
-}
-
-// viewBase is what a phone has by the base.
-func (s *Sync) viewBase() *view {
-	v := newView(merge.Source)
-	for i := range s.state.Rows {
-		if row := &s.state.Rows[i]; row.State != merge.Orphan {
-			v.items[row.Key] = &item{key: row.Key, hash: vobject.Hash(row.Source.Hash)}
-		}
-	}
-	return v
-}
-
-// viewSet is what a phone has, of the containers that were chosen. What stands in
-// another is neither there nor gone.
-func (s *Sync) viewSet(set *records.Set) *view {
-	c := &s.state.Config
-	v := newView(merge.Source)
-	if v.incomplete = !set.Complete; v.incomplete {
-		v.problem("the source could not be read to its end, so that nothing is taken for deleted there")
-	}
-	taken, own := map[string]bool{}, map[string]bool{}
-	for _, in := range set.Containers {
-		taken[in.ID] = in.Synced && c.Containers == nil || slices.Contains(c.Containers, in.ID)
-		own[in.ID] = !c.SameServer && c.sameServer(in.Host)
-	}
-	for _, r := range set.Records {
-		switch {
-		case own[r.Container] && taken[r.Container]:
-			v.skipped++
-			v.unknown[r.UID] = true
-		case !taken[r.Container]:
-			v.unknown[r.UID] = true
-		case r.UID == "" || r.Object == nil:
-			v.problem("a record has no UID")
-		case v.items[r.UID] != nil:
-			v.problem("two records have one UID; the first is taken")
-		default:
-			v.items[r.UID] = &item{key: r.UID, hash: hashOf(r.Object), object: r.Object, unread: r.Unread}
-		}
-	}
-	for key := range v.items {
-		delete(v.unknown, key)
-	}
-	return v
 }
 
 // object returns what an item says, from where it can be had.
