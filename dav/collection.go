@@ -21,7 +21,7 @@ type Collection struct {
 
 	client *client
 	kind   Kind
-	fresh  bool // nothing was asked or written since the last refresh
+	fresh  bool // nothing was listed or written since Open
 }
 
 // What our tokens begin with.
@@ -60,7 +60,6 @@ func (c *Collection) List(ctx context.Context, token string) (merge.Listing, err
 		if err := c.refresh(ctx); err != nil {
 			return merge.Listing{}, err
 		}
-		c.fresh = false
 	}
 	if token != c.token {
 		return merge.Listing{}, fmt.Errorf("list changes: %w", merge.ErrToken)
@@ -85,7 +84,6 @@ func (c *Collection) listAll(ctx context.Context, fresh bool) (merge.Listing, er
 		if err := c.refresh(ctx); err != nil {
 			return merge.Listing{}, err
 		}
-		c.fresh = false
 	}
 	l := newLister(c)
 	_, err := c.client.propfind(ctx, c.at, "1", what, c.itemProps(), l.add)
@@ -225,13 +223,13 @@ func (l *lister) listing(token string) merge.Listing {
 // name, as one behind a proxy may, still means the item below our collection.
 func (c *Collection) member(at *url.URL, href string) (*url.URL, error) {
 	u, err := c.client.resolve(at, href)
-	if foreign, ok := errors.AsType[*HostError](err); ok {
-		r, err := parseHref(href)
-		if err != nil || !strings.HasPrefix(normal(r).Path, c.at.Path) {
-			return nil, foreign
+	if _, foreign := errors.AsType[*HostError](err); foreign {
+		if r, errHref := parseHref(href); errHref == nil {
+			own, errOwn := c.client.resolve(c.at, r.RequestURI())
+			if errOwn == nil && strings.HasPrefix(own.Path, c.at.Path) {
+				return own, nil
+			}
 		}
-		r.Scheme, r.Host = c.at.Scheme, c.at.Host
-		return normal(r), nil
 	}
 	return u, err
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"path"
 	"strings"
 )
 
@@ -170,5 +171,6 @@ func (c *client) trusted(u *url.URL) bool {
 
 // last returns the last segment of a path, unescaped: an item's name.
 func last(u *url.URL) string {
-	return u.Path[strings.LastIndexByte(u.Path, '/')+1:]
+	_, name := path.Split(u.Path)
+	return name
 }

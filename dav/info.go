@@ -146,6 +146,7 @@ func Open(ctx context.Context, o Options, collection string, kind Kind) (*Collec
 	if err := c.refresh(ctx); err != nil {
 		return nil, err
 	}
+	c.fresh = true
 	return c, nil
 }
 
@@ -158,7 +159,7 @@ func (c *Collection) refresh(ctx context.Context) error {
 	if f.Kind != c.kind {
 		return fmt.Errorf("open the collection: what is at %s is no %s: %w", f.at.Host, c.kind, merge.ErrMissing)
 	}
-	c.found, c.fresh = f, true
+	c.found = f
 	return nil
 }
 

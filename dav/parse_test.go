@@ -75,6 +75,35 @@ func TestResolve(t *testing.T) {
 	}
 }
 
+// Behind a proxy the path alone says which item is meant, and it leads nowhere else.
+func TestMember(t *testing.T) {
+	t.Parallel()
+	at, err := parseAddress("https://dav.example.org/a/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &Collection{client: &client{home: at}, found: found{at: at}}
+	for ref, want := range map[string]string{
+		"b.vcf":                      "https://dav.example.org/a/b.vcf",
+		"http://inside:8080/a/b.vcf": "https://dav.example.org/a/b.vcf",
+		"//inside/a/b%2fc?d":         "https://dav.example.org/a/b%2Fc?d",
+		"http://inside/b.vcf":        "",
+		"http://inside/a/../b.vcf":   "",
+		"http://inside/a/%2e%2e/b":   "",
+		"http://inside//evil/a/b":    "",
+		"http://inside":              "",
+	} {
+		u, err := c.member(at, ref)
+		got := ""
+		if err == nil {
+			got = u.String()
+		}
+		if got != want {
+			t.Errorf("%s: got %q, %v, want %q", ref, got, err, want)
+		}
+	}
+}
+
 func TestRetryAfter(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)

@@ -11,6 +11,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"path"
 	"strconv"
 	"strings"
 	"time"
@@ -128,8 +129,7 @@ func (s *Server) compress(out *httptest.ResponseRecorder, r *http.Request) {
 
 // answer is called with the lock.
 func (s *Server) answer(w http.ResponseWriter, r *http.Request, body []byte) {
-	path := r.URL.Path
-	if strings.HasPrefix(path, "/.well-known/") {
+	if strings.HasPrefix(r.URL.Path, "/.well-known/") {
 		if s.quirks.WellKnown == 0 {
 			http.NotFound(w, r)
 			return
@@ -141,12 +141,12 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, body []byte) {
 	if !s.authorized(w, r) {
 		return
 	}
-	if s.books[path+"/"] != nil && s.quirks.SlashRedirect != 0 {
-		w.Header().Set("Location", path+"/")
+	if s.books[r.URL.Path+"/"] != nil && s.quirks.SlashRedirect != 0 {
+		w.Header().Set("Location", r.URL.Path+"/")
 		w.WriteHeader(s.quirks.SlashRedirect)
 		return
 	}
-	folder, name := path[:strings.LastIndexByte(path, '/')+1], path[strings.LastIndexByte(path, '/')+1:]
+	folder, name := path.Split(r.URL.Path)
 	c := s.books[folder]
 	switch {
 	case r.Method == "PROPFIND":

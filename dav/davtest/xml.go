@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -87,24 +88,24 @@ func (s *Server) propfind(w http.ResponseWriter, r *http.Request, body []byte) {
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
-	path := r.URL.Path
-	folder, name := path[:strings.LastIndexByte(path, '/')+1], path[strings.LastIndexByte(path, '/')+1:]
+	at := r.URL.Path
+	folder, name := path.Split(at)
 	c := s.books[folder]
 	switch {
 	case c != nil && name == "":
 		multistatus(w)
-		response(w, s.quirks.ItemURL, path, q.Prop, s.collectionProps(folder))
+		response(w, s.quirks.ItemURL, at, q.Prop, s.collectionProps(folder))
 		if depth == "1" {
 			s.members(w, folder, q.Prop)
 		}
 	case c != nil && c.items[name] != nil:
 		multistatus(w)
-		response(w, s.quirks.ItemURL, path, q.Prop, s.itemProps(c, c.items[name]))
-	case path == rootPath || path == principalPath || path == bookHome || path == calendarHome:
+		response(w, s.quirks.ItemURL, at, q.Prop, s.itemProps(c, c.items[name]))
+	case at == rootPath || at == principalPath || at == bookHome || at == calendarHome:
 		multistatus(w)
-		response(w, "", path, q.Prop, s.folderProps(path))
+		response(w, "", at, q.Prop, s.folderProps(at))
 		for _, p := range slices.Sorted(maps.Keys(s.books)) {
-			if depth == "1" && strings.HasPrefix(p, path) && path != rootPath {
+			if depth == "1" && strings.HasPrefix(p, at) && at != rootPath {
 				response(w, s.quirks.HomeURL, p, q.Prop, s.collectionProps(p))
 			}
 		}

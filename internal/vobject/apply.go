@@ -62,9 +62,10 @@ func (c *Component) clone() *Component {
 type editor struct {
 	out    *Component
 	edits  map[*Component]*edit
-	groups map[string]string // of the object that lines come from, in upper case: what they are called in out
-	taken  map[string]bool   // names of groups of out in upper case; nil before one is wanted
-	item   int               // the last number that was tried for one
+	parts  map[string]*Component // of out, by Property.Part, those that come included; nil before one is wanted
+	groups map[string]string     // of the object that lines come from, in upper case: what they are called in out
+	taken  map[string]bool       // names of groups of out in upper case; nil before one is wanted
+	item   int                   // the last number that was tried for one
 	labels map[*Component]map[string][]Line
 }
 
@@ -142,20 +143,22 @@ func (e *editor) component(part string) *Component {
 	if part == "" {
 		return e.out
 	}
-	for _, list := range [][]*Component{e.out.Parts, e.of(e.out).addParts} {
-		for _, p := range list {
-			if separate(p.Name) && partOf(p) == part {
-				return p
+	if e.parts == nil {
+		e.parts = map[string]*Component{}
+		for _, p := range slices.Backward(e.out.Parts) { // the first of a name stays
+			if separate(p.Name) {
+				e.parts[partOf(p)] = p
 			}
 		}
 	}
-	return nil
+	return e.parts[part]
 }
 
 // copyPart puts in the component of en, with what is wanted of it.
 func (e *editor) copyPart(en entry, wanted map[Property]bool) {
 	c := en.in.clone()
 	e.of(e.out).addParts = append(e.of(e.out).addParts, c)
+	e.parts[en.Part] = c
 	d := e.of(c)
 	var r reader
 	r.component(en.Part, c)
@@ -396,22 +399,29 @@ func (d *edit) list(i int, l Line) Line {
 
 // addZones puts definitions of time zones that out names and lacks in, from from.
 func (e *editor) addZones(from *Component) {
-	has := map[string]bool{}
+	named := map[string]bool{}
+	e.out.zones(named)
 	for _, p := range e.out.Parts {
 		if p.Name == "VTIMEZONE" {
-			has[p.Value("TZID")] = true
+			delete(named, p.Value("TZID"))
 		}
 	}
 	for _, z := range from.Parts {
-		if id := z.Value("TZID"); z.Name == "VTIMEZONE" && !has[id] && e.out.names(id) {
+		if id := z.Value("TZID"); z.Name == "VTIMEZONE" && named[id] {
 			e.out.Parts, e.out.after = slices.Insert(e.out.Parts, 0, z.clone()), slices.Insert(e.out.after, 0, len(e.out.Lines))
-			has[id] = true
+			delete(named, id)
 		}
 	}
 }
 
-// names reports whether a line of c or of its parts has that TZID.
-func (c *Component) names(tzid string) bool {
-	return slices.ContainsFunc(c.Lines, func(l Line) bool { return l.Param("TZID") == tzid }) ||
-		slices.ContainsFunc(c.Parts, func(p *Component) bool { return p.names(tzid) })
+// zones adds the TZIDs that lines of c and of its parts name.
+func (c *Component) zones(named map[string]bool) {
+	for _, l := range c.Lines {
+		if id := l.Param("TZID"); id != "" {
+			named[id] = true
+		}
+	}
+	for _, p := range c.Parts {
+		p.zones(named)
+	}
 }

@@ -2,6 +2,7 @@ package vobject_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"russet/internal/vobject"
@@ -44,5 +45,24 @@ func TestApplyMany(t *testing.T) {
 		if !said[p] {
 			t.Fatalf("it does not say %s with %s", p.Value, p.Params)
 		}
+	}
+}
+
+// TestApplySeries: so do the properties of thousands of exceptions.
+func TestApplySeries(t *testing.T) {
+	t.Parallel()
+	const many = 5_000
+	series := func(place string) *vobject.Component {
+		var all []string
+		for n := range many {
+			all = append(all, "BEGIN:VEVENT", "UID:a", fmt.Sprintf("RECURRENCE-ID;TZID=Z%d:20260101T%06d", n, n), "LOCATION:"+place, "END:VEVENT",
+				"BEGIN:VTIMEZONE", fmt.Sprintf("TZID:Z%d", n), "END:VTIMEZONE")
+		}
+		return calendar(t, all...)
+	}
+	old, next := series("here"), series("there")
+	got := vobject.Apply(old, vobject.Canonical(old), vobject.Canonical(next), next)
+	if !slices.Equal(vobject.Canonical(got), vobject.Canonical(next)) || len(got.Parts) != 2*many {
+		t.Errorf("got %d components, want %d that say the same", len(got.Parts), 2*many)
 	}
 }

@@ -2,6 +2,7 @@ package vobject
 
 import (
 	"crypto/sha256"
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -12,7 +13,7 @@ type Hash [sha256.Size]byte
 
 // CanonicalVersion changes whenever Canonical says something else of the same
 // object, so that a new program does not take that for an edit.
-const CanonicalVersion = 2
+const CanonicalVersion = 3
 
 // Property is what one line means, or one value of a line that holds a list, or one
 // component that is compared as a whole, such as an alarm. Two are equal when they
@@ -130,11 +131,11 @@ func partOf(c *Component) string {
 	part := c.Name
 	for _, l := range c.All("RECURRENCE-ID") {
 		l.Name = "RECURRENCE-ID"
-		id := c.Name + "/" + canonicalValue(l, l.Value)
+		id := canonicalValue(l)
 		if params := canonicalParams(l, nil); params != "" {
 			id += ";" + params
 		}
-		part = max(part, id) // there should be one: whichever comes first, the answer is the same
+		part = max(part, c.Name+"/"+short(id)) // there should be one: whichever comes first, the answer is the same
 	}
 	return part
 }
@@ -187,8 +188,14 @@ func (r *reader) lines(part string, c *Component) {
 			values, item = List(l.Value), 0
 		}
 		params := canonicalParams(l, labels)
+		sum, inline := media(l) // once: a list may be long
 		for _, v := range values {
-			e := entry{Property{part, l.Name, params, canonicalValue(l, v)}, c, i, item, -1}
+			if inline {
+				v = sum
+			} else {
+				v = spelled(l, v)
+			}
+			e := entry{Property{part, l.Name, params, v}, c, i, item, -1}
 			if item >= 0 {
 				item++
 			}
@@ -243,9 +250,27 @@ func groupsOf(c *Component) map[string]*group {
 		l.Name = strings.ToUpper(l.Name)
 		if !companion(l.Name) {
 			g.others++
-		} else if v := canonicalValue(l, l.Value); v != "" {
+		} else if v := canonicalValue(l); v != "" {
 			g.labels = append(g.labels, l.Name+"="+escapeParam(v))
 		}
 	}
+	for _, g := range groups {
+		slices.Sort(g.labels)
+		if all := strings.Join(slices.Compact(g.labels), ";"); len(all) > maxShared {
+			g.labels = []string{"X-ABLABEL=" + escapeParam(short(all))}
+		}
+	}
 	return groups
+}
+
+// maxShared is how many bytes the properties of a component, or of a group, may all
+// begin with: what a stranger writes once must not be multiplied by the number of lines.
+const maxShared = 256
+
+// short returns s, or its SHA-256 where it is longer than maxShared.
+func short(s string) string {
+	if len(s) <= maxShared {
+		return s
+	}
+	return fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(s)))
 }

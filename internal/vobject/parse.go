@@ -23,8 +23,8 @@ func Parse(data []byte) ([]*Component, error) {
 	p := parser{rest: strings.TrimPrefix(string(data), "\xef\xbb\xbf")}
 	p.lead, p.rest = cutEmpty(p.rest)
 	for number := 1; p.rest != ""; number++ {
-		if number > maxLines {
-			return nil, fmt.Errorf("read objects: %w: more than %d lines", ErrSyntax, maxLines)
+		if number+p.values > maxLines {
+			return nil, fmt.Errorf("read objects: %w: more than %d lines and values of lists", ErrSyntax, maxLines)
 		}
 		line, err := p.line()
 		if err == nil {
@@ -46,6 +46,8 @@ type parser struct {
 	lead string       // empty lines before the first object
 	done []*Component // objects that are complete, and the one that is open
 	open []*Component // from the object down to where the next line belongs
+
+	values int // of lists, beyond the first of each
 }
 
 // put takes a line where it belongs.
@@ -73,6 +75,9 @@ func (p *parser) put(line Line) error {
 	case top == nil:
 		return fmt.Errorf("%w: text outside of objects", ErrSyntax)
 	default:
+		if lists[line.Name] {
+			p.values += strings.Count(line.Value, ",")
+		}
 		if top.Lines == nil {
 			top.Lines = make([]Line, 0, 8)
 		}
@@ -217,7 +222,7 @@ func parseParam(s string, i int) (Param, int, bool) {
 	i += n
 	if s[i] != '=' { // as in TEL;HOME:
 		p := Param{Name: "TYPE", Values: []string{name}}
-		if name != "" && strings.Contains(bareEncodings, " "+strings.ToUpper(name)+" ") {
+		if oneOf(bareEncodings, strings.ToUpper(name)) {
 			p.Name = encoding
 		}
 		return p, i, true

@@ -39,12 +39,17 @@ var forms = map[string]form{
 	"RRULE": rule, "EXRULE": rule,
 }
 
-// canonicalValue returns the value v of a line, or one value of its list, in one
-// spelling.
-func canonicalValue(l Line, v string) string {
+// canonicalValue returns the value of a line in one spelling.
+func canonicalValue(l Line) string {
 	if sum, ok := media(l); ok {
 		return sum
 	}
+	return spelled(l, l.Value)
+}
+
+// spelled returns v, the value of a line that holds no media, or one value of its list,
+// in one spelling.
+func spelled(l Line, v string) string {
 	switch forms[l.Name] {
 	case fields:
 		return canonicalFields(l, v)
@@ -123,14 +128,16 @@ func canonicalURI(v string) string {
 
 // canonicalTime returns a date, a time or a period: UTC under any name ends in Z.
 func canonicalTime(l Line, v string) string {
-	v = strings.ToUpper(strings.TrimSpace(v))
-	if start, end, ok := strings.Cut(v, "/"); ok {
-		return canonicalTime(l, start) + "/" + canonicalTime(l, end)
+	utc := isUTC(zoneName(l.Param("TZID")))
+	parts := strings.Split(strings.ToUpper(v), "/")
+	for i, p := range parts {
+		p = strings.TrimSpace(p)
+		if utc && strings.Contains(p, "T") && !strings.HasSuffix(p, "Z") && !strings.HasPrefix(p, "P") {
+			p += "Z"
+		}
+		parts[i] = p
 	}
-	if strings.Contains(v, "T") && !strings.HasSuffix(v, "Z") && !strings.HasPrefix(v, "P") && isUTC(zoneName(l.Param("TZID"))) {
-		return v + "Z"
-	}
-	return v
+	return strings.Join(parts, "/")
 }
 
 // canonicalDay returns a date of a vCard in the basic form, 19850412 or --0412.

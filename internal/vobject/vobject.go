@@ -22,7 +22,7 @@ import (
 const (
 	// MaxSize is the length in bytes of what Parse takes.
 	MaxSize = 32 << 20
-	// maxLines is how many content lines it may hold.
+	// maxLines is how many content lines it may hold, values of lists included.
 	maxLines = 500_000
 	// maxDepth is how deep components may lie in each other.
 	maxDepth = 8

@@ -64,6 +64,7 @@ func TestParseRefuses(t *testing.T) {
 		"parameters":         "BEGIN:VCARD\nFN" + strings.Repeat(";secret", 3000) + ":x\nEND:VCARD\n",
 		"parameter's values": "BEGIN:VCARD\nFN;X=" + strings.Repeat("secret,", 3000) + ":x\nEND:VCARD\n",
 		"lines":              "BEGIN:VCARD\n" + strings.Repeat("A:\n", 500_000) + "END:VCARD\n",
+		"values":             "BEGIN:VCARD\nNICKNAME:" + strings.Repeat("a,", 500_000) + "\nEND:VCARD\n",
 		"size":               strings.Repeat("\n", vobject.MaxSize+1),
 	} {
 		objects, err := vobject.Parse([]byte(data))
