@@ -29,16 +29,7 @@ func (b *Book) Write(dir string) error {
 		return err
 	}
 	name := filepath.Join(dir, addressBook, "AddressBook.sqlitedb")
-	if _, err := os.Lstat(name); os.IsNotExist(err) {
-		for _, p := range b.People {
-			b.dirty[p.row] = p
-		}
-	}
-	rows := make([]int64, 0, len(b.dirty))
-	for row := range b.dirty {
-		rows = append(rows, row)
-	}
-	slices.Sort(rows)
+	rows := b.pending(name, b.People)
 	err := inDatabase(name, bookSchema, func(w *writer) {
 		writeNames(w)
 		for _, row := range rows {

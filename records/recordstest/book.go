@@ -6,7 +6,6 @@ import (
 	"image"
 	"image/color"
 	"image/jpeg"
-	"math/rand/v2"
 	"strings"
 )
 
@@ -54,21 +53,19 @@ func (p *Person) UID() string {
 	return p.GUID
 }
 
+func (p *Person) key() (row int64, uid string) { return p.row, p.UID() }
+
 // Book is an address book, and what of it is not written yet.
 type Book struct {
 	People []*Person // in the order of their rows
 
-	rng     *rand.Rand
-	now     int64
-	lastRow int64
+	generator[*Person]
 	lastUID int64
-	count   int               // makes values differ
-	dirty   map[int64]*Person // by row; nil of one that was removed
 }
 
 // NewBook returns an address book of n people made from seed.
 func NewBook(seed uint64, n int) *Book {
-	b := &Book{rng: rand.New(rand.NewPCG(seed, 4)), now: 700_000_000, dirty: map[int64]*Person{}}
+	b := &Book{generator: newGenerator[*Person](seed, 4)}
 	for range n {
 		b.add()
 	}
@@ -130,25 +127,11 @@ func (b *Book) Put(p *Person) {
 		}
 	}
 	p.Modified = b.tick()
-	b.dirty[p.row] = p
-}
-
-func (b *Book) pick(from []string) string { return from[b.rng.IntN(len(from))] }
-
-// tick returns a time later than all before.
-func (b *Book) tick() int64 {
-	b.now += 1 + b.rng.Int64N(5000)
-	return b.now
+	b.put(p)
 }
 
 func (b *Book) guid() string {
 	return fmt.Sprintf("%08X-%04X-4%03X-8%03X-%012X", b.rng.Uint32(), b.rng.IntN(1<<16), b.rng.IntN(1<<12), b.rng.IntN(1<<12), b.rng.Int64N(1<<48))
-}
-
-// number returns a number that was never returned.
-func (b *Book) number() int {
-	b.count++
-	return b.count
 }
 
 // word returns a text for a column which it never had.

@@ -2,7 +2,6 @@ package recordstest
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -45,12 +44,10 @@ type Override struct {
 type Calendar struct {
 	Events []*Event // in the order of their rows
 
-	rng     *rand.Rand
-	now     int64
-	lastRow int64
-	count   int              // makes values differ
-	dirty   map[int64]*Event // by row; nil of one that was removed
+	generator[*Event]
 }
+
+func (e *Event) key() (row int64, uid string) { return e.row, e.UID }
 
 // rowsPerEvent is how many rows of CalendarItem an event may take, itself and its
 // overrides.
@@ -58,7 +55,7 @@ const rowsPerEvent = 100
 
 // NewCalendar returns calendars with n events made from seed.
 func NewCalendar(seed uint64, n int) *Calendar {
-	c := &Calendar{rng: rand.New(rand.NewPCG(seed, 5)), now: 700_000_000, dirty: map[int64]*Event{}}
+	c := &Calendar{generator: newGenerator[*Event](seed, 5)}
 	for range n {
 		c.add()
 	}
@@ -93,7 +90,7 @@ func (c *Calendar) add() *Event {
 		UID: fmt.Sprintf("%08X-0000-4000-8000-%012d", c.rng.Uint32(), c.lastRow), Text: map[string]any{}, row: c.lastRow,
 		Server: c.rng.IntN(8) == 0, Zone: c.pick(zoneNames), Modified: c.tick(),
 	}
-	e.Text["summary"] = c.word()
+	e.Text["summary"] = c.text()
 	// From 8 to 11 in UTC it is the same day in all zones.
 	e.Start = day*(6944+c.rng.Int64N(1500)) + 8*3600 + 900*c.rng.Int64N(12)
 	e.Length = 900 * (1 + c.rng.Int64N(10))
@@ -117,10 +114,10 @@ func (c *Calendar) add() *Event {
 		e.Guests = append(e.Guests, c.number())
 	}
 	if c.rng.IntN(4) == 0 {
-		e.Place = c.word()
+		e.Place = c.text()
 	}
 	c.Events = append(c.Events, e)
-	c.dirty[e.row] = e
+	c.put(e)
 	return e
 }
 
@@ -134,22 +131,6 @@ func (c *Calendar) setRule(e *Event) {
 		"{w}", spelled(start.Weekday()), "{v}", spelled((start.Weekday()+1)%7), "{d}", strconv.Itoa(start.Day()),
 		"{m}", strconv.Itoa(int(start.Month())), "{n}", strconv.Itoa((start.Day()+6)/7), "{y}", strconv.Itoa(start.YearDay()),
 	).Replace(r.specifier)
-}
-
-func (c *Calendar) pick(from []string) string { return from[c.rng.IntN(len(from))] }
-
-func (c *Calendar) tick() int64 {
-	c.now += 1 + c.rng.Int64N(5000)
-	return c.now
-}
-
-func (c *Calendar) number() int {
-	c.count++
-	return c.count
-}
-
-func (c *Calendar) word() string {
-	return fmt.Sprintf("%s %d of %s", c.pick(words), c.number(), Secret)
 }
 
 // eventFields are columns that are one property each.
@@ -173,48 +154,23 @@ func (c *Calendar) value(column string) any {
 	case "privacy_level":
 		return 1 + c.rng.IntN(2)
 	}
-	return c.word() + "\nand, more; of it"
+	return c.text() + "\nand, more; of it"
 }
 
 // Change makes the next generation, as Book's does.
 func (c *Calendar) Change(n int) []Change {
-	var changes []Change
-	order := c.rng.Perm(len(c.Events))
-	gone := map[int64]bool{}
-	for _, i := range order[:min(n, len(order))] {
-		e := c.Events[i]
-		switch c.rng.IntN(6) {
-		case 0:
-			changes = append(changes, Change{What: Removed, UID: e.UID})
-			gone[e.row], c.dirty[e.row] = true, nil
-		case 1:
-			changes = append(changes, Change{What: Added, UID: c.add().UID})
-		default:
-			changes = append(changes, c.change(e))
-		}
-	}
-	for _, i := range order[min(n, len(order)):min(n+3, len(order))] {
-		c.touch(c.Events[i])
-	}
-	c.Events = slices.DeleteFunc(c.Events, func(e *Event) bool { return gone[e.row] })
-	slices.SortFunc(changes, func(a, b Change) int { return strings.Compare(a.UID, b.UID) })
-	return changes
+	return c.generation(&c.Events, n, ways[*Event]{add: c.add, change: c.change, touch: c.touch})
 }
 
 // Edit changes one event in one property and says what that was.
 func (c *Calendar) Edit(i int) Change { return c.change(c.Events[i]) }
 
 // Remove removes one event.
-func (c *Calendar) Remove(i int) Change {
-	e := c.Events[i]
-	c.Events = slices.Delete(c.Events, i, i+1)
-	c.dirty[e.row] = nil
-	return Change{What: Removed, UID: e.UID}
-}
+func (c *Calendar) Remove(i int) Change { return c.remove(&c.Events, c.Events[i]) }
 
 func (c *Calendar) touch(e *Event) {
 	e.Modified = c.tick()
-	c.dirty[e.row] = e
+	c.put(e)
 }
 
 func (c *Calendar) change(e *Event) Change {
@@ -222,7 +178,7 @@ func (c *Calendar) change(e *Event) Change {
 	property := ""
 	switch n := c.rng.IntN(9); {
 	case n == 0:
-		property, e.Text["summary"] = "SUMMARY", c.word()
+		property, e.Text["summary"] = "SUMMARY", c.text()
 	case n == 1 && e.Frequency == 0:
 		property = "DTSTART"
 		e.Start += day * int64(c.number())
@@ -245,7 +201,7 @@ func (c *Calendar) change(e *Event) Change {
 		property = "RECURRENCE-ID"
 		e.nextOverride++
 		at := e.Start + day*int64(1000+c.number())
-		e.Overrides = append(slices.Clone(e.Overrides), Override{at, at + 2*day, c.word(), e.row + e.nextOverride})
+		e.Overrides = append(slices.Clone(e.Overrides), Override{at, at + 2*day, c.text(), e.row + e.nextOverride})
 	case n == 6:
 		property = "VALARM"
 		e.Alarms = append(slices.Clone(e.Alarms), -60*int64(c.number()))
@@ -264,7 +220,7 @@ func (c *Calendar) change(e *Event) Change {
 
 func (c *Calendar) changeField(e *Event) string {
 	if c.rng.IntN(4) == 0 {
-		e.Place = c.word()
+		e.Place = c.text()
 		return "LOCATION"
 	}
 	f := eventFields[c.rng.IntN(len(eventFields))]
@@ -286,16 +242,7 @@ func (c *Calendar) Write(dir string) error {
 	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
 		return err
 	}
-	if _, err := os.Lstat(name); os.IsNotExist(err) {
-		for _, e := range c.Events {
-			c.dirty[e.row] = e
-		}
-	}
-	rows := make([]int64, 0, len(c.dirty))
-	for row := range c.dirty {
-		rows = append(rows, row)
-	}
-	slices.Sort(rows)
+	rows := c.pending(name, c.Events)
 	err := inDatabase(name, calendarSchema, func(w *writer) {
 		for _, row := range rows {
 			c.writeEvent(w, row)

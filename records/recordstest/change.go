@@ -1,47 +1,19 @@
 package recordstest
 
-import (
-	"slices"
-	"strings"
-)
+import "slices"
 
 // Change makes the next generation: n people are added, removed or changed in one
 // property each, some others are touched, which changes their time of modification
 // only. It returns what it did, sorted by UID.
 func (b *Book) Change(n int) []Change {
-	var changes []Change
-	order := b.rng.Perm(len(b.People))
-	gone := map[int64]bool{}
-	for _, i := range order[:min(n, len(order))] {
-		p := b.People[i]
-		switch b.rng.IntN(6) {
-		case 0:
-			changes = append(changes, Change{What: Removed, UID: p.UID()})
-			gone[p.row], b.dirty[p.row] = true, nil
-		case 1:
-			changes = append(changes, Change{What: Added, UID: b.add().UID()})
-		default:
-			changes = append(changes, b.changePerson(p))
-		}
-	}
-	for _, i := range order[min(n, len(order)):min(n+3, len(order))] {
-		b.Put(b.People[i])
-	}
-	b.People = slices.DeleteFunc(b.People, func(p *Person) bool { return gone[p.row] })
-	slices.SortFunc(changes, func(a, b Change) int { return strings.Compare(a.UID, b.UID) })
-	return changes
+	return b.generation(&b.People, n, ways[*Person]{add: b.add, change: b.changePerson, touch: b.Put})
 }
 
 // Edit changes one person in one property and says what that was.
 func (b *Book) Edit(i int) Change { return b.changePerson(b.People[i]) }
 
 // Remove removes one person.
-func (b *Book) Remove(i int) Change {
-	p := b.People[i]
-	b.People = slices.Delete(b.People, i, i+1)
-	b.dirty[p.row] = nil
-	return Change{What: Removed, UID: p.UID()}
-}
+func (b *Book) Remove(i int) Change { return b.remove(&b.People, b.People[i]) }
 
 func (b *Book) changePerson(p *Person) Change {
 	defer b.Put(p)

@@ -3,7 +3,6 @@ package recordstest
 import (
 	"encoding/hex"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -37,16 +36,14 @@ type Reminder struct {
 type Reminders struct {
 	Reminders []*Reminder // in the order of their rows
 
-	rng     *rand.Rand
-	now     int64
-	lastRow int64
-	count   int                 // makes values differ
-	dirty   map[int64]*Reminder // by row; nil of one that was removed
+	generator[*Reminder]
 }
+
+func (r *Reminder) key() (row int64, uid string) { return r.row, r.UID }
 
 // NewReminders returns n reminders made from seed.
 func NewReminders(seed uint64, n int) *Reminders {
-	s := &Reminders{rng: rand.New(rand.NewPCG(seed, 6)), now: 700_000_000, dirty: map[int64]*Reminder{}}
+	s := &Reminders{generator: newGenerator[*Reminder](seed, 6)}
 	for range n {
 		s.add()
 	}
@@ -56,13 +53,13 @@ func NewReminders(seed uint64, n int) *Reminders {
 func (s *Reminders) add() *Reminder {
 	s.lastRow++
 	id := fmt.Sprintf("%08X-0000-4000-9000-%012d", s.rng.Uint32(), s.lastRow)
-	r := &Reminder{UID: id, Text: map[string]any{"ZTITLE": s.word()}, Frequency: -1, row: s.lastRow, Server: s.rng.IntN(3) == 0}
+	r := &Reminder{UID: id, Text: map[string]any{"ZTITLE": s.text()}, Frequency: -1, row: s.lastRow, Server: s.rng.IntN(3) == 0}
 	r.Modified = s.tick()
 	if s.rng.IntN(2) == 0 {
 		s.setDue(r)
 	}
 	if s.rng.IntN(3) == 0 {
-		r.Text["ZNOTES"] = s.word()
+		r.Text["ZNOTES"] = s.text()
 	}
 	if s.rng.IntN(3) == 0 {
 		r.Text["ZPRIORITY"] = []int{1, 5, 9}[s.rng.IntN(3)]
@@ -82,7 +79,7 @@ func (s *Reminders) add() *Reminder {
 		r.Parent.parent = true
 	}
 	s.Reminders = append(s.Reminders, r)
-	s.dirty[r.row] = r
+	s.put(r)
 	return r
 }
 
@@ -103,42 +100,11 @@ func (s *Reminders) setRule(r *Reminder) {
 	}
 }
 
-func (s *Reminders) tick() int64 {
-	s.now += 1 + s.rng.Int64N(5000)
-	return s.now
-}
-
-func (s *Reminders) number() int {
-	s.count++
-	return s.count
-}
-
 func (s *Reminders) tag() string { return fmt.Sprintf("tag%d", s.number()) }
 
-func (s *Reminders) word() string {
-	return fmt.Sprintf("%s %d of %s", words[s.rng.IntN(len(words))], s.number(), Secret)
-}
-
-// Change makes the next generation, as Book's does.
+// Change makes the next generation, as Book's does; none is only touched.
 func (s *Reminders) Change(n int) []Change {
-	var changes []Change
-	order := s.rng.Perm(len(s.Reminders))
-	gone := map[int64]bool{}
-	for _, i := range order[:min(n, len(order))] {
-		r := s.Reminders[i]
-		switch c := s.rng.IntN(6); {
-		case c == 0 && !r.parent:
-			changes = append(changes, Change{What: Removed, UID: r.UID})
-			gone[r.row], s.dirty[r.row] = true, nil
-		case c == 1:
-			changes = append(changes, Change{What: Added, UID: s.add().UID})
-		default:
-			changes = append(changes, s.change(r))
-		}
-	}
-	s.Reminders = slices.DeleteFunc(s.Reminders, func(r *Reminder) bool { return gone[r.row] })
-	slices.SortFunc(changes, func(a, b Change) int { return strings.Compare(a.UID, b.UID) })
-	return changes
+	return s.generation(&s.Reminders, n, ways[*Reminder]{add: s.add, change: s.change, stays: func(r *Reminder) bool { return r.parent }})
 }
 
 // Edit changes one reminder in one property and says what that was.
@@ -146,13 +112,13 @@ func (s *Reminders) Edit(i int) Change { return s.change(s.Reminders[i]) }
 
 func (s *Reminders) change(r *Reminder) Change {
 	r.Modified = s.tick()
-	s.dirty[r.row] = r
+	s.put(r)
 	property := ""
 	switch n := s.rng.IntN(8); {
 	case n == 0:
-		property, r.Text["ZTITLE"] = "SUMMARY", s.word()
+		property, r.Text["ZTITLE"] = "SUMMARY", s.text()
 	case n == 1:
-		property, r.Text["ZNOTES"] = "DESCRIPTION", s.word()
+		property, r.Text["ZNOTES"] = "DESCRIPTION", s.text()
 	case n == 2:
 		property = "DUE"
 		s.setDue(r)
@@ -190,16 +156,7 @@ func (s *Reminders) Write(dir string) error {
 		return err
 	}
 	names := []string{"Data-local.sqlite", "Data-0A0B0C0D-0000-4000-8000-000000000001.sqlite"}
-	if _, err := os.Lstat(filepath.Join(folder, names[0])); os.IsNotExist(err) {
-		for _, r := range s.Reminders {
-			s.dirty[r.row] = r
-		}
-	}
-	rows := make([]int64, 0, len(s.dirty))
-	for row := range s.dirty {
-		rows = append(rows, row)
-	}
-	slices.Sort(rows)
+	rows := s.pending(filepath.Join(folder, names[0]), s.Reminders)
 	for i, name := range names {
 		// The numbers of the entities are others in each store.
 		entities := firstEntity + 10*i
