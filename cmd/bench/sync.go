@@ -44,7 +44,6 @@ type syncing struct {
 	dir    string
 	server string // its address
 	data   string // its folder
-	phone  *simulated
 }
 
 // benchSync syncs the contacts of a phone of software with Radicale, beside
@@ -141,16 +140,16 @@ func (b *syncing) round(ctx context.Context, n int, results map[string]map[task]
 	for _, p := range book.People {
 		p.Values = slices.DeleteFunc(p.Values, func(v recordstest.Value) bool { return v.Property == urls })
 	}
-	b.phone = &simulated{settings: b.settings, dir: dir}
+	phone := &simulated{settings: b.settings, dir: dir}
 	files := filepath.Join(dir, "phone", "Files")
 	if err := book.Write(files); err != nil {
 		return err
 	}
-	if err := b.phone.start(ctx, "empty"); err != nil {
+	if err := phone.start(ctx, "empty"); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, b.phone.stop()) }()
-	r := &syncRound{syncing: b, dir: dir, repo: filepath.Join(dir, "repository"), cards: filepath.Join(dir, "cards"), results: results}
+	defer func() { err = errors.Join(err, phone.stop()) }()
+	r := &syncRound{syncing: b, dir: dir, repo: filepath.Join(dir, "repository"), cards: filepath.Join(dir, "cards"), phone: phone, results: results}
 	if err := r.prepare(ctx, n); err != nil {
 		return err
 	}
@@ -164,6 +163,10 @@ func (b *syncing) round(ctx context.Context, n int, results map[string]map[task]
 	if err := r.both(ctx, syncSame); err != nil {
 		return err
 	}
+	first, err := r.newest(ctx)
+	if err != nil {
+		return err
+	}
 	book.Edit(n / 2)
 	if err := book.Write(files); err != nil {
 		return err
@@ -171,7 +174,7 @@ func (b *syncing) round(ctx context.Context, n int, results map[string]map[task]
 	if err := r.keep(ctx); err != nil {
 		return err
 	}
-	s, err := b.phone.command(ctx, []string{b.russet, "-r", r.repo, "diff", r.first, "latest", "--records"})
+	s, err := r.phone.command(ctx, []string{b.russet, "-r", r.repo, "diff", first, "latest", "--records"})
 	if err != nil {
 		return err
 	}
@@ -182,8 +185,9 @@ func (b *syncing) round(ctx context.Context, n int, results map[string]map[task]
 // syncRound is the places of one round.
 type syncRound struct {
 	*syncing
-	dir, repo, cards, first string
-	results                 map[string]map[task][]sample
+	dir, repo, cards string
+	phone            *simulated
+	results          map[string]map[task][]sample
 }
 
 // prepare keeps the phone, writes its cards into a folder, makes a collection for
@@ -194,10 +198,6 @@ func (r *syncRound) prepare(ctx context.Context, n int) error {
 		return err
 	}
 	if err := r.keep(ctx); err != nil {
-		return err
-	}
-	var err error
-	if r.first, err = r.newest(ctx); err != nil {
 		return err
 	}
 	for _, program := range []string{ours, peer} {
@@ -217,7 +217,7 @@ func (r *syncRound) prepare(ctx context.Context, n int) error {
 		}
 	}
 	to := r.server + "/bench/" + filepath.Base(r.dir) + "-"
-	_, err = r.command(ctx, []string{
+	_, err := r.command(ctx, []string{
 		r.russet, "-r", r.repo, "-q", "sync", "add", "bench", "--kind", "contacts", "--in", "On My Device", "--in", "Example",
 		"--to", "carddav:" + to + ours + "/", "--user", "bench", "--same-server",
 	})
