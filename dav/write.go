@@ -84,13 +84,8 @@ func (c *Collection) Update(ctx context.Context, ref merge.Ref, body []byte) (me
 		} else if now == ref.ETag {
 			q = c.put(u, "replace", body, "", "")
 			a, err = c.client.do(ctx, q)
-			return c.updated(q, a, err)
 		}
 	}
-	return c.updated(q, a, err)
-}
-
-func (c *Collection) updated(q call, a *answer, err error) (merge.Ref, error) {
 	switch {
 	case err != nil:
 		return merge.Ref{}, err
