@@ -61,6 +61,7 @@ func hostileStore(text, zone, specifier string, a, b float64, n int64) (*calenda
 func FuzzEventRows(f *testing.F) {
 	f.Add("A, b;\\c\nd", "Europe/Berlin", "D=+2SU;O=5", 484358400.0, 484444799.0, int64(4))
 	f.Add("a@b\"^;:,", "_float", "X=1\r\n", 0.0, -1e9, int64(-7))
+	f.Add("\x01", "GMT+0530", "D=0MO,0TU;S=1", 6e8, 6e8, int64(33))
 	f.Add("\xff\x00", "GMT+0530", "D=0MO,0TU;S=1", 6e8, 6e8, int64(33))
 	f.Fuzz(func(t *testing.T, text, zone, specifier string, a, b float64, n int64) {
 		text, zone, specifier = validText(text), validText(zone), validText(specifier)

@@ -74,7 +74,7 @@ func canonicalParams(l Line, labels []string) string {
 // canonicalParam returns the value of a parameter in one spelling, "" where it says
 // nothing.
 func canonicalParam(name, v string) string {
-	v = strings.TrimSpace(lineEnds(v))
+	v = strings.TrimSpace(withoutControls(lineEnds(v)))
 	switch spellings[name] {
 	case silent:
 		return ""

@@ -115,9 +115,13 @@ func escapeParam(v string) string {
 }
 
 // printable returns s without the control characters that no line may hold.
-func printable(s string) string {
+func printable(s string) string { return strings.ReplaceAll(withoutControls(s), "\n", "") }
+
+// withoutControls returns s without the control characters that no text may hold:
+// all but tab and LF.
+func withoutControls(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' && r != '\t' || r == 0x7f {
+		if r < ' ' && r != '\t' && r != '\n' || r == 0x7f {
 			return -1
 		}
 		return r
