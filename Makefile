@@ -9,7 +9,6 @@ export GOFLAGS := $(strip $(GOFLAGS) -buildvcs=false)
 TOOL  = go tool -modfile=tools.mod
 TAGS  = urfave_cli_no_docs
 FUZZ ?= 20s
-SMOKE ?= 500x
 SOAK ?= 5m
 CRASHES ?= 10000
 KILLS ?= 300
@@ -41,7 +40,6 @@ check:
 test:
 	scripts/judges.sh
 	$(MAKE) --no-print-directory check race cross
-	$(MAKE) --no-print-directory fuzz FUZZ=$(SMOKE)
 	scripts/skipped.sh $(SKIPPED)
 
 race:
