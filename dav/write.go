@@ -79,9 +79,11 @@ func (c *Collection) Update(ctx context.Context, ref merge.Ref, body []byte) (me
 	q := c.put(u, "replace", body, name, value)
 	a, err := c.client.do(ctx, q)
 	if err == nil && a.unmet() && !a.unsure && !strong(ref.ETag) {
-		if now, _, err := c.tag(ctx, u); err != nil {
-			return merge.Ref{}, err
-		} else if now == ref.ETag {
+		now, _, unread := c.tag(ctx, u)
+		if unread != nil {
+			return merge.Ref{}, unread
+		}
+		if now == ref.ETag {
 			q = c.put(u, "replace", body, "", "")
 			a, err = c.client.do(ctx, q)
 		}

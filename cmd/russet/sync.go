@@ -37,9 +37,9 @@ var syncActions = []syncAction{
 }
 
 func (p *program) syncVerb() *cli.Command {
-	description := ""
+	var description strings.Builder
 	for _, a := range syncActions {
-		description += fmt.Sprintf("  %-34s %s\n", a.name+" "+a.takes, a.what)
+		fmt.Fprintf(&description, "  %-34s %s\n", a.name+" "+a.takes, a.what)
 	}
 	return &cli.Command{
 		Name:      "sync",
@@ -56,7 +56,7 @@ func (p *program) syncVerb() *cli.Command {
 			"what changed. It remembers that in the repository, encrypted, and whatever it replaces or\n" +
 			"removes, for a year.\n" +
 			"\n" +
-			description +
+			description.String() +
 			"\n" +
 			"Directions: safe (the default) pushes what changed on the phone, and leaves alone what was\n" +
 			"edited or removed at the target: edits wait as conflicts. mirror makes the records what they\n" +
