@@ -45,6 +45,7 @@ type calendarStore struct {
 	alarms     map[int64][]alarm
 	people     map[int64][]participant
 	attached   map[int64][]string
+	unread     unreadable // by item
 }
 
 // storedRule is a row of Recurrence. err says why it is no rule.
@@ -63,15 +64,24 @@ func openCalendar(ctx context.Context, s *store, entity int64) (*calendarStore, 
 		owned: map[int64]int64{}, rules: map[int64][]storedRule{}, exceptions: map[int64][]time.Time{},
 		alarms: map[int64][]alarm{}, people: map[int64][]participant{}, attached: map[int64][]string{},
 	}
-	for _, read := range []func(context.Context) error{
-		c.readCalendars, c.readLocations, c.readRules, c.readExceptions, c.readAlarms, c.readPeople, c.readAttachments,
-	} {
-		if err := read(ctx); err != nil {
-			return nil, err
-		}
-	}
-	return c, nil
+	missing, err := s.readParts(ctx, []part{
+		{c.readCalendars, nil},
+		{c.readLocations, placeProperties},
+		{c.readRules, []string{"RRULE"}},
+		{c.readExceptions, []string{"EXDATE"}},
+		{c.readAlarms, []string{"VALARM"}},
+		{c.readPeople, peopleProperties},
+		{c.readAttachments, []string{"ATTACH"}},
+	})
+	c.unread.all = with(c.unread.all, missing...)
+	return c, err
 }
+
+// Properties that are made of several columns or tables.
+var (
+	placeProperties  = []string{"GEO", "LOCATION", "X-APPLE-STRUCTURED-LOCATION"}
+	peopleProperties = []string{"ATTENDEE", "ORGANIZER"}
+)
 
 // calendarTypes are the values of Store.type.
 var calendarTypes = map[int64]string{
@@ -189,9 +199,13 @@ func (c *calendarStore) readLocations(ctx context.Context) error {
 		l := location{title: r.text("title"), address: r.text("address")}
 		l.lat, l.lon, l.known = coordinates(r, "latitude", "longitude")
 		l.radius, _ = r.number("radius")
+		l.bad = r.bad()
 		c.locations[r.id] = l
-		if owner, ok := r.integer("item_owner_id"); ok && owner > 0 {
+		owner, ok := r.integer("item_owner_id")
+		if ok && owner > 0 {
 			c.owned[owner] = r.id
+		} else if r.bad("item_owner_id") {
+			c.unread.add(0, false, placeProperties...)
 		}
 	}
 	return nil
@@ -207,18 +221,23 @@ func (c *calendarStore) readExceptions(ctx context.Context) error {
 			c.exceptions[owner] = append(c.exceptions[owner], date)
 		} else {
 			c.lost(r.id, "an exception of a recurring event has no date")
+			c.unread.add(owner, true, "EXDATE")
+		}
+		if r.bad() {
+			c.unread.add(owner, !r.bad("owner_id"), "EXDATE")
 		}
 	}
 	return nil
 }
 
 func (c *calendarStore) readAttachments(ctx context.Context) error {
-	files := map[int64]string{}
+	files := map[int64]name{}
 	for r, err := range c.rows(ctx, "AttachmentFile", "url") {
 		if err != nil {
 			return err
 		}
-		files[r.id] = r.text("url")
+		text := r.text("url")
+		files[r.id] = name{text, r.bad()}
 	}
 	for r, err := range c.rows(ctx, "Attachment", "owner_id", "file_id") {
 		if err != nil {
@@ -226,7 +245,10 @@ func (c *calendarStore) readAttachments(ctx context.Context) error {
 		}
 		owner, _ := r.integer("owner_id")
 		file, _ := r.integer("file_id")
-		if u := files[file]; strings.HasPrefix(u, "https://") || strings.HasPrefix(u, "http://") {
+		if r.bad() || files[file].spoilt {
+			c.unread.add(owner, !r.bad("owner_id"), "ATTACH")
+		}
+		if u := files[file].text; strings.HasPrefix(u, "https://") || strings.HasPrefix(u, "http://") {
 			c.attached[owner] = append(c.attached[owner], u)
 		}
 	}
@@ -250,30 +272,15 @@ func (c *calendarStore) readAlarms(ctx context.Context) error {
 		if !ok {
 			owner, ok = r.integer("owner_id")
 		}
-		if disabled, _ := r.integer("disabled"); !ok || owner <= 0 || disabled != 0 {
+		disabled := isSet(r, "disabled")
+		a, whole := c.alarmOf(r)
+		if r.bad() || !whole && !disabled {
+			c.unread.add(owner, !r.bad("calendaritem_owner_id", "owner_id"), "VALARM")
+		}
+		if !ok || owner <= 0 || disabled {
 			continue
 		}
-		a := alarm{uid: r.text("UUID")}
-		a.acknowledged, _ = r.time("acknowledgedDate")
-		isDefault, _ := r.integer("default_alarm")
-		a.isDefault = isDefault != 0
-		near, _ := r.integer("proximity")
-		spot, _ := r.integer("location_id")
-		seconds, hasSeconds := r.integer("trigger_interval")
-		if hasSeconds && (seconds < -maxAlarm || seconds > maxAlarm) {
-			hasSeconds = false
-		}
-		at, hasDate := r.time("trigger_date")
-		switch l := c.locations[spot]; {
-		case (near == 1 || near == 2) && l.known:
-			a.place, a.arrives = &l, near == 1
-		case hasDate && (!hasSeconds || seconds == 0):
-			a.at = at
-		case hasSeconds:
-			a.relative, a.seconds = true, seconds
-		case hasDate:
-			a.at = at
-		default:
+		if a.at.IsZero() && !a.relative && a.place == nil {
 			c.lost(r.id, "an alarm has neither time nor place")
 			continue
 		}
@@ -289,6 +296,34 @@ func (c *calendarStore) readAlarms(ctx context.Context) error {
 		c.alarms[w.owner][w.at].snoozes = uids[original]
 	}
 	return nil
+}
+
+// alarmOf reads an alarm; whole is false where it has neither time nor place, or not
+// all of its place.
+func (c *calendarStore) alarmOf(r row) (a alarm, whole bool) {
+	a.uid, a.isDefault = r.text("UUID"), isSet(r, "default_alarm")
+	a.acknowledged, _ = r.time("acknowledgedDate")
+	near, _ := r.integer("proximity")
+	spot, _ := r.integer("location_id")
+	seconds, hasSeconds := r.integer("trigger_interval")
+	if hasSeconds && (seconds < -maxAlarm || seconds > maxAlarm) {
+		hasSeconds = false
+	}
+	at, hasDate := r.time("trigger_date")
+	switch l := c.locations[spot]; {
+	case (near == 1 || near == 2) && l.known:
+		a.place, a.arrives = &l, near == 1
+		return a, !l.bad
+	case hasDate && (!hasSeconds || seconds == 0):
+		a.at = at
+	case hasSeconds:
+		a.relative, a.seconds = true, seconds
+	case hasDate:
+		a.at = at
+	default:
+		return a, false
+	}
+	return a, true
 }
 
 // maxAlarm is how many seconds an alarm may be away from its event: ten years. The

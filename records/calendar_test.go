@@ -284,8 +284,8 @@ func TestBadEvents(t *testing.T) {
 			t.Errorf("nothing is said to be lost in row %d", row)
 		}
 	}
-	if len(set.Problems) != 6 {
-		t.Errorf("problems %+v, want 6", set.Problems)
+	if len(set.Problems) != 7 {
+		t.Errorf("problems %+v, want 7", set.Problems)
 	}
 }
 

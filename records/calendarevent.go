@@ -34,8 +34,19 @@ func readCalendar(ctx context.Context, s *store) error {
 // addRecord adds the object of a series to the set. Where the store has no UIDs the
 // content makes one, with a number where that is not enough.
 func (c *calendarStore) addRecord(object *vobject.Component, s *series, uids map[seriesKey]int) {
-	uid := s.uid
+	var rows []int64
+	var modified time.Time
+	for _, it := range s.items() {
+		rows = append(rows, it.id)
+		if it.modified.After(modified) {
+			modified = it.modified
+		}
+	}
+	uid, unread := s.uid, c.unread.names(rows...)
 	if uid == "" {
+		if len(unread) > 0 {
+			c.set.Complete = false // it looks like another event
+		}
 		hash := vobject.HashOf(vobject.Canonical(object))
 		uid = contentID("content", string(hash[:]))
 		uids[seriesKey{s.container, uid}]++
@@ -48,13 +59,7 @@ func (c *calendarStore) addRecord(object *vobject.Component, s *series, uids map
 			}
 		}
 	}
-	var modified time.Time
-	for _, it := range s.items() {
-		if it.modified.After(modified) {
-			modified = it.modified
-		}
-	}
-	c.set.Records = append(c.set.Records, Record{UID: uid, Container: s.container, Object: object, Modified: modified})
+	c.set.Records = append(c.set.Records, Record{UID: uid, Container: s.container, Object: object, Modified: modified, Unread: unread})
 }
 
 // items returns the master, where there is one, and the exceptions.
@@ -175,6 +180,9 @@ func (c *calendarStore) addPlace(v *vobject.Component, it *item) {
 			return
 		}
 	}
+	if l.bad {
+		c.unread.add(it.id, true, placeProperties...)
+	}
 	addText(v, "LOCATION", l.text())
 	if l.known {
 		v.Add(vobject.NewLine("GEO", decimal(l.lat)+";"+decimal(l.lon)), l.line())
@@ -276,6 +284,9 @@ func (c *calendarStore) readRules(ctx context.Context) error {
 		}
 		if s.freq == "" {
 			s.freq = strings.TrimSpace(fmt.Sprint(frequency))
+		}
+		if r.bad() || s.err != nil {
+			c.unread.add(owner, !r.bad("owner_id"), "RRULE")
 		}
 		c.rules[owner] = append(c.rules[owner], s)
 	}

@@ -36,6 +36,21 @@ var itemColumns = []string{
 	"creation_date", "last_modified", "unique_identifier", "UUID", "entity_type", "hidden", "birthday_id", "calendar_scale",
 }
 
+// itemProperties are the properties that columns of CalendarItem become. That of a zone
+// is none: times without it are in UTC, and right.
+var itemProperties = map[string][]string{
+	"summary": {"SUMMARY"}, "description": {"DESCRIPTION"}, "url": {"URL"}, "conference_url": {"CONFERENCE"}, "start_date": {"DTSTART"},
+	"end_date": {"DTEND"}, "due_date": {"DUE"}, "completion_date": {"COMPLETED", "PERCENT-COMPLETE", "STATUS"}, "all_day": {"DTEND", "DTSTART"},
+	"due_all_day": {"DUE"}, "status": {"STATUS"}, "availability": {"TRANSP", "X-MICROSOFT-CDO-BUSYSTATUS"}, "privacy_level": {"CLASS"},
+	"priority": {"PRIORITY"}, "organizer_id": {"ORGANIZER"}, "location_id": placeProperties, "travel_time": {"X-APPLE-TRAVEL-DURATION"},
+}
+
+// itemIdentity are the columns without which an item looks like another one, or like
+// none.
+var itemIdentity = []string{
+	"unique_identifier", "UUID", "calendar_id", "orig_item_id", "orig_date", "phantom_master", "entity_type", "hidden", "birthday_id",
+}
+
 // readItems reads the items of c's entity that are to be shown.
 func (c *calendarStore) readItems(ctx context.Context) ([]*item, error) {
 	hasBirthdays := c.schema.has("CalendarItem", "birthday_id")
@@ -51,6 +66,7 @@ func (c *calendarStore) readItems(ctx context.Context) ([]*item, error) {
 		birthday, _ := r.integer("birthday_id")
 		hidden, _ := r.integer("hidden")
 		calendar, _ := r.integer("calendar_id")
+		c.set.Complete = c.set.Complete && !r.bad(itemIdentity...)
 		switch {
 		case entity != c.entity || hidden != 0:
 			continue
@@ -71,6 +87,10 @@ func (c *calendarStore) readItems(ctx context.Context) ([]*item, error) {
 			continue
 		}
 		c.checkTimes(r, it)
+		for _, column := range *r.spoilt {
+			c.unread.add(r.id, true, itemProperties[column]...)
+		}
+		c.set.Complete = c.set.Complete && !r.bad(itemIdentity...)
 		items = append(items, it)
 	}
 	return items, nil
@@ -79,13 +99,14 @@ func (c *calendarStore) readItems(ctx context.Context) ([]*item, error) {
 // checkTimes tells of times that are there but are none.
 func (c *calendarStore) checkTimes(r row, it *item) {
 	if it.end.IsZero() && r.has("end_date") && c.entity == entityEvent {
-		c.lost(r.id, "the end of an event is no time")
+		r.lost("end_date", " is no time")
 	}
 	if it.due.IsZero() && r.has("due_date") && c.entity == entityReminder {
-		c.lost(r.id, "it is due at what is no time")
+		r.lost("due_date", " is no time")
 	}
 	if !it.start.IsZero() && !it.end.IsZero() && it.end.Before(it.start) {
 		c.lost(r.id, "an event ends before it starts")
+		c.unread.add(r.id, true, "DTEND")
 		it.end = time.Time{}
 	}
 }

@@ -29,7 +29,10 @@ var (
 )
 
 func (c *calendarStore) readPeople(ctx context.Context) error {
-	type identity struct{ name, address string }
+	type identity struct {
+		name, address string
+		bad           bool
+	}
 	identities := map[int64]identity{}
 	for r, err := range c.rows(ctx, "Identity", "display_name", "address", "first_name", "last_name") {
 		if err != nil {
@@ -39,7 +42,8 @@ func (c *calendarStore) readPeople(ctx context.Context) error {
 		if name == "" {
 			name = strings.TrimSpace(r.text("first_name") + " " + r.text("last_name"))
 		}
-		identities[r.id] = identity{name, r.text("address")}
+		address := r.text("address")
+		identities[r.id] = identity{name, address, r.bad()}
 	}
 	for r, err := range c.rows(ctx, "Participant", "entity_type", "type", "status", "role", "identity_id", "owner_id", "email", "phone_number") {
 		if err != nil {
@@ -47,9 +51,6 @@ func (c *calendarStore) readPeople(ctx context.Context) error {
 		}
 		entity, _ := r.integer("entity_type")
 		owner, _ := r.integer("owner_id")
-		if entity != personAttendee && entity != personOrganizer {
-			continue
-		}
 		key, _ := r.integer("identity_id")
 		p := participant{id: r.id, organizer: entity == personOrganizer, name: identities[key].name}
 		p.uri = personURI(r.text("email"), identities[key].address, r.text("phone_number"))
@@ -58,6 +59,12 @@ func (c *calendarStore) readPeople(ctx context.Context) error {
 		status, ok := r.integer("status")
 		if p.status = status; !ok {
 			p.status = -1
+		}
+		if r.bad() || identities[key].bad {
+			c.unread.add(owner, !r.bad("owner_id"), peopleProperties...)
+		}
+		if entity != personAttendee && entity != personOrganizer {
+			continue
 		}
 		c.people[owner] = append(c.people[owner], p)
 	}

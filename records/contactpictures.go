@@ -45,7 +45,7 @@ func (p picture) format() string {
 func (b *addressBook) readPictures(ctx context.Context) error {
 	images, err := openStore(ctx, b.s.fsys, path.Join(path.Dir(b.s.path), path.Base(picturesPath)))
 	if errors.Is(err, fs.ErrNotExist) {
-		b.unread = append(b.unread, "PHOTO") // perhaps it is not in this backup
+		b.unread = with(b.unread, "PHOTO") // perhaps it is not in this backup
 		return nil
 	}
 	if err == nil {
@@ -75,10 +75,10 @@ func (b *addressBook) readPictureTables(ctx context.Context, images *store) erro
 			p := b.byRow[owner]
 			found := picture{data: r.bytes("data"), full: table == "ABFullSizeImage"}
 			switch {
-			case slices.Contains(*r.spoilt, "record_id"):
-				b.unread = append(b.unread, "PHOTO")
-			case p != nil && len(*r.spoilt) > 0:
-				p.unread = append(p.unread, "PHOTO")
+			case r.bad("record_id"):
+				b.unread = with(b.unread, "PHOTO")
+			case p != nil && r.bad():
+				p.unread = with(p.unread, "PHOTO")
 			case p == nil || len(found.data) == 0 || p.picture.full:
 			case found.format() == "" || len(found.data) > maxPicture || total+len(found.data) > maxPictures:
 				p.badPicture = true

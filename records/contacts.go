@@ -101,34 +101,25 @@ type addressBook struct {
 // readContacts reads an address book of any version.
 func readContacts(ctx context.Context, s *store) error {
 	b := &addressBook{s: s, byRow: map[int64]*person{}, stores: map[int64]Container{}, own: noStore}
-	for _, part := range []struct {
-		read   func(context.Context) error
-		unread []string // where rows are missing
-	}{
+	missing, err := s.readParts(ctx, []part{
 		{b.readStores, nil},
 		{b.readPeople, nil},
 		{b.readValues, allValueNames()},
 		{b.readGroups, []string{"CATEGORIES"}},
 		{b.readPictures, []string{"PHOTO"}},
-	} {
-		before := s.set.Complete
-		s.set.Complete = true
-		if err := part.read(ctx); err != nil {
-			return err
-		}
-		if !s.set.Complete {
-			b.unread = append(b.unread, part.unread...)
-		}
-		s.set.Complete = s.set.Complete && before
+	})
+	if err != nil {
+		return err
 	}
+	b.unread = with(b.unread, missing...)
 	b.noteRemote()
 	used := map[[2]string]bool{}
 	for _, p := range b.people {
 		c := b.container(p)
 		uid := b.uid(p, c, used)
-		p.unread = append(p.unread, b.unread...)
+		p.unread = with(p.unread, b.unread...)
 		card := &card{s: s, p: p, c: vobject.New("VCARD")}
-		s.set.Records = append(s.set.Records, Record{UID: uid, Container: c.ID, Object: card.write(uid), Modified: p.modified, Unread: sorted(p.unread)})
+		s.set.Records = append(s.set.Records, Record{UID: uid, Container: c.ID, Object: card.write(uid), Modified: p.modified, Unread: slices.Sorted(slices.Values(p.unread))})
 	}
 	for _, c := range b.stores {
 		s.set.Containers = append(s.set.Containers, c)
@@ -288,7 +279,7 @@ func (b *addressBook) readPeople(ctx context.Context) error {
 		for _, column := range *r.spoilt {
 			switch property := personProperties[column]; {
 			case property != "":
-				p.unread = append(p.unread, property)
+				p.unread = with(p.unread, property)
 			case column == "guid" || column == "ExternalUUID" || column == "StoreID":
 				b.s.set.Complete = false // it looks like another contact, or like one of another container
 			}
@@ -310,7 +301,7 @@ func (b *addressBook) readValues(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	parts, spoilt, err := b.readParts(ctx)
+	parts, spoilt, err := b.readValueParts(ctx)
 	if err != nil {
 		return err
 	}
@@ -325,8 +316,8 @@ func (b *addressBook) readValues(ctx context.Context) error {
 		owner, _ := r.integer("record_id")
 		p, ok := b.byRow[owner]
 		if !ok {
-			if b.s.note(r.id, "a value belongs to no contact"); len(*r.spoilt) > 0 {
-				b.unread = append(b.unread, allValueNames()...)
+			if b.s.note(r.id, "a value belongs to no contact"); r.bad() {
+				b.unread = with(b.unread, allValueNames()...)
 			}
 			continue
 		}
@@ -343,19 +334,19 @@ func (b *addressBook) readValues(ctx context.Context) error {
 			bad = bad || !ok || found.spoilt
 		}
 		switch {
-		case slices.Contains(*r.spoilt, "property"):
-			p.unread = append(p.unread, allValueNames()...)
-		case bad || len(*r.spoilt) > 0:
-			p.unread = append(p.unread, valueNames(v.property)...)
+		case r.bad("property"):
+			p.unread = with(p.unread, allValueNames()...)
+		case bad || r.bad():
+			p.unread = with(p.unread, valueNames(v.property)...)
 		}
 		p.values = append(p.values, v)
 	}
 	return nil
 }
 
-// readParts returns the parts of values by their UIDs, and those of which something
+// readValueParts returns the parts of values by their UIDs, and those of which something
 // could not be read.
-func (b *addressBook) readParts(ctx context.Context) (parts map[int64]map[string]string, spoilt map[int64]bool, err error) {
+func (b *addressBook) readValueParts(ctx context.Context) (parts map[int64]map[string]string, spoilt map[int64]bool, err error) {
 	keys, err := b.s.texts(ctx, "ABMultiValueEntryKey", "value")
 	if err != nil {
 		return nil, nil, err
@@ -369,11 +360,11 @@ func (b *addressBook) readParts(ctx context.Context) (parts map[int64]map[string
 		key, _ := r.integer("key")
 		name, ok := keys[key]
 		text := r.text("value")
-		if len(*r.spoilt) > 0 || !ok || name.spoilt {
+		if r.bad() || !ok || name.spoilt {
 			spoilt[parent] = true
 		}
-		if slices.Contains(*r.spoilt, "parent_id") {
-			b.unread = append(b.unread, allValueNames()...)
+		if r.bad("parent_id") {
+			b.unread = with(b.unread, allValueNames()...)
 		}
 		if !ok {
 			b.s.lost(r.id, "a part of a value has no name")
@@ -401,11 +392,11 @@ func (b *addressBook) readGroups(ctx context.Context) error {
 		member, _ := r.integer("member_id")
 		kind, _ := r.integer("member_type")
 		p, found := b.byRow[member], names[group]
-		if len(*r.spoilt) > 0 || found.spoilt {
+		if r.bad() || found.spoilt {
 			if p == nil {
-				b.unread = append(b.unread, "CATEGORIES")
+				b.unread = with(b.unread, "CATEGORIES")
 			} else {
-				p.unread = append(p.unread, "CATEGORIES")
+				p.unread = with(p.unread, "CATEGORIES")
 			}
 		}
 		if kind != 0 {
@@ -425,7 +416,7 @@ func (s *store) texts(ctx context.Context, table, column string) (map[int64]name
 			return nil, err
 		}
 		n := name{text: r.text(column)}
-		n.spoilt = len(*r.spoilt) > 0 || len(n.text) > maxName
+		n.spoilt = r.bad() || len(n.text) > maxName
 		if len(n.text) > maxName {
 			s.lost(r.id, "a name in table %s has more than %d bytes, and is cut there", table, maxName)
 			n.text = cutText(n.text, maxName)

@@ -1,7 +1,5 @@
 package records
 
-import "slices"
-
 // personProperties are the properties that columns of a person become. FN, which is
 // made of several, is not among them.
 var personProperties = map[string]string{
@@ -40,10 +38,4 @@ func allValueNames() []string {
 }
 
 // unread says that something of a property of the person could not be read.
-func (w *card) unread(property string) { w.p.unread = append(w.p.unread, property) }
-
-// sorted returns names in order, each once.
-func sorted(names []string) []string {
-	slices.Sort(names)
-	return slices.Compact(names)
-}
+func (w *card) unread(property string) { w.p.unread = with(w.p.unread, property) }

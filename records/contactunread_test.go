@@ -2,8 +2,6 @@ package records
 
 import (
 	"os"
-	"slices"
-	"strings"
 	"testing"
 
 	"russet/records/recordstest"
@@ -29,7 +27,7 @@ func TestUnreadColumns(t *testing.T) {
 		t.Fatal(err)
 	}
 	all := "ADR EMAIL IMPP TEL URL X-ABDATE X-ABRELATEDNAMES X-APPLE-SUBADMINISTRATIVEAREA X-APPLE-SUBLOCALITY X-RUSSET-VALUE X-SOCIALPROFILE"
-	for _, c := range []struct{ change, one, others string }{
+	checkUnread(t, dir, bookName, Contacts, p.UID(), []breakage{
 		{"ABPerson SET Note = CAST(x'4AFF' AS TEXT) WHERE ROWID = 2", "NOTE", ""},
 		{"ABPerson SET Note = x'4AFF' WHERE ROWID = 2", "NOTE", ""},
 		{"ABPerson SET Note = hex(zeroblob(600000)) WHERE ROWID = 2", "NOTE", ""},
@@ -53,26 +51,7 @@ func TestUnreadColumns(t *testing.T) {
 		{"ABMultiValueEntry SET parent_id = 'x' WHERE value = 's'", all, all},
 		{"ABGroupMembers SET group_id = 'x' WHERE member_id = 2", "CATEGORIES", ""},
 		{"ABGroupMembers SET member_id = 'x' WHERE member_id = 2", "CATEGORIES", "CATEGORIES"},
-	} {
-		files := t.TempDir()
-		if err := os.CopyFS(files, os.DirFS(dir)); err != nil {
-			t.Fatal(err)
-		}
-		edit(t, files, bookName, "UPDATE "+c.change)
-		set := readBook(t, os.DirFS(files))
-		if !slices.ContainsFunc(set.Problems, func(p Problem) bool { return p.Lost }) {
-			t.Errorf("%s: no problem is told", c.change)
-		}
-		for _, r := range set.Records {
-			want := c.others
-			if r.UID == p.UID() {
-				want = c.one
-			}
-			if got := strings.Join(r.Unread, " "); got != want {
-				t.Errorf("%s: of %s got %s, want %s", c.change, r.UID, got, want)
-			}
-		}
-	}
+	})
 }
 
 // TestUnreadIdentity: a contact whose identifier or store cannot be read looks like

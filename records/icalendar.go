@@ -136,6 +136,7 @@ type location struct {
 	lat, lon       float64
 	known          bool // lat and lon are
 	radius         float64
+	bad            bool // something of it could not be read
 }
 
 func (l location) text() string {

@@ -26,6 +26,11 @@ var objectColumns = []string{
 	"ZDAYSOFTHEMONTH", "ZMONTHSOFTHEYEAR", "ZDAYSOFTHEYEAR", "ZWEEKSOFTHEYEAR", "ZSETPOSITIONS",
 }
 
+// objectProperties are the properties that entities among the objects become.
+var objectProperties = map[string]string{
+	"REMCDHashtag": "CATEGORIES", "REMCDURLAttachment": "URL", "REMCDRecurrenceRule": "RRULE", "REMCDAlarm": "VALARM",
+}
+
 // readObjects reads what belongs to reminders: the table holds every entity of the
 // model that has no table of its own.
 func (c *reminderStore) readObjects(ctx context.Context) error {
@@ -49,13 +54,24 @@ func (c *reminderStore) readObjects(ctx context.Context) error {
 				c.urls[owner] = append(c.urls[owner], u)
 			}
 		case "REMCDRecurrenceRule":
-			c.rules[owner] = append(c.rules[owner], readReminderRule(r))
+			rule := readReminderRule(r)
+			if c.rules[owner] = append(c.rules[owner], rule); rule.err != nil {
+				c.unread.add(owner, true, "RRULE")
+			}
 		case "REMCDAlarm":
 			a := pendingAlarm{row: r.id, alarm: alarm{uid: r.text("ZALARMUID"), acknowledged: someTime(r, "ZACKNOWLEDGEDDATE")}}
 			a.trigger, _ = r.integer("ZTRIGGER")
 			c.alarms[owner] = append(c.alarms[owner], a)
 		case "REMCDAlarmTimeIntervalTrigger", "REMCDAlarmDateTrigger", "REMCDAlarmLocationTrigger":
-			c.triggers[r.id] = c.readTrigger(c.names[entity], r)
+			t := c.readTrigger(c.names[entity], r)
+			t.bad = r.bad() || t.err != nil
+			c.triggers[r.id] = t
+		}
+		switch property := objectProperties[c.names[entity]]; {
+		case r.bad("Z_ENT"):
+			c.unread.add(0, false, "CATEGORIES", "RRULE", "URL", "VALARM")
+		case r.bad() && property != "":
+			c.unread.add(owner, !r.bad(ownerColumns...), property)
 		}
 	}
 	return nil
@@ -67,6 +83,7 @@ type reminderTrigger struct {
 	local time.Time // on a clock, written as if that were UTC; zero where alarm says it
 	zone  *zone     // whose clock; nil is the reminder's own
 	err   error
+	bad   bool // something of it could not be read
 }
 
 // moment returns when the clock shows it.

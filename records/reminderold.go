@@ -30,7 +30,7 @@ func readOldReminders(ctx context.Context, s *store) error {
 	}
 	nameTodos(todos)
 	for _, t := range todos {
-		s.set.Records = append(s.set.Records, t.record())
+		s.set.Records = append(s.set.Records, t.record(&c.unread))
 	}
 	var lists []Container // the others hold events
 	for _, l := range s.set.Containers {
@@ -56,7 +56,9 @@ func (c *calendarStore) oldTodo(it *item) *todo {
 	start := c.clockOf(it.id, it.startZone, it.allDay)
 	t.startClock = &start
 	if l, ok := c.locations[it.location]; ok {
-		t.where = &l
+		if t.where = &l; l.bad {
+			c.unread.add(it.id, true, "LOCATION")
+		}
 	}
 	for _, r := range t.rules {
 		if r.err != nil {

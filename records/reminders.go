@@ -37,6 +37,7 @@ type reminderStore struct {
 	labels   map[int64]string // names of hashtags
 	triggers map[int64]reminderTrigger
 	zones    zones
+	unread   unreadable // by reminder
 
 	// What belongs to each reminder.
 	tags   map[int64][]string
@@ -74,12 +75,12 @@ func readReminders(ctx context.Context, s *store) error {
 		}
 		c.labels[r.id] = r.text("ZNAME")
 	}
-	for _, read := range []func(context.Context) error{c.readLists, c.readObjects, c.readReminders} {
-		if err := read(ctx); err != nil {
-			return err
-		}
+	missing, err := s.readParts(ctx, []part{{c.readLists, nil}, {c.readObjects, []string{"CATEGORIES", "RRULE", "URL", "VALARM"}}})
+	if err != nil {
+		return err
 	}
-	return nil
+	c.unread.all = with(c.unread.all, missing...)
+	return c.readReminders(ctx)
 }
 
 // listColumns are those columns that a list may have, in its own table or among
@@ -194,6 +195,19 @@ var reminderColumnNames = []string{
 	"ZCREATIONDATE", "ZLASTMODIFIEDDATE", "ZMARKEDFORDELETION", "ZPARENTREMINDER", "ZLIST", "ZICSURL",
 }
 
+// todoProperties are the properties that columns of ZREMCDREMINDER become.
+var todoProperties = map[string][]string{
+	"ZTITLE": {"SUMMARY"}, "ZTITLE1": {"SUMMARY"}, "ZNOTES": {"DESCRIPTION"}, "ZNOTES1": {"DESCRIPTION"}, "ZICSURL": {"URL"},
+	"ZCOMPLETED": {"COMPLETED", "PERCENT-COMPLETE", "STATUS"}, "ZCOMPLETIONDATE": {"COMPLETED"}, "ZFLAGGED": {"X-APPLE-FLAGGED"},
+	"ZPRIORITY": {"PRIORITY"}, "ZALLDAY": {"DTSTART", "DUE"}, "ZDUEDATE": {"DTSTART", "DUE"}, "ZSTARTDATE": {"DTSTART"}, "ZPARENTREMINDER": {"RELATED-TO"},
+}
+
+// todoIdentity are the columns without which a reminder looks like another one, or like
+// one of another list.
+var todoIdentity = []string{
+	"ZIDENTIFIER", "ZCKIDENTIFIER", "ZDACALENDARITEMUNIQUEIDENTIFIER", "ZLIST", "ZMARKEDFORDELETION",
+}
+
 // readReminders reads the reminders that are not deleted.
 func (c *reminderStore) readReminders(ctx context.Context) error {
 	var todos []*todo
@@ -215,6 +229,7 @@ func (c *reminderStore) readReminders(ctx context.Context) error {
 		}
 		t := c.readTodo(r)
 		t.container = container
+		c.set.Complete = c.set.Complete && !r.bad(todoIdentity...)
 		todos = append(todos, t)
 		byRow[r.id] = t
 	}
@@ -223,7 +238,7 @@ func (c *reminderStore) readReminders(ctx context.Context) error {
 		if p := byRow[t.parentRow]; p != nil && p != t {
 			t.parent = p.uid
 		}
-		c.set.Records = append(c.set.Records, t.record())
+		c.set.Records = append(c.set.Records, t.record(&c.unread))
 	}
 	return nil
 }
@@ -242,16 +257,15 @@ func (c *reminderStore) readTodo(r row) *todo {
 	if t.url == "" && len(c.urls[r.id]) > 0 {
 		t.url = c.urls[r.id][0]
 	}
-	for _, column := range []string{"ZDUEDATE", "ZSTARTDATE", "ZCOMPLETIONDATE"} {
-		if _, ok := r.number(column); !ok && r.has(column) {
-			c.lost(r.id, "the %s of a reminder is no time", map[string]string{
-				"ZDUEDATE": "end", "ZSTARTDATE": "start", "ZCOMPLETIONDATE": "completion",
-			}[column])
-		}
+	for _, column := range *r.spoilt {
+		c.unread.add(r.id, true, todoProperties[column]...)
 	}
 	t.clock = c.todoClock(r, isSet(r, "ZALLDAY"))
 	for _, a := range c.alarms[r.id] {
 		trigger, ok := c.triggers[a.trigger]
+		if !ok || trigger.bad {
+			c.unread.add(r.id, true, "VALARM")
+		}
 		switch {
 		case !ok:
 			c.lost(a.row, "an alarm has no trigger")

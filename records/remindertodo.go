@@ -29,8 +29,8 @@ type todo struct {
 }
 
 // record returns the record of a reminder.
-func (t *todo) record() Record {
-	return Record{UID: t.uid, Container: t.container, Object: t.component(), Modified: t.modified}
+func (t *todo) record(unread *unreadable) Record {
+	return Record{UID: t.uid, Container: t.container, Object: t.component(), Modified: t.modified, Unread: unread.names(t.id)}
 }
 
 // nameTodos gives a UID to the reminders that have none, of their content, and

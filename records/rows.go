@@ -133,6 +133,13 @@ func (r row) text(column string) string {
 	return ""
 }
 
+// bad reports whether a method could not return all of one of these columns; without
+// columns, of any.
+func (r row) bad(columns ...string) bool {
+	return len(columns) == 0 && len(*r.spoilt) > 0 ||
+		slices.ContainsFunc(columns, func(c string) bool { return slices.Contains(*r.spoilt, c) })
+}
+
 // valid returns a text as it may stand in a record, and tells what is lost.
 func (r row) valid(column, text string) string {
 	if len(text) > maxText {
@@ -186,12 +193,15 @@ func (r row) number(column string) (f float64, ok bool) {
 	case int64:
 		return float64(v), true
 	case float64:
-		return v, !math.IsNaN(v) && !math.IsInf(v, 0)
+		f, ok = v, true
 	case string:
-		f, err := strconv.ParseFloat(strings.TrimSpace(v), 64)
-		return f, err == nil && !math.IsNaN(f) && !math.IsInf(f, 0)
+		n, err := strconv.ParseFloat(strings.TrimSpace(v), 64)
+		f, ok = n, err == nil
 	}
-	return 0, false
+	if ok = ok && !math.IsNaN(f) && !math.IsInf(f, 0); !ok && r.has(column) && r.value(column) != "" {
+		r.lost(column, " is no number")
+	}
+	return f, ok
 }
 
 // bytes returns a blob, or nil. It is the caller's.
