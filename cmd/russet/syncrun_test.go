@@ -31,3 +31,13 @@ func TestFailedWrites(t *testing.T) {
 		t.Errorf("complaints are %q", got)
 	}
 }
+
+// TestContentLines: a record that waits is shown line by line, its picture only begun.
+func TestContentLines(t *testing.T) {
+	t.Parallel()
+	text := "BEGIN:VCARD\r\nNOTE:a\x1b\r\n b\r\nPHOTO:" + strings.Repeat("x\r\n ", 1000) + "\r\nEND:VCARD\r\n"
+	want := "  BEGIN:VCARD\n  NOTE:a" + visible("\x1b") + "b\n  PHOTO:" + strings.Repeat("x", longestLine-6) + "... and 606 bytes more\n  END:VCARD\n"
+	if got := contentLines(text); got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

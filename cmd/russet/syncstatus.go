@@ -191,7 +191,7 @@ func (p *program) listConflicts(ctx context.Context, store *reconcile.RepoStore,
 		}
 		fmt.Fprintf(p.stdout, "%s  %s\n  %s: %s\n", visible(m.UID), visible(m.Title), m.Cause, visible(strings.Join(m.Properties, ", ")))
 		if whole {
-			fmt.Fprintf(p.stdout, "at the source:\n%sat the target:\n%s", visibleLines(m.Source), visibleLines(m.Target))
+			fmt.Fprintf(p.stdout, "at the source:\n%sat the target:\n%s", contentLines(m.Source), contentLines(m.Target))
 		}
 	}
 	switch {
@@ -203,11 +203,20 @@ func (p *program) listConflicts(ctx context.Context, store *reconcile.RepoStore,
 	return nil
 }
 
-// visibleLines makes a text safe for a terminal, line by line.
-func visibleLines(text string) string {
+// longestLine is how much of a content line is shown: a picture is one line.
+const longestLine = 400
+
+// contentLines makes the content lines of a record safe for a terminal, unfolded
+// (RFC 5545, 3.1), each on a line of its own. Those of pictures are cut.
+func contentLines(text string) string {
+	text = strings.NewReplacer("\r\n ", "", "\r\n\t", "", "\n ", "", "\n\t", "").Replace(text)
 	var b strings.Builder
 	for line := range strings.Lines(text) {
-		b.WriteString("  " + visible(strings.TrimRight(line, "\r\n")) + "\n")
+		line = visible(strings.TrimRight(line, "\r\n"))
+		if more := len(line) - longestLine; more > 0 {
+			line = fmt.Sprintf("%s... and %d bytes more", strings.ToValidUTF8(line[:longestLine], ""), more)
+		}
+		b.WriteString("  " + line + "\n")
 	}
 	return b.String()
 }
