@@ -23,8 +23,8 @@ import (
 
 // The heap is mostly buffers that hold no pointers, so collecting it often is
 // cheap: these settings keep the peak of a backup of 60,000 files in a folder
-// below 300 MB (docs/benchmark.md), and of a phone's 300,000 files below 250 MB.
-// Past the limit memory still grows, with more work.
+// and of a phone's 300,000 files below 300 MB (docs/benchmark.md). Past the limit
+// memory still grows, with more work.
 const (
 	gcPercent   = 50
 	memoryLimit = 235 << 20
