@@ -7,10 +7,21 @@ import (
 	"strings"
 )
 
-// Open opens the place of an existing repository. The address is a path, "local:" and a path, or, for tests, "mem:"; the
-// schemes of places on the network are refused with an error that wraps errors.ErrUnsupported. Where there is no
-// repository the error is [ErrNoRepository]. A backend that is an io.Closer wants to be closed.
-func Open(ctx context.Context, address string) (Backend, error) {
+// Options are what an address does not hold: credentials, and how to reach places on a network. The zero value is what a
+// place without credentials wants. Nothing in it ever stands in an error.
+type Options struct {
+	S3      S3Options
+	SFTP    SFTPOptions
+	REST    RESTOptions
+	Rclone  RcloneOptions
+	Network NetworkOptions
+}
+
+// Open opens the place of an existing repository. The address is spelled as restic spells it: a path, "local:" and a path,
+// "sftp:", "s3:", "rest:" or "rclone:" and what follows there, or, for tests, "mem:"; other schemes are refused with an
+// error that wraps errors.ErrUnsupported. Where there is no repository the error is [ErrNoRepository]. A backend that is an
+// io.Closer wants to be closed.
+func Open(ctx context.Context, address string, o Options) (Backend, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -19,6 +30,14 @@ func Open(ctx context.Context, address string) (Backend, error) {
 		return OpenLocal(rest)
 	case "mem":
 		return nil, ErrNoRepository // every memory is a new one
+	case "sftp":
+		return o.persist(openSFTP(ctx, rest, o, false))
+	case "s3":
+		return o.persist(openS3(ctx, rest, o, false))
+	case "rest":
+		return o.persist(openREST(ctx, rest, o, false))
+	case "rclone":
+		return o.persist(openRclone(ctx, rest, o, false))
 	default:
 		return nil, unsupported(scheme)
 	}
@@ -26,7 +45,7 @@ func Open(ctx context.Context, address string) (Backend, error) {
 
 // Create makes the place of a new repository, addressed as for [Open]. It leaves what it finds there alone, and if that is
 // a repository the error wraps fs.ErrExist. The place becomes one when the Config is saved.
-func Create(ctx context.Context, address string) (Backend, error) {
+func Create(ctx context.Context, address string, o Options) (Backend, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -35,9 +54,25 @@ func Create(ctx context.Context, address string) (Backend, error) {
 		return CreateLocal(ctx, rest)
 	case "mem":
 		return NewMemory(), nil
+	case "sftp":
+		return o.persist(openSFTP(ctx, rest, o, true))
+	case "s3":
+		return o.persist(openS3(ctx, rest, o, true))
+	case "rest":
+		return o.persist(openREST(ctx, rest, o, true))
+	case "rclone":
+		return o.persist(openRclone(ctx, rest, o, true))
 	default:
 		return nil, unsupported(scheme)
 	}
+}
+
+// persist is what Open and Create do with a place on a network.
+func (o Options) persist(b Backend, err error) (Backend, error) {
+	if err != nil {
+		return nil, err
+	}
+	return o.Network.persistent(b), nil
 }
 
 // LocalFolder returns the folder that an address means, where it means one on a drive of this computer.
