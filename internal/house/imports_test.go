@@ -31,7 +31,7 @@ crypto: golang.org/x/crypto
 merge:
 --
 index:
-backend: golang.org/x/sys
+backend: github.com/kevinburke/ssh_config github.com/pkg/sftp golang.org/x/crypto golang.org/x/sys
 ios: golang.org/x/crypto
 records:
 dav:
