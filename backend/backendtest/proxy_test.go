@@ -248,3 +248,35 @@ func TestWebProxy(t *testing.T) {
 		t.Errorf("got requests %v, want %v", got, want)
 	}
 }
+
+// TestWebProxyCuts passes on an answer that ends too early, and no answer at all, as what they are.
+func TestWebProxyCuts(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", "1000")
+		_, _ = w.Write([]byte("part"))
+	}))
+	defer server.Close()
+	p, err := backendtest.StartWebProxy(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	res, err := http.Get(p.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if body, err := io.ReadAll(res.Body); err == nil {
+		t.Errorf("got %q, want an error", body)
+	}
+	server.Close()
+	res, err = http.Get(p.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusBadGateway {
+		t.Errorf("without a server: got status %d, want %d", res.StatusCode, http.StatusBadGateway)
+	}
+}
