@@ -1,13 +1,9 @@
 package backend
 
-import "syscall"
+import "errors"
 
-// errFull says that a place on a network has no space left.
-var errFull error = fullError{}
+// errFull is the error of a server that has no space left.
+var errFull = errors.New("no space left on the server")
 
-// fullError is a full drive's error to errors.Is, and so to [IsFull].
-type fullError struct{}
-
-func (fullError) Error() string { return "no space left" }
-
-func (fullError) Is(target error) bool { return target == syscall.ENOSPC }
+// IsFull reports whether an error says that a drive or a server is full, or a quota used up.
+func IsFull(err error) bool { return errors.Is(err, errFull) || isDriveFull(err) }
