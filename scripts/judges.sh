@@ -6,12 +6,15 @@
 # that judge is not heard, and the tests say "not here". versitygw is built by Go
 into that cache.
 set -euo pipefail
+PATH=$PATH:/usr/sbin # where sshd is
 
 # Each line: the command, then the Debian packages that bring it.
 judges='restic restic
 fusermount3 fuse3
 sqlite3 sqlite3
 rclone rclone
+sshd openssh-server
+ssh openssh-client
 radicale radicale
 xandikos xandikos
 idevice_id libimobiledevice-utils
