@@ -139,7 +139,7 @@ func (b *s3Bucket) open(ctx context.Context) error {
 	case err != nil:
 		return fmt.Errorf("open S3 storage: %w", err)
 	}
-	return nil
+	return b.mayLock(ctx)
 }
 
 func (b *s3Bucket) create(ctx context.Context) error {
@@ -155,7 +155,23 @@ func (b *s3Bucket) create(ctx context.Context) error {
 	case !errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("create S3 storage: %w", err)
 	}
-	return nil
+	return b.mayLock(ctx)
+}
+
+// mayLock makes sure that locks are kept, where the options ask for them: some servers take them for a bucket without, and
+// do nothing. Credentials that may not ask are no reason to stop.
+func (b *s3Bucket) mayLock(ctx context.Context) error {
+	if b.o.LockMode == "" {
+		return nil
+	}
+	enabled, _, _, _, err := b.client.GetObjectLockConfig(ctx, b.name)
+	if code := minio.ToErrorResponse(err).Code; code == "ObjectLockConfigurationNotFoundError" || err == nil && enabled != "Enabled" {
+		return errors.New("open S3 storage: the bucket does not allow its files to be locked")
+	}
+	if err = b.explain(ctx, err); err == nil || errors.Is(err, fs.ErrPermission) || errors.Is(err, errors.ErrUnsupported) {
+		return nil
+	}
+	return fmt.Errorf("ask whether files may be locked: %w", err)
 }
 
 // reach loads a byte of the config. A bucket in another region than expected is asked once more, there.

@@ -291,10 +291,10 @@ func TestS3Hostile(t *testing.T) {
 	page := `<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>x</NextContinuationToken>%s</ListBucketResult>`
 	object := "<Contents><Key>%s</Key><Size>%s</Size></Contents>"
 	for what, list := range map[string]string{
-		"no XML":          "{}",
-		"the same page":   fmt.Sprintf(page, fmt.Sprintf(object, key, "1")),
-		"a huge page":     fmt.Sprintf(page, "<Name>"+strings.Repeat("x", 9<<20)+"</Name>"),
-		"no token":        `<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>`,
+		"no XML":        "{}",
+		"the same page": fmt.Sprintf(page, fmt.Sprintf(object, key, "1")),
+		"a huge page":   fmt.Sprintf(page, "<Name>"+strings.Repeat("x", 9<<20)+"</Name>"),
+		"no token":      `<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>`,
 	} {
 		body = list
 		var err error
@@ -303,6 +303,39 @@ func TestS3Hostile(t *testing.T) {
 		if err == nil || backend.IsTemporary(err) {
 			t.Errorf("a list with %s: got %v, want an error", what, err)
 			continue
+		}
+		wantClean(t, err)
+	}
+}
+
+// TestS3Storm asks a server that wants to be asked again later, and one that does not answer.
+func TestS3Storm(t *testing.T) {
+	t.Parallel()
+	s := backendtest.VersityGW(t, os.UserCacheDir)
+	var storm atomic.Int64
+	address := front(t, s, func(w http.ResponseWriter, r *http.Request) bool {
+		switch n := storm.Add(-1); {
+		case n > 100:
+			_, _ = io.Copy(io.Discard, r.Body) // to see the connection end
+			<-r.Context().Done()
+			return true
+		case n >= 0:
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return true
+		}
+		return false
+	})
+	o := s3Options(s)
+	o.Network = backend.NetworkOptions{Retry: time.Minute, Stall: 100 * time.Millisecond}
+	b := createAt(t, address, o)
+	storm.Store(1)
+	saveAt(t, b, backend.Data, []byte("the first"))
+	o.Network.Retry = -1
+	b = createAt(t, address, o)
+	storm.Store(1000)
+	for call, err := range everyCall(t.Context(), b) {
+		if !backend.IsTemporary(err) || !strings.Contains(err.Error(), "nothing has moved") {
+			t.Errorf("%s of a server that hangs: got %v", call, err)
 		}
 		wantClean(t, err)
 	}
