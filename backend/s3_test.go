@@ -8,8 +8,6 @@ import (
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -36,6 +34,15 @@ func s3Login(access, secret, region string) backend.Options {
 		S3:      backend.S3Options{AccessKey: access, SecretKey: secret, Region: region},
 		Network: backend.NetworkOptions{Retry: -1},
 	}
+}
+
+func createAt(t *testing.T, address string, o backend.Options) backend.Backend {
+	t.Helper()
+	b, err := backend.Create(t.Context(), address, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
 }
 
 func saveAt(t *testing.T, b backend.Backend, k backend.Kind, data []byte) backend.File {
@@ -75,17 +82,21 @@ func TestS3Locked(t *testing.T) {
 // front puts a handler before a server. What it returns false for goes on to the server, as it came.
 func front(t *testing.T, s *backendtest.S3Server, handle func(w http.ResponseWriter, r *http.Request) bool) (address string) {
 	t.Helper()
-	target := &url.URL{Scheme: "http", Host: s.Host}
-	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
-		r.SetURL(target)
-		r.Out.Host = r.In.Host // it is signed
-	}}
+	proxy, err := backendtest.StartWebProxy("http://" + s.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !handle(w, r) {
 			proxy.ServeHTTP(w, r)
 		}
 	}))
-	t.Cleanup(server.Close)
+	t.Cleanup(func() {
+		server.Close()
+		if err := proxy.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 	return "s3:" + server.URL + "/bucket"
 }
 

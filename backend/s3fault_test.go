@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -44,8 +45,8 @@ func everyCall(ctx context.Context, b backend.Backend) map[string]error {
 	return errs
 }
 
-// answer is what a server says instead of what it was asked for.
-type answer struct {
+// s3Answer is what a server says instead of what it was asked for.
+type s3Answer struct {
 	status    int
 	code      string // in the XML of a body, which the answer to a HEAD has not
 	says      string // what every error says
@@ -57,7 +58,7 @@ func is(target error) func(error) bool {
 	return func(err error) bool { return errors.Is(err, target) }
 }
 
-var answers = []answer{
+var s3Answers = []s3Answer{
 	{status: 503, code: "SlowDown", says: "the server ", temporary: true},
 	{status: 503, says: "the server is busy or out of order (503)", temporary: true},
 	{status: 500, code: "InternalError", says: "the server is busy or out of order (500)", temporary: true},
@@ -84,7 +85,7 @@ var answers = []answer{
 // TestS3Answers asks servers that have one answer to everything.
 func TestS3Answers(t *testing.T) {
 	t.Parallel()
-	for _, a := range answers {
+	for _, a := range s3Answers {
 		t.Run(fmt.Sprintf("%d%s", a.status, a.code), func(t *testing.T) {
 			t.Parallel()
 			a.check(t)
@@ -92,7 +93,7 @@ func TestS3Answers(t *testing.T) {
 	}
 }
 
-func (a answer) check(t *testing.T) {
+func (a s3Answer) check(t *testing.T) {
 	var bad atomic.Bool
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !bad.Load() { // there is a bucket without a repository
@@ -165,6 +166,37 @@ func TestS3WrongKeys(t *testing.T) {
 			}
 			wantClean(t, err)
 		}
+	}
+}
+
+// TestS3File has credentials in a file.
+func TestS3File(t *testing.T) {
+	t.Parallel()
+	s := backendtest.VersityGW(t, os.UserCacheDir)
+	name := filepath.Join(t.TempDir(), "the-file")
+	text := fmt.Sprintf("[default]\naws_access_key_id = %s\naws_secret_access_key = %s\n[mine]\naws_access_key_id = %s\naws_secret_access_key = %s\n[empty]\n",
+		accessKey, secretKey, s.AccessKey, s.SecretKey)
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ file, profile, says string }{
+		{name, "mine", ""},
+		{name, "", "the server does not know the access key"},
+		{name, "empty", "no usable keys"},
+		{name, "other", "no usable keys"},
+		{name + "not", "mine", "file does not exist"},
+	} {
+		o := s3Login("", "", "us-east-1")
+		o.S3.CredentialsFile, o.S3.Profile = c.file, c.profile
+		_, err := backend.Create(t.Context(), s.Address("the-bucket"), o)
+		if c.says == "" && err == nil {
+			continue
+		}
+		if err == nil || c.says == "" || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "the-file") {
+			t.Errorf("profile %q: got %v, want %q", c.profile, err, c.says)
+			continue
+		}
+		wantClean(t, err)
 	}
 }
 
