@@ -4,7 +4,7 @@
 # need it skip with "judge missing", which CI refuses. pymobiledevice3 comes from
 # PyPI, into a folder of its own below the user's cache; where PyPI is not reached
 # that judge is not heard, and the tests say "not here". versitygw is built by Go
-into that cache.
+# into that cache.
 set -euo pipefail
 PATH=$PATH:/usr/sbin # where sshd is
 
