@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -122,7 +123,49 @@ func TestFarTroubles(t *testing.T) {
 			f := open(t)
 			makeTrouble(t, f)
 			wantVersions(t, f, 2)
+			wantLimits(t, f)
+			wantAway(t, f)
 		})
+	}
+}
+
+// wantLimits moves half a MiB each way with limits, which takes its time at the least, and asks for what is absent.
+func wantLimits(t *testing.T, f *far) {
+	t.Helper()
+	for _, limits := range []backend.NetworkOptions{{Upload: 2 << 20}, {Download: 2 << 20}} {
+		o := f.options
+		o.Network = limits
+		b, err := backend.Open(t.Context(), f.address, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer closeAt(t, b)
+		data := backendtest.Bytes(512<<10, 99)
+		begun := time.Now()
+		pack := saveAt(t, b, backend.Data, data)
+		if got, err := backendtest.Read(t.Context(), b, pack); err != nil || !bytes.Equal(got, data) {
+			t.Errorf("got %d bytes, %v, want %d", len(got), err, len(data))
+		}
+		if took := time.Since(begun); took < 200*time.Millisecond {
+			t.Errorf("%d bytes moved in %v with the limits %d and %d", len(data), took, limits.Upload, limits.Download)
+		}
+		if _, err := b.Load(t.Context(), backendtest.Named(backend.Data, nil), 0, nil); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("Load of what is absent: got %v, want %v", err, fs.ErrNotExist)
+		}
+	}
+}
+
+// wantAway opens a place at an address where nobody listens: nothing is tried again.
+func wantAway(t *testing.T, f *far) {
+	t.Helper()
+	if err := f.line.Close(); err != nil {
+		t.Error(err)
+	}
+	o := f.options
+	o.Network.Warn = func(err error, _ time.Duration) { t.Errorf("warned of %v", err) }
+	_, err := backend.Open(t.Context(), f.address, o)
+	if !backend.IsTemporary(err) || strings.Contains(err.Error(), "127.0.0.1") {
+		t.Errorf("Open where nobody listens: got %v, want a temporary error", err)
 	}
 }
 
