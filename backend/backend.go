@@ -26,7 +26,9 @@ import (
 // ErrNoRepository says that there is no repository at an address: nothing there, or a folder without the file "config".
 var ErrNoRepository = errors.New("no repository here")
 
-// A Backend is a place for files. All methods may be called concurrently. Errors do not hold the address of the place.
+// A Backend is a place for files. All methods may be called concurrently. Errors do not hold the address of the place, nor
+// credentials. The error of what the place or its credentials do not allow (a server that only appends, a locked object)
+// wraps fs.ErrPermission; what may pass by itself satisfies [IsTemporary].
 type Backend interface {
 	// Save stores data under a name, atomically and durably: when it returns nil the file survives a power cut, when it
 	// returns an error the file is absent, or there as a whole. A file that exists with the same bytes is a success.

@@ -60,40 +60,40 @@ func createLocal(t *testing.T, folder string) *backend.Local {
 func TestAddress(t *testing.T) {
 	t.Parallel()
 	folder := filepath.Join(t.TempDir(), "a", "b:c")
-	if _, err := backend.Open(t.Context(), folder); !errors.Is(err, backend.ErrNoRepository) {
+	if _, err := backend.Open(t.Context(), folder, backend.Options{}); !errors.Is(err, backend.ErrNoRepository) {
 		t.Errorf("Open of nothing: got %v, want %v", err, backend.ErrNoRepository)
 	}
-	b, err := backend.Create(t.Context(), "local:"+folder)
+	b, err := backend.Create(t.Context(), "local:"+folder, backend.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := backend.Open(t.Context(), folder); !errors.Is(err, backend.ErrNoRepository) {
+	if _, err := backend.Open(t.Context(), folder, backend.Options{}); !errors.Is(err, backend.ErrNoRepository) {
 		t.Errorf("Open without config: got %v, want %v", err, backend.ErrNoRepository)
 	}
 	if err := b.Save(t.Context(), backend.File{}, []byte("config")); err != nil {
 		t.Fatal(err)
 	}
 	for _, address := range []string{folder, "local:" + folder} {
-		if _, err := backend.Open(t.Context(), address); err != nil {
+		if _, err := backend.Open(t.Context(), address, backend.Options{}); err != nil {
 			t.Errorf("Open %s: %v", address, err)
 		}
-		if _, err := backend.Create(t.Context(), address); !errors.Is(err, fs.ErrExist) {
+		if _, err := backend.Create(t.Context(), address, backend.Options{}); !errors.Is(err, fs.ErrExist) {
 			t.Errorf("Create %s again: got %v, want %v", address, err, fs.ErrExist)
 		}
 	}
-	if _, err := backend.Create(t.Context(), "mem:"); err != nil {
+	if _, err := backend.Create(t.Context(), "mem:", backend.Options{}); err != nil {
 		t.Errorf("Create mem: %v", err)
 	}
-	if _, err := backend.Open(t.Context(), "mem:"); !errors.Is(err, backend.ErrNoRepository) {
+	if _, err := backend.Open(t.Context(), "mem:", backend.Options{}); !errors.Is(err, backend.ErrNoRepository) {
 		t.Errorf("Open mem: got %v, want %v", err, backend.ErrNoRepository)
 	}
 }
 
 func TestAddressRefused(t *testing.T) {
 	t.Parallel()
-	for _, open := range []func(context.Context, string) (backend.Backend, error){backend.Open, backend.Create} {
-		for _, address := range []string{"sftp:me@host:/x", "s3:host/bucket", "rest:https://me:secret@host/", "swift+x:"} {
-			_, err := open(t.Context(), address)
+	for _, open := range []func(context.Context, string, backend.Options) (backend.Backend, error){backend.Open, backend.Create} {
+		for _, address := range []string{"swift+x:", "gs:me:secret@host:/"} {
+			_, err := open(t.Context(), address, backend.Options{})
 			if !errors.Is(err, errors.ErrUnsupported) {
 				t.Errorf("%s: got %v, want %v", address, err, errors.ErrUnsupported)
 			}
@@ -102,7 +102,7 @@ func TestAddressRefused(t *testing.T) {
 			}
 		}
 		for _, address := range []string{"", "local:"} {
-			if _, err := open(t.Context(), address); !errors.Is(err, fs.ErrInvalid) {
+			if _, err := open(t.Context(), address, backend.Options{}); !errors.Is(err, fs.ErrInvalid) {
 				t.Errorf("%q: got %v, want %v", address, err, fs.ErrInvalid)
 			}
 		}

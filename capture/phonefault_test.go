@@ -247,7 +247,7 @@ func TestPhoneRestic(t *testing.T) {
 	}
 	each(t, func(t *testing.T, encrypted bool) {
 		dir := filepath.Join(t.TempDir(), "repo")
-		be, err := backend.Create(t.Context(), dir)
+		be, err := backend.Create(t.Context(), dir, backend.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -17,7 +17,7 @@ import (
 // newStore makes a folder for a repository.
 func newStore(t *testing.T) backend.Backend {
 	t.Helper()
-	be, err := backend.Create(t.Context(), filepath.Join(t.TempDir(), "repo"))
+	be, err := backend.Create(t.Context(), filepath.Join(t.TempDir(), "repo"), backend.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,6 +28,7 @@ func newStore(t *testing.T) backend.Backend {
 type judge struct {
 	dir string // of the repository
 	cwd string
+	env []string // for a storage
 }
 
 func (j judge) command(t *testing.T, args ...string) *exec.Cmd {
@@ -38,6 +39,7 @@ func (j judge) command(t *testing.T, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(t.Context(), "restic", append([]string{"-r", j.dir, "--no-cache"}, args...)...)
 	cmd.Dir = j.cwd
 	cmd.Env = append(os.Environ(), "RESTIC_PASSWORD="+testPassword, "RESTIC_FROM_PASSWORD="+testPassword)
+	cmd.Env = append(cmd.Env, j.env...)
 	return cmd
 }
 
@@ -63,7 +65,7 @@ func (j judge) fail(t *testing.T, args ...string) string {
 
 func openStore(t *testing.T, dir string) (*Repository, backend.Backend) {
 	t.Helper()
-	be, err := backend.Open(t.Context(), dir)
+	be, err := backend.Open(t.Context(), dir, backend.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +88,7 @@ func TestReadRestic(t *testing.T) {
 			if c.byRestic {
 				j.run(t, "init", "--repository-version", string(rune('0'+c.version)))
 			} else {
-				be, err := backend.Create(t.Context(), j.dir)
+				be, err := backend.Create(t.Context(), j.dir, backend.Options{})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -150,7 +152,7 @@ func judged(t *testing.T, version uint) (j judge, source string, first, second c
 	t.Helper()
 	source = plainLinks(t, sourceFolder(t))
 	j.dir = filepath.Join(t.TempDir(), "repo")
-	be, err := backend.Create(t.Context(), j.dir)
+	be, err := backend.Create(t.Context(), j.dir, backend.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -208,7 +210,7 @@ func TestResticJudges(t *testing.T) {
 			sameFolder(t, target, source)
 
 			to := judge{dir: filepath.Join(t.TempDir(), "repo")}
-			be, err := backend.Create(t.Context(), to.dir)
+			be, err := backend.Create(t.Context(), to.dir, backend.Options{})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -24,7 +24,7 @@ type lockPair struct {
 func newLockPair(t *testing.T) *lockPair {
 	t.Helper()
 	p := &lockPair{t: t, j: judge{dir: filepath.Join(t.TempDir(), "repo"), cwd: t.TempDir()}}
-	be, err := backend.Create(t.Context(), p.j.dir)
+	be, err := backend.Create(t.Context(), p.j.dir, backend.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -100,7 +100,7 @@ func TestPolicyJudged(t *testing.T) {
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 0))
 	j := judge{dir: filepath.Join(t.TempDir(), "repo")}
-	be, err := backend.Create(t.Context(), j.dir)
+	be, err := backend.Create(t.Context(), j.dir, backend.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -158,7 +158,7 @@ func TestPruneRandomly(t *testing.T) {
 func TestPruneRemovesTemporary(t *testing.T) {
 	t.Parallel()
 	folder := filepath.Join(t.TempDir(), "repo")
-	be, err := backend.Create(t.Context(), folder)
+	be, err := backend.Create(t.Context(), folder, backend.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

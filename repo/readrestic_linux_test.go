@@ -53,7 +53,7 @@ func mutate(t *testing.T, rng *rand.Rand, dir string, n int) {
 func folderVersions(t *testing.T, rng *rand.Rand, n int) (judge, *Repository, []*Snapshot) {
 	t.Helper()
 	j := judge{dir: filepath.Join(t.TempDir(), "repo")}
-	be, err := backend.Create(t.Context(), j.dir)
+	be, err := backend.Create(t.Context(), j.dir, backend.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -340,7 +340,7 @@ func TestCrashRepairPacks(t *testing.T) {
 func TestRepairPacksJudged(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir() + "/repo"
-	be, err := backend.Create(t.Context(), dir)
+	be, err := backend.Create(t.Context(), dir, backend.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -379,7 +379,7 @@ func TestCrashRecover(t *testing.T) {
 func TestRepairSnapshotsJudged(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "repo")
-	be, err := backend.Create(t.Context(), dir)
+	be, err := backend.Create(t.Context(), dir, backend.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -262,7 +262,7 @@ func TestResticReadsOurs(t *testing.T) {
 	t.Parallel()
 	for _, version := range []uint{1, 2} {
 		dir := filepath.Join(t.TempDir(), "repo")
-		be, err := backend.Create(t.Context(), dir)
+		be, err := backend.Create(t.Context(), dir, backend.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -75,7 +75,7 @@ func TestTreeOfRestic(t *testing.T) {
 	}
 	source, store := t.TempDir(), filepath.Join(t.TempDir(), "repo")
 	oddFolder(t, source)
-	be, err := backend.Create(t.Context(), store)
+	be, err := backend.Create(t.Context(), store, backend.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

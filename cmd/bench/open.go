@@ -74,7 +74,7 @@ func printRatios(w io.Writer, name string, of map[string][]float64) {
 // fillBlobs makes a repository of n blobs of 400 bytes each, so that index files
 // have some 50,000 each, and a snapshot of an empty folder.
 func fillBlobs(ctx context.Context, place string, n int) error {
-	be, err := backend.Create(ctx, place)
+	be, err := backend.Create(ctx, place, backend.Options{})
 	if err != nil {
 		return err
 	}

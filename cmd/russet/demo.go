@@ -188,7 +188,7 @@ func (d *demonstration) pair(ctx context.Context, mux string) (string, error) {
 }
 
 func (d *demonstration) init(ctx context.Context) (string, error) {
-	be, err := backend.Create(ctx, filepath.Join(d.dir, "repo"))
+	be, err := backend.Create(ctx, filepath.Join(d.dir, "repo"), backend.Options{})
 	if err != nil {
 		return "", err
 	}

@@ -56,7 +56,7 @@ func (p *program) initRepository(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if be, err := backend.Open(c.Context, place); err == nil {
+	if be, err := backend.Open(c.Context, place, backend.Options{}); err == nil {
 		closeBackend(be)
 		return fmt.Errorf("make repository %s: %w", place, errRepositoryExists)
 	}
@@ -69,7 +69,7 @@ func (p *program) initRepository(c *cli.Context) error {
 	if opt.Polynomial, err = p.chunkerOf(c); err != nil {
 		return err
 	}
-	be, err := backend.Create(c.Context, place)
+	be, err := backend.Create(c.Context, place, backend.Options{})
 	if err != nil {
 		return fmt.Errorf("make repository %s: %w", place, err)
 	}

@@ -100,7 +100,7 @@ func (p *program) mirrorAction(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	from, err := backend.Open(c.Context, place)
+	from, err := backend.Open(c.Context, place, backend.Options{})
 	if err != nil {
 		return fmt.Errorf("open repository %s: %w", place, err)
 	}
@@ -177,9 +177,9 @@ func (p *program) openMirror(c *cli.Context, place string, from backend.Backend)
 	var err error
 	fresh := c.Bool("init")
 	if fresh {
-		be, err = backend.Create(c.Context, place)
+		be, err = backend.Create(c.Context, place, backend.Options{})
 	} else {
-		be, err = backend.Open(c.Context, place)
+		be, err = backend.Open(c.Context, place, backend.Options{})
 	}
 	if fresh && errors.Is(err, fs.ErrExist) {
 		err = fmt.Errorf("%w: %w", repo.NotEmpty, err)
@@ -227,7 +227,7 @@ func occupy(place any) (done func(), err error) {
 // imagineMirror is the new mirror that would be made at a place, for its plan:
 // nothing is written there.
 func imagineMirror(ctx context.Context, place string, from backend.Backend) (repo.MirrorPlace, error) {
-	be, err := backend.Open(ctx, place)
+	be, err := backend.Open(ctx, place, backend.Options{})
 	if err == nil {
 		closeBackend(be)
 		err = repo.NotEmpty
@@ -318,7 +318,7 @@ func (p *program) showMirror(res repo.MirrorResult, took time.Duration) error {
 
 // promote makes an ordinary repository of a mirror.
 func (p *program) promote(ctx context.Context, place string) error {
-	be, err := backend.Open(ctx, place)
+	be, err := backend.Open(ctx, place, backend.Options{})
 	if errors.Is(err, backend.ErrNoRepository) {
 		err = repo.NoMirror
 	}

@@ -124,7 +124,7 @@ func unlessGone(ctx context.Context, place string, err error) error {
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
-	be, gone := backend.Open(ctx, place)
+	be, gone := backend.Open(ctx, place, backend.Options{})
 	if gone == nil {
 		closeBackend(be)
 		return err
@@ -134,7 +134,7 @@ func unlessGone(ctx context.Context, place string, err error) error {
 
 // openRepository opens a repository, and asks for its password where it has to.
 func (p *program) openRepository(ctx context.Context, at place) (r *repo.Repository, done func(), err error) {
-	be, err := backend.Open(ctx, at.address)
+	be, err := backend.Open(ctx, at.address, backend.Options{})
 	if err != nil {
 		return nil, nil, fmt.Errorf("open repository %s: %w", at.address, err)
 	}
