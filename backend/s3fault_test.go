@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -358,17 +359,35 @@ func TestS3Storm(t *testing.T) {
 		return false
 	})
 	o := s3Options(s)
-	o.Network = backend.NetworkOptions{Retry: time.Minute, Stall: 100 * time.Millisecond}
+	o.Network.Retry = time.Minute
 	b := createAt(t, address, o)
 	storm.Store(1)
 	saveAt(t, b, backend.Data, []byte("the first"))
-	o.Network.Retry = -1
+
+	o.Network = backend.NetworkOptions{Retry: -1, Stall: 500 * time.Millisecond}
 	b = createAt(t, address, o)
 	storm.Store(1000)
-	for call, err := range everyCall(t.Context(), b) {
-		if !backend.IsTemporary(err) || !strings.Contains(err.Error(), "nothing has moved") {
-			t.Errorf("%s of a server that hangs: got %v", call, err)
-		}
-		wantClean(t, err)
+	data := []byte("the second")
+	f := backendtest.Named(backend.Data, data)
+	var calls sync.WaitGroup
+	for call, do := range map[string]func() error{
+		"Save":   func() error { return b.Save(t.Context(), f, data) },
+		"Load":   func() error { _, err := b.Load(t.Context(), f, 0, make([]byte, 1)); return err },
+		"Remove": func() error { return b.Remove(t.Context(), f) },
+		"List": func() (last error) {
+			for _, last = range b.List(t.Context(), backend.Data) {
+			}
+			return last
+		},
+	} {
+		calls.Go(func() {
+			err := do()
+			if !backend.IsTemporary(err) || !strings.Contains(err.Error(), "nothing has moved") {
+				t.Errorf("%s of a server that hangs: got %v", call, err)
+				return
+			}
+			wantClean(t, err)
+		})
 	}
+	calls.Wait()
 }
