@@ -391,3 +391,29 @@ func TestS3Storm(t *testing.T) {
 	}
 	calls.Wait()
 }
+
+// TestS3Region finds out in which region a bucket is, also where the credentials may not ask for that.
+func TestS3Region(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.URL.Query().Has("location"):
+			w.WriteHeader(http.StatusForbidden)
+			fmt.Fprint(w, `<Error><Code>AccessDenied</Code></Error>`)
+		case !strings.Contains(r.Header.Get("Authorization"), "/eu-west-9/s3/"):
+			w.WriteHeader(http.StatusBadRequest)
+			fmt.Fprint(w, `<Error><Code>AuthorizationHeaderMalformed</Code><Region>eu-west-9</Region></Error>`)
+		default:
+			w.WriteHeader(http.StatusNotFound)
+			fmt.Fprint(w, `<Error><Code>NoSuchKey</Code></Error>`)
+		}
+	}))
+	defer server.Close()
+	if _, err := backend.Open(t.Context(), "s3:"+server.URL+"/the-bucket", s3Login(accessKey, secretKey, "")); !errors.Is(err, backend.ErrNoRepository) {
+		t.Errorf("Open: got %v, want %v", err, backend.ErrNoRepository)
+	}
+	_, err := backend.Open(t.Context(), "s3:"+server.URL+"/the-bucket", s3Login(accessKey, secretKey, "us-east-1"))
+	if err == nil || !strings.Contains(err.Error(), "another region: eu-west-9") {
+		t.Errorf("Open in another region: got %v", err)
+	}
+}
