@@ -50,7 +50,9 @@ func openREST(ctx context.Context, address string, o Options, create bool) (Back
 	t := o.Network.transport()
 	if socket != "" {
 		t.Proxy = nil
-		t.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) { return o.Network.dial(ctx, "unix", socket) }
+		t.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return o.Network.dial(ctx, "unix", socket)
+		}
 	}
 	user, password := o.REST.User, o.REST.Password
 	if u.User != nil {
