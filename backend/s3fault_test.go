@@ -79,7 +79,11 @@ var s3Answers = []s3Answer{
 	{status: 507, says: "the storage is full", wants: backend.IsFull},
 	{status: 403, code: "QuotaExceeded", says: "the quota is used up", wants: backend.IsFull},
 	{status: 507, code: "XMinioStorageFull", says: "the storage is full", wants: backend.IsFull},
+	{status: 409, code: "InvalidBucketState", says: "the server refuses the request (409"},
 	{status: 501, code: "NotImplemented", says: "what the server cannot do", wants: is(errors.ErrUnsupported)},
+	{status: 413, says: "the server takes no file of this size"},
+	{status: 400, code: "EntityTooLarge", says: "the server "}, // a HEAD does not tell
+	{status: 418, says: "the server refuses the request (418)"},
 	{status: 400, code: "What\x1b[31m!", says: "the server refuses the request (400"},
 }
 
@@ -326,7 +330,7 @@ func TestS3Hostile(t *testing.T) {
 	for what, list := range map[string]string{
 		"no XML":        "{}",
 		"the same page": fmt.Sprintf(page, fmt.Sprintf(object, key, "1")),
-		"a huge page":   fmt.Sprintf(page, "<Name>"+strings.Repeat("x", 9<<20)+"</Name>"),
+		"a huge page":   "<ListBucketResult><Name>" + strings.Repeat("x", 9<<20) + "</Name></ListBucketResult>",
 		"no token":      `<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>`,
 	} {
 		body = list
