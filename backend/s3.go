@@ -33,7 +33,7 @@ type s3Bucket struct {
 
 	config atomic.Pointer[[]byte] // loaded at the beginning, for one Load
 
-	locks  sync.Map               // the Files of our own
+	locks sync.Map // the Files of our own
 
 	noSums       atomic.Bool // the server knows no checksums of its own
 	noConditions atomic.Bool // the server knows no If-None-Match
