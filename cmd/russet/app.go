@@ -31,6 +31,7 @@ type program struct {
 	rounds  int                // of a simulated phone's backup password, and 0 a real one's; the same
 	json    bool               // --json
 	quiet   bool               // --quiet
+	storage storage            // how repositories elsewhere are reached
 
 	patience patience // with people at phones
 }
@@ -58,7 +59,8 @@ func (p *program) app() *cli.App {
 			"russet backup -r /media/drive/repo      # keep the phone that is connected\n" +
 			"russet snapshots -r /media/drive/repo   # list what is kept\n" +
 			"russet restore -r /media/drive/repo latest --target DIR",
-		Flags:                     p.globalFlags(),
+		Flags:                     append(p.globalFlags(), storageFlags()...),
+		Before:                    p.readStorage,
 		Commands:                  p.verbs(),
 		Reader:                    p.stdin,
 		Writer:                    p.stdout,

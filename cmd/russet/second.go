@@ -17,10 +17,13 @@ type place struct {
 // named is an error that says so where it is the second repository's.
 func (at place) named(err error) error {
 	if at.second {
-		err = fmt.Errorf("second repository %s: %w", at.address, err)
+		err = fmt.Errorf("second repository %s: %w", at, err)
 	}
 	return err
 }
+
+// String is the address as people may see it, who are no terminal: see visible.
+func (at place) String() string { return shown(at.address) }
 
 // placeNames are the names under which a repository is given: flags, and
 // variables behind the prefix.
@@ -42,7 +45,7 @@ var (
 // fromFlags are those of verbs that take something from a second repository.
 func fromFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "from-repo", Usage: "the repository to take from: a `FOLDER`"},
+		&cli.StringFlag{Name: "from-repo", Usage: "the repository to take from: a folder, or an `ADDRESS`"},
 		&cli.StringFlag{Name: "from-repository-file", Usage: "read the place of that repository from `FILE`"},
 		&cli.StringFlag{Name: "from-password-file", Usage: "read the password of that repository from `FILE`"},
 		&cli.StringFlag{Name: "from-password-command", Usage: "take the password of that repository from what `COMMAND` prints"},
