@@ -81,13 +81,14 @@ func (p *program) mirrorAction(c *cli.Context) error {
 	if err := noArguments(c); err != nil {
 		return err
 	}
-	second, err := p.secondPlace(c, toNames)
+	to, err := p.address(c, toNames)
+	second := place{address: to, second: true}
 	switch {
 	case err != nil:
 		return err
-	case second.address == "":
+	case to == "":
 		return usageError{"mirror wants to know where: --to"}
-	case isRemote(second.address):
+	case isRemote(to):
 		return usageError{"a mirror lies in a folder; russet copy keeps a second repository elsewhere"}
 	case c.Bool("promote") && (c.Bool("init") || c.Bool("plan")):
 		return usageError{"--promote stands alone"}
@@ -107,22 +108,22 @@ func (p *program) mirrorAction(c *cli.Context) error {
 		return fmt.Errorf("open repository %s: %w", source, err)
 	}
 	defer closeBackend(from)
-	if liesWithin(second.address, source.address) {
+	if liesWithin(to, source.address) {
 		return usageError{fmt.Sprintf("a mirror at %s would lie in its own source", second)}
 	}
-	to, err := p.openMirror(c, second, from)
+	mirror, err := p.openMirror(c, second, from)
 	if err != nil {
 		return err
 	}
-	defer closeBackend(to)
+	defer closeBackend(mirror)
 	if !c.Bool("plan") {
-		done, err := occupy(to)
+		done, err := occupy(mirror)
 		if err != nil {
 			return fmt.Errorf("open mirror %s: %w", second, err)
 		}
 		defer done()
 	}
-	return unlessGone(c.Context, source, p.mirror(c, from, to, keep))
+	return unlessGone(c.Context, source, p.mirror(c, from, mirror, keep))
 }
 
 // keepAside is how long a mirror keeps what its source no longer has; zero means

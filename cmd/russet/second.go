@@ -11,6 +11,7 @@ import (
 type place struct {
 	address  string
 	password secret
+	login    *login // nil where nobody is asked who we are
 	second   bool // the verb has another one: errors must tell them apart
 }
 
@@ -58,8 +59,11 @@ func (p *program) mainPlace(c *cli.Context) (place, error) {
 	if err != nil {
 		return place{}, err
 	}
-	password, err := p.repositoryPassword(c)
-	return place{address: address, password: password}, err
+	at := place{address: address}
+	if at.login, err = p.storageLogin(c, address, ownNames); err == nil {
+		at.password, err = p.repositoryPassword(c)
+	}
+	return at, err
 }
 
 // secondPlace is the other repository of a verb that works on two. Its address
@@ -69,12 +73,16 @@ func (p *program) secondPlace(c *cli.Context, names placeNames) (place, error) {
 	if err != nil {
 		return place{}, err
 	}
+	at := place{address: address, second: true}
+	if at.login, err = p.storageLogin(c, address, names); err != nil {
+		return at, err
+	}
 	s := secret{
 		what:    "password of the second repository",
 		command: c.String(names.flags + "command"), file: c.String(names.flags + "file"),
 	}
-	s, err = s.orEnvironment(p.env, "--"+names.flags, names.prefixes, names.variable+"PASSWORD")
-	return place{address, s, true}, err
+	at.password, err = s.orEnvironment(p.env, "--"+names.flags, names.prefixes, names.variable+"PASSWORD")
+	return at, err
 }
 
 // address says where a repository is: flags first, then the environment. It is

@@ -69,7 +69,14 @@ func (p *program) reach(ctx context.Context, at place, open func(context.Context
 	if !isRemote(at.address) {
 		return open(ctx, at.address, backend.Options{})
 	}
-	return open(ctx, at.address, p.storage.options)
+	if at.login == nil {
+		return open(ctx, at.address, p.storage.options)
+	}
+	err = at.login.unlock(ctx, p, func() (err error) {
+		be, err = open(ctx, at.address, at.login.use(p.storage.options))
+		return err
+	})
+	return be, err
 }
 
 // spoolName is the folder of a spool beside a repository, and that above the spools
