@@ -31,7 +31,7 @@ crypto: golang.org/x/crypto
 merge:
 --
 index:
-backend: golang.org/x/sys
+backend: github.com/minio/minio-go/v7 golang.org/x/sys
 ios: golang.org/x/crypto
 records:
 dav:
