@@ -59,7 +59,7 @@ func (p *program) app() *cli.App {
 			"russet backup -r /media/drive/repo      # keep the phone that is connected\n" +
 			"russet snapshots -r /media/drive/repo   # list what is kept\n" +
 			"russet restore -r /media/drive/repo latest --target DIR",
-		Flags:                     append(p.globalFlags(), storageFlags()...),
+		Flags:                     append(p.globalFlags(), storageFlags()...), // in this order: see globalRows
 		Before:                    p.readStorage,
 		Commands:                  p.verbs(),
 		Reader:                    p.stdin,

@@ -12,7 +12,7 @@ type place struct {
 	address  string
 	password secret
 	login    *login // nil where nobody is asked who we are
-	second   bool // the verb has another one: errors must tell them apart
+	second   bool   // the verb has another one: errors must tell them apart
 }
 
 // named is an error that says so where it is the second repository's.
@@ -46,7 +46,7 @@ var (
 // fromFlags are those of verbs that take something from a second repository.
 func fromFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "from-repo", Usage: "the repository to take from: a folder, or an `ADDRESS`"},
+		&cli.StringFlag{Name: "from-repo", Usage: "the repository to take from: a `FOLDER`, or an address"},
 		&cli.StringFlag{Name: "from-repository-file", Usage: "read the place of that repository from `FILE`"},
 		&cli.StringFlag{Name: "from-password-file", Usage: "read the password of that repository from `FILE`"},
 		&cli.StringFlag{Name: "from-password-command", Usage: "take the password of that repository from what `COMMAND` prints"},

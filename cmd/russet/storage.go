@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -19,9 +21,11 @@ import (
 // storage is what flags and environment say of places that are not on this
 // computer, but for who we are there: that is a login's.
 type storage struct {
-	options backend.Options
-	local   string // the folder on this computer for what belongs to repositories elsewhere; "" where the system has none
-	noCache bool   // --no-cache
+	options    backend.Options
+	caCert     string // a file of PEM, or ""
+	clientCert string // the same
+	local      string // the folder on this computer for what belongs to repositories elsewhere; "" where the system has none
+	noCache    bool   // --no-cache
 }
 
 // storageFlags are those of every verb that say how a repository elsewhere is
@@ -32,8 +36,8 @@ func storageFlags() []cli.Flag {
 		&cli.StringFlag{Name: "storage-user", Usage: "the `NAME` by which the storage knows you: for s3 the id of the access key"},
 		&cli.StringFlag{Name: "storage-password-file", Usage: "read the storage's password, for s3 the secret key, from `FILE`"},
 		&cli.StringFlag{Name: "storage-password-command", Usage: "take the storage's password, for s3 the secret key, from what `COMMAND` prints"},
-		&cli.IntFlag{Name: "limit-upload", Usage: "send at most `RATE` KiB a second"},
-		&cli.IntFlag{Name: "limit-download", Usage: "receive at most `RATE` KiB a second"},
+		&cli.Int64Flag{Name: "limit-upload", Usage: "send at most `RATE` KiB a second"},
+		&cli.Int64Flag{Name: "limit-download", Usage: "receive at most `RATE` KiB a second"},
 		&cli.StringFlag{Name: "cacert", Usage: "trust the certificates in `FILE` (PEM), and no others, for servers"},
 		&cli.StringFlag{Name: "tls-client-cert", Usage: "show servers the certificate in `FILE` (PEM, with its key)"},
 		&cli.StringFlag{Name: "cache-dir", Usage: "keep the cache of repositories elsewhere in `FOLDER`"},
@@ -44,8 +48,74 @@ func storageFlags() []cli.Flag {
 // readStorage reads those flags, and what the environment says in their place,
 // before a verb's action starts.
 func (p *program) readStorage(c *cli.Context) error {
-	p.storage = storage{local: p.cacheFolder(c), noCache: c.Bool("no-cache")}
-	return setOptions(&p.storage.options, c.StringSlice("option"))
+	p.storage = storage{
+		caCert: p.orVariable(c, "cacert", "CACERT"), clientCert: p.orVariable(c, "tls-client-cert", "TLS_CLIENT_CERT"),
+		local: cmp.Or(p.orVariable(c, "cache-dir", "CACHE_DIR"), usualCache(runtime.GOOS, p.env)), noCache: c.Bool("no-cache"),
+	}
+	o := &p.storage.options
+	for _, limit := range []struct {
+		flag string
+		to   *int64
+	}{{"limit-upload", &o.Network.Upload}, {"limit-download", &o.Network.Download}} {
+		const most = 1 << 40
+		rate := c.Int64(limit.flag)
+		if rate < 0 || rate > most {
+			return usageError{fmt.Sprintf("--%s is a number of KiB a second; 0 is no limit", limit.flag)}
+		}
+		*limit.to = rate << 10
+	}
+	o.Network.Warn = func(err error, next time.Duration) { p.warn("%v; trying again in %s", err, duration(next)) }
+	p.readNames(&o.S3)
+	return setOptions(o, c.StringSlice("option"))
+}
+
+// readNames takes what AWS's own tools take from the environment, but for keys:
+// those are a login's. A file with keys in clear is read only where a variable
+// names it, or a part of it.
+func (p *program) readNames(o *backend.S3Options) {
+	o.Region = cmp.Or(p.env("AWS_REGION"), p.env("AWS_DEFAULT_REGION"))
+	o.Profile, o.CredentialsFile = p.env("AWS_PROFILE"), p.env("AWS_SHARED_CREDENTIALS_FILE")
+	if o.Profile != "" && o.CredentialsFile == "" {
+		o.CredentialsFile = filepath.Join(homeFolder(p.env), ".aws", "credentials")
+	}
+}
+
+// homeFolder is the user's, as os.UserHomeDir has it, or nothing.
+func homeFolder(env environ) string {
+	if runtime.GOOS == "windows" {
+		return env("USERPROFILE")
+	}
+	return env("HOME")
+}
+
+// orVariable is a global flag, or else our variable, or restic's.
+func (p *program) orVariable(c *cli.Context, flag, variable string) string {
+	if text := c.String(flag); text != "" {
+		return text
+	}
+	values, _ := p.env.family([]string{ourPrefix, resticPrefix}, variable)
+	return values[0]
+}
+
+// remoteOptions are the options for a place elsewhere, with the certificates from
+// their files.
+func (p *program) remoteOptions() (backend.Options, error) {
+	o := p.storage.options
+	for _, file := range []struct {
+		flag, name string
+		to         *[]byte
+	}{{"--cacert", p.storage.caCert, &o.Network.CACert}, {"--tls-client-cert", p.storage.clientCert, &o.Network.ClientCert}} {
+		if file.name == "" {
+			continue
+		}
+		text, err := readText(file.name)
+		if err != nil {
+			return o, fmt.Errorf("%s: %w", file.flag, err)
+		}
+		*file.to = []byte(text)
+	}
+	o.REST.CACert, o.REST.ClientCert = o.Network.CACert, o.Network.ClientCert
+	return o, nil
 }
 
 // isRemote tells addresses of places that are not on this computer.
@@ -69,11 +139,15 @@ func (p *program) reach(ctx context.Context, at place, open func(context.Context
 	if !isRemote(at.address) {
 		return open(ctx, at.address, backend.Options{})
 	}
+	o, err := p.remoteOptions()
+	if err != nil {
+		return nil, err
+	}
 	if at.login == nil {
-		return open(ctx, at.address, p.storage.options)
+		return open(ctx, at.address, o)
 	}
 	err = at.login.unlock(ctx, p, func() (err error) {
-		be, err = open(ctx, at.address, at.login.use(p.storage.options))
+		be, err = open(ctx, at.address, at.login.use(o))
 		return err
 	})
 	return be, err
@@ -118,18 +192,6 @@ func (p *program) remoteSpools() []string {
 
 // errNoLocalFolder says that the environment names no home.
 var errNoLocalFolder = errors.New("this computer has no cache folder for you")
-
-// cacheFolder is where --cache-dir and its variables say, or the one that the
-// system has for caches of this user.
-func (p *program) cacheFolder(c *cli.Context) string {
-	if dir := c.String("cache-dir"); dir != "" {
-		return dir
-	}
-	if values, _ := p.env.family([]string{ourPrefix, resticPrefix}, "CACHE_DIR"); values[0] != "" {
-		return values[0]
-	}
-	return usualCache(runtime.GOOS, p.env)
-}
 
 // usualCache is the folder for caches of this program, as os.UserCacheDir has it,
 // or nothing.
