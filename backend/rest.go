@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -18,8 +16,6 @@ import (
 // RESTOptions are the settings of places that are reached by REST.
 type RESTOptions struct {
 	User, Password string // for an address that holds neither
-	CACert         []byte // PEM: the authorities that sign the server's certificate, in the place of those of the system
-	ClientCert     []byte // PEM: the certificate, and its key, that the server asks us for
 	Connections    int    // requests at the same time; zero means 5, as restic has it
 }
 
@@ -52,9 +48,6 @@ func openREST(ctx context.Context, address string, o Options, create bool) (Back
 		return nil, err
 	}
 	t := o.Network.transport()
-	if t.TLSClientConfig, err = o.REST.tls(); err != nil {
-		return nil, err
-	}
 	if socket != "" {
 		t.Proxy = nil
 		t.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) { return o.Network.dial(ctx, "unix", socket) }
@@ -106,28 +99,6 @@ func parseREST(address string) (u *url.URL, socket string, err error) {
 		u = u.JoinPath("/")
 	}
 	return u, socket, nil
-}
-
-// tls returns nil where nothing but the system's usual is wanted.
-func (o RESTOptions) tls() (*tls.Config, error) {
-	if o.CACert == nil && o.ClientCert == nil {
-		return nil, nil
-	}
-	config := new(tls.Config)
-	if o.CACert != nil {
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(o.CACert) {
-			return nil, fmt.Errorf("read the certificates of authorities: %w", fs.ErrInvalid)
-		}
-	}
-	if o.ClientCert != nil {
-		pair, err := tls.X509KeyPair(o.ClientCert, o.ClientCert)
-		if err != nil {
-			return nil, fmt.Errorf("read the client's certificate and key: %w", fs.ErrInvalid)
-		}
-		config.Certificates = []tls.Certificate{pair}
-	}
-	return config, nil
 }
 
 // begin is the first talk with the server.

@@ -16,7 +16,9 @@ import (
 // statusError is an answer that has no meaning in the protocol.
 type statusError int
 
-func (e statusError) Error() string { return fmt.Sprintf("the server does not do it: status %d", int(e)) }
+func (e statusError) Error() string {
+	return fmt.Sprintf("the server does not do it: status %d", int(e))
+}
 
 // refusal is what an answer other than success means.
 func refusal(resp *http.Response) error {
@@ -56,6 +58,9 @@ func lost(ctx context.Context, err error) error {
 	}
 	if marked, ok := errors.AsType[temporaryError](err); ok {
 		return marked
+	}
+	if e, ok := errors.AsType[rcloneError](err); ok {
+		return e
 	}
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return untrusted(err)

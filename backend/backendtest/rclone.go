@@ -2,7 +2,6 @@ package backendtest
 
 import (
 	"bufio"
-	"fmt"
 	"io"
 	"os/exec"
 	"path/filepath"
@@ -32,7 +31,9 @@ func (s RcloneServer) Start(t testing.TB) string {
 	}
 	cmd := exec.CommandContext(t.Context(), rclone, args...)
 	// In the environment, since anybody may read the list of processes. There is no such file, so no remote has a name.
-	cmd.Env = append(cmd.Environ(), "RCLONE_CONFIG="+filepath.Join(t.TempDir(), "none"), "RCLONE_USER="+s.User, "RCLONE_PASS="+s.Password)
+	// What it remembers of a list would hide what a folder holds now: it lists files there that are not whole.
+	cmd.Env = append(cmd.Environ(), "RCLONE_CONFIG="+filepath.Join(t.TempDir(), "none"), "RCLONE_CACHE_OBJECTS=false",
+		"RCLONE_USER="+s.User, "RCLONE_PASS="+s.Password)
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -60,7 +61,7 @@ func (s RcloneServer) Start(t testing.TB) string {
 	})
 	address, ok := <-found
 	if !ok {
-		t.Fatal(fmt.Errorf("rclone serve restic does not listen"))
+		t.Fatal("rclone serve restic does not listen")
 	}
 	return address
 }
