@@ -28,6 +28,7 @@ func (e regionError) Error() string {
 // of error responses, and some that others have added.
 var refusals = map[string]string{
 	"InvalidAccessKeyId":    "the server does not know the access key",
+	"XAdminUserNotFound":    "the server does not know the access key", // versitygw, with 404
 	"SignatureDoesNotMatch": "the secret key does not belong to the access key",
 	"ExpiredToken":          "the session token has expired",
 	"InvalidToken":          "the session token is not valid",
@@ -116,8 +117,6 @@ func (b *s3Bucket) explainAnswer(r minio.ErrorResponse) error {
 // explainStatus knows no more than the number.
 func (b *s3Bucket) explainStatus(r minio.ErrorResponse) error {
 	switch s := r.StatusCode; {
-	case s == 404:
-		return fs.ErrNotExist
 	case s == 401 || s == 403 || s == 405:
 		if b.o.AccessKey == "" && b.o.CredentialsFile == "" {
 			return fmt.Errorf("the server wants credentials: %w", fs.ErrPermission)

@@ -2,6 +2,7 @@ package backend
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/md5"
 	"crypto/sha256"
@@ -65,8 +66,13 @@ func (b *s3Bucket) saveConfig(ctx context.Context, up s3Upload) error {
 	case !errors.Is(err, fs.ErrNotExist):
 		return err
 	}
-	if err = b.put(ctx, up); minio.ToErrorResponse(err).StatusCode == 412 {
-		return fs.ErrExist
+	err = b.put(ctx, up)
+	if minio.ToErrorResponse(err).StatusCode == 412 {
+		if _, err = b.stat(ctx, up.key); !errors.Is(err, fs.ErrNotExist) {
+			return cmp.Or(err, fs.ErrExist)
+		}
+		up.once = false // the server takes the marker of a removal for an object
+		err = b.put(ctx, up)
 	}
 	return b.explain(ctx, err)
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // maxS3Answer bounds what is read of an answer that is not a file: a list of a thousand objects has less than a megabyte.
-const maxS3Answer = 16 << 20
+const maxS3Answer = 8 << 20
 
 // s3Transport stands between the library and the network. Errors leave it without addresses, answers have a length that is
 // bounded, and what the server says of the time is kept.
