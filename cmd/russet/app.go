@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"io"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -33,7 +34,8 @@ type program struct {
 	quiet   bool               // --quiet
 	storage storage            // how repositories elsewhere are reached
 
-	patience patience // with people at phones
+	patience patience      // with people at phones
+	retry    time.Duration // how long what a network fails in is tried again; 0 is as usual
 }
 
 func newProgram(env environ, stdin io.Reader, stdout, stderr io.Writer) *program {

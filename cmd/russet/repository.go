@@ -153,7 +153,14 @@ func (p *program) openRepository(ctx context.Context, at place) (r *repo.Reposit
 		}
 		return nil, nil, at.named(err)
 	}
-	return r, func() { closeBackend(be) }, nil
+	uncache := func() {}
+	if isRemote(at.address) {
+		uncache = p.useCache(r, be, time.Now())
+	}
+	return r, func() {
+		uncache()
+		closeBackend(be)
+	}, nil
 }
 
 // retakeReserve lays the space ready again that a verb may have used up for its

@@ -16,6 +16,8 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"russet/backend"
+	"russet/internal/durable"
+	"russet/repo"
 )
 
 // storage is what flags and environment say of places that are not on this
@@ -53,6 +55,7 @@ func (p *program) readStorage(c *cli.Context) error {
 		local: cmp.Or(p.orVariable(c, "cache-dir", "CACHE_DIR"), usualCache(runtime.GOOS, p.env)), noCache: c.Bool("no-cache"),
 	}
 	o := &p.storage.options
+	o.Network.Retry = p.retry
 	for _, limit := range []struct {
 		flag string
 		to   *int64
@@ -114,7 +117,6 @@ func (p *program) remoteOptions() (backend.Options, error) {
 		}
 		*file.to = []byte(text)
 	}
-	o.REST.CACert, o.REST.ClientCert = o.Network.CACert, o.Network.ClientCert
 	return o, nil
 }
 
@@ -156,6 +158,24 @@ func (p *program) reach(ctx context.Context, at place, open func(context.Context
 // spoolName is the folder of a spool beside a repository, and that above the spools
 // on this computer.
 const spoolName = "spool"
+
+// useCache has a repository that lies elsewhere read from this computer what it
+// can. Without it everything works, only slower.
+func (p *program) useCache(r *repo.Repository, be backend.Backend, now time.Time) (done func()) {
+	done = func() {}
+	if p.storage.noCache || p.storage.local == "" {
+		return done
+	}
+	above := filepath.Join(p.storage.local, "cache")
+	cache, err := backend.OpenCache(be, filepath.Join(above, r.ID().String()), now)
+	if err != nil {
+		p.warn("working without a cache, which takes longer: %v", durable.WithoutPath(err))
+		return done
+	}
+	r.UseCache(cache)
+	_ = backend.RemoveOldCaches(above, now) // they cost space, no more
+	return func() { _ = cache.Close() }
+}
 
 // localKey names what lies on this computer for a place elsewhere.
 func localKey(address string) string {

@@ -50,6 +50,24 @@ var storageOptions = []storageOption{
 	{"rest.connections", "how many files travel at once (5)", func(o *backend.Options, v string) error {
 		return connections(&o.REST.Connections, v)
 	}},
+	{"rclone.program", "the program to run (rclone)", func(o *backend.Options, v string) error {
+		o.Rclone.Program = v
+		return nil
+	}},
+	{"rclone.args", "its arguments before the remote", func(o *backend.Options, v string) (err error) {
+		o.Rclone.Args, err = splitCommand(v)
+		return err
+	}},
+	{"rclone.timeout", "how long to wait for its first answer (1m)", func(o *backend.Options, v string) (err error) {
+		o.Rclone.Timeout, err = time.ParseDuration(v)
+		if err == nil && o.Rclone.Timeout <= 0 {
+			err = fmt.Errorf("it is a time such as 30s, not %q", v)
+		}
+		return err
+	}},
+	{"rclone.connections", "how many files travel at once (5)", func(o *backend.Options, v string) error {
+		return connections(&o.Rclone.Connections, v)
+	}},
 }
 
 // oneWord takes a value that is one of a few words.
