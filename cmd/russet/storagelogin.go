@@ -42,15 +42,17 @@ func (p *program) storageLogin(c *cli.Context, address string, names placeNames)
 	}
 	l.user = cmp.Or(l.user, p.env(ourPrefix+names.variable+"STORAGE_USER"))
 	l.password, err = l.password.orEnvironment(p.env, "--storage-password-", []string{ourPrefix}, names.variable+"STORAGE_PASSWORD")
-	if err != nil || l.password.given() {
-		return l, err
+	if err != nil {
+		return nil, err
 	}
-	switch {
-	case scheme == "s3" && l.user == "":
-		l.user, l.password.value, l.token = p.env("AWS_ACCESS_KEY_ID"), p.env("AWS_SECRET_ACCESS_KEY"), p.env("AWS_SESSION_TOKEN")
-	case scheme == "rest":
-		l.user, l.password.value = cmp.Or(l.user, p.env(resticPrefix+"REST_USERNAME")), p.env(resticPrefix+"REST_PASSWORD")
+	user, password := p.env(resticPrefix+"REST_USERNAME"), p.env(resticPrefix+"REST_PASSWORD")
+	if scheme == "s3" {
+		user, password = p.env("AWS_ACCESS_KEY_ID"), p.env("AWS_SECRET_ACCESS_KEY")
 	}
+	if !l.password.given() && (l.user == "" || l.user == user) {
+		l.password.value, l.token = password, p.env("AWS_SESSION_TOKEN")
+	}
+	l.user = cmp.Or(l.user, user)
 	return l, nil
 }
 
