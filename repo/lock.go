@@ -319,8 +319,11 @@ func confirmLock(ctx context.Context) error {
 	return l.lose(err)
 }
 
-// errLockGone: somebody took our lock for stale, so somebody may be pruning.
-var errLockGone = errors.New("the lock file is gone, or others did not heed it")
+// errLockGone: somebody removed our lock, so somebody may be pruning.
+var errLockGone = errors.New("the lock file is gone")
+
+// errNotHeeded: somebody took our lock for stale and could not remove it.
+var errNotHeeded = errors.New("others have begun to work in spite of it")
 
 // errReleased: somebody writes after Unlock.
 var errReleased = errors.New("the repository's lock was released before the work ended")
@@ -370,7 +373,7 @@ func (l *Lock) confirmOld(ctx context.Context, renewed chunk.ID) error {
 	ids, err := l.r.listIDs(ctx, backend.Lock)
 	for _, id := range ids {
 		if id != l.id && id != renewed && !slices.Contains(l.left, id) {
-			return errLockGone
+			return errNotHeeded
 		}
 	}
 	return err
