@@ -36,7 +36,7 @@ const (
 	lockRead              // shared, and --no-lock does without
 	lockShared            // for those who add
 	lockExclusive         // for those who change what is there
-	lockCheck             // exclusive, and --no-lock does without
+	lockCheck             // exclusive, or shared where locks cannot be removed again; --no-lock does without
 )
 
 // withRepository opens the repository, takes the lock, works, and gives the
@@ -66,9 +66,14 @@ func (p *program) withPlace(ctx context.Context, c *cli.Context, at place, kind 
 	if (kind == lockShared || kind == lockExclusive) && isMirror(r) {
 		return fmt.Errorf("open repository %s to write: %w", at, errMirror)
 	}
-	lock, err := r.Lock(ctx, kind >= lockExclusive, p.lockOptions(c.Duration("retry-lock")))
+	opt := p.lockOptions(c.Duration("retry-lock"))
+	opt.OrShared = kind == lockCheck
+	lock, err := r.Lock(ctx, kind >= lockExclusive, opt)
 	if err != nil {
 		return unlessGone(ctx, at, at.named(lockError(err, withoutLock(c, kind))))
+	}
+	if kind == lockCheck && !lock.Exclusive() {
+		p.note("locks cannot be removed here, so this one lets others add to the repository meanwhile")
 	}
 	err = work(lock.Context(), r)
 	if lost := context.Cause(lock.Context()); err != nil && lost != nil {
@@ -101,6 +106,8 @@ func lockError(err error, reads bool) error {
 		err = situation{err, errDeadHolder}
 	}
 	switch {
+	case appendOnly(err):
+		err = situation{err, errAppendOnly}
 	case errors.Is(err, repo.ErrDamaged):
 		err = situation{err, errBadLock}
 	case readOnly(err) && reads:
@@ -109,6 +116,12 @@ func lockError(err error, reads bool) error {
 		err = situation{err, errReadOnly}
 	}
 	return fmt.Errorf("lock repository: %w", err)
+}
+
+// appendOnly tells whether a place lets nothing be removed.
+func appendOnly(err error) bool {
+	_, ok := errors.AsType[*repo.AppendOnlyError](err)
+	return ok
 }
 
 // readOnly tells whether a drive or a folder refuses to be written.
