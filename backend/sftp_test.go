@@ -160,7 +160,7 @@ func TestSFTPProgram(t *testing.T) {
 	s := backendtest.StartSSHD(t)
 	folder := aRepository(t)
 	command := s.Command()
-	inner := command[1 : slices.Index(command, "-p")] // what the address does not say
+	inner := command[1:slices.Index(command, "-p")] // what the address does not say
 	for _, o := range []backend.SFTPOptions{{Command: command}, {Args: inner}} {
 		b := openSFTP(t, s, folder, backend.Options{SFTP: o})
 		f := mustSave(t, b, backend.Data, "data")

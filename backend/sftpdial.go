@@ -65,9 +65,9 @@ func (l *sftpLogin) shake(ctx context.Context, conn net.Conn) (*ssh.Client, erro
 		User:              l.target.user,
 		Auth:              methods,
 		HostKeyCallback:   l.hostKeys.verify,
-		HostKeyAlgorithms: l.hostKeys.algorithms(l.target.known()),
+		HostKeyAlgorithms: l.hostKeys.algorithms(l.target.known),
 	}
-	c, channels, requests, err := ssh.NewClientConn(conn, l.target.known(), config)
+	c, channels, requests, err := ssh.NewClientConn(conn, l.target.known, config)
 	if err != nil {
 		_ = conn.Close()
 		return nil, l.explain(ctx, err)

@@ -173,10 +173,10 @@ func (p *sftpPlace) replace(ctx context.Context, c *sftpConn, temporary, name st
 			_ = c.Remove(temporary)
 			return nil
 		}
-		if err == nil || errors.Is(err, fs.ErrNotExist) {
-			err = c.Remove(name)
-		}
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if err := c.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return c.explain(err)
 		}
 	}
