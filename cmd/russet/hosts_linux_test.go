@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -217,11 +218,11 @@ func newHost(t *testing.T, s *backendtest.S3Server, number int, seed uint64) *ho
 	return h
 }
 
-// live is what a host does: it keeps its folder again and again. The first one
-// also prunes, and of the second one some runs are killed.
-func (h *host) live(ctx context.Context, number, rounds int) error {
+// live keeps the host's folder again and again. Where it dies, some runs are
+// killed.
+func (h *host) live(ctx context.Context, rounds int, dies bool) error {
 	for range rounds {
-		if number == 1 {
+		if dies {
 			if err := h.die(ctx); err != nil {
 				return err
 			}
@@ -229,10 +230,22 @@ func (h *host) live(ctx context.Context, number, rounds int) error {
 		if err := h.keep(ctx); err != nil {
 			return err
 		}
-		if number == 0 {
-			if err := errors.Join(h.keep(ctx), h.prune(ctx)); err != nil {
-				return err
-			}
+	}
+	return nil
+}
+
+// care keeps the folder and prunes for as long as others live, and once more.
+func (h *host) care(ctx context.Context, others *atomic.Int64) error {
+	if err := h.keep(ctx); err != nil {
+		return err
+	}
+	for alone := false; !alone; {
+		alone = others.Load() == 0
+		if err := h.keep(ctx); err != nil {
+			return err
+		}
+		if err := h.prune(ctx); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -251,7 +264,7 @@ func TestEightHosts(t *testing.T) {
 		t.Skip("judge missing: restic")
 	}
 	s := backendtest.VersityGW(t, os.UserCacheDir)
-	rounds := 2
+	rounds := 3
 	if os.Getenv("RUSSET_SOAK") != "" {
 		rounds = 30
 	}
@@ -265,7 +278,15 @@ func TestEightHosts(t *testing.T) {
 	if _, err := hosts[0].run(ctx, "russet", "init", "-q"); err != nil {
 		t.Fatal(err)
 	}
-	together(t, hosts, func(i int, h *host) error { return h.live(ctx, i, rounds) })
+	var others atomic.Int64
+	others.Store(int64(len(hosts) - 1))
+	together(t, hosts, func(i int, h *host) error {
+		if i == 0 {
+			return h.care(ctx, &others)
+		}
+		defer others.Add(-1)
+		return h.live(ctx, rounds, i == 1)
+	})
 	together(t, hosts, func(_ int, h *host) error { return h.restored(ctx) })
 	for _, check := range [][]string{{"russet", "check", "-q", "--read-data"}, {"restic", "check", "--no-cache", "--read-data"}} {
 		if _, err := hosts[7].run(ctx, check...); err != nil {
