@@ -363,10 +363,19 @@ func (b *s3Bucket) Sum(ctx context.Context, f File) (sum [32]byte, how Proof, er
 	if err != nil {
 		return sum, "", fmt.Errorf("ask for the SHA-256 of %s: %w", f, err)
 	}
-	// That of an object which came in parts is one of their checksums: it has a "-" and their number behind it.
-	told, err := base64.StdEncoding.DecodeString(info.ChecksumSHA256)
-	if err != nil || len(told) != len(sum) || info.ChecksumMode == "COMPOSITE" {
+	sum, ok := wholeSum(info)
+	if !ok {
 		return sum, "", fmt.Errorf("ask for the SHA-256 of %s: %w", f, errors.ErrUnsupported)
 	}
-	return [32]byte(told), ProofStored, nil
+	return sum, ProofStored, nil
+}
+
+// wholeSum is the SHA-256 of an object, if one is told. That of an object which came in parts is one of their checksums: it
+// has a "-" and their number behind it.
+func wholeSum(info minio.ObjectInfo) (sum [32]byte, ok bool) {
+	told, err := base64.StdEncoding.DecodeString(info.ChecksumSHA256)
+	if err != nil || len(told) != len(sum) || info.ChecksumMode == "COMPOSITE" {
+		return sum, false
+	}
+	return [32]byte(told), true
 }

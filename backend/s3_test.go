@@ -23,18 +23,14 @@ import (
 	"russet/backend/backendtest"
 )
 
-// s3Options are those for a server of the tests.
-func s3Options(s *backendtest.S3Server) backend.Options {
-	return backend.Options{S3: backend.S3Options{AccessKey: s.AccessKey, SecretKey: s.SecretKey, Region: "us-east-1"}}
-}
+// s3Options are those for a server of the tests; nothing is tried twice.
+func s3Options(s *backendtest.S3Server) backend.Options { return s3Login(s.AccessKey, s.SecretKey, "us-east-1") }
 
-func createAt(t *testing.T, address string, o backend.Options) backend.Backend {
-	t.Helper()
-	b, err := backend.Create(t.Context(), address, o)
-	if err != nil {
-		t.Fatal(err)
+func s3Login(access, secret, region string) backend.Options {
+	return backend.Options{
+		S3:      backend.S3Options{AccessKey: access, SecretKey: secret, Region: region},
+		Network: backend.NetworkOptions{Retry: -1},
 	}
-	return b
 }
 
 func saveAt(t *testing.T, b backend.Backend, k backend.Kind, data []byte) backend.File {
@@ -253,5 +249,58 @@ func TestS3OfRestic(t *testing.T) {
 		if _, err := backend.Create(t.Context(), address, s3Options(s)); !errors.Is(err, fs.ErrExist) {
 			t.Errorf("Create over restic's: got %v, want %v", err, fs.ErrExist)
 		}
+	}
+}
+
+// TestS3Probe asks a real server, and one that does not do what it says.
+func TestS3Probe(t *testing.T) {
+	t.Parallel()
+	s := backendtest.VersityGW(t, os.UserCacheDir)
+	o := s3Options(s)
+	createAt(t, s.Address("plain"), o)
+	o.S3.LockMode, o.S3.LockPeriod = "governance", time.Hour
+	createAt(t, s.Address("locked"), o)
+	// Deletes what is locked, replaces what is there, looks at no checksum and keeps none.
+	lax := front(t, s, func(w http.ResponseWriter, r *http.Request) bool {
+		switch {
+		case !strings.Contains(r.URL.Path, "/probe-"):
+			return false
+		case r.Method == http.MethodDelete:
+			w.WriteHeader(http.StatusNoContent)
+		default:
+			w.Header().Set("X-Amz-Version-Id", "1")
+			w.Header().Set("Last-Modified", time.Now().UTC().Format(http.TimeFormat))
+		}
+		return true
+	})
+	createAt(t, s.Address("bucket"), o)
+	for _, c := range []struct {
+		address string
+		has     []bool
+	}{
+		{s.Address("locked"), []bool{true, true, true, true}},
+		{s.Address("plain/place"), []bool{true, true, true, false}},
+		{lax, []bool{false, false, false, false}},
+	} {
+		b := createAt(t, c.address, o)
+		found, err := backend.Probe(t.Context(), b)
+		if err != nil || len(found) != len(c.has) {
+			t.Errorf("Probe of %s: got %v, %v", c.address, found, err)
+			continue
+		}
+		for i, f := range found {
+			if f.Has != c.has[i] || f.Err != nil {
+				t.Errorf("Probe of %s: %s: got %t, %v, want %t", c.address, f.Feature, f.Has, f.Err, c.has[i])
+			}
+		}
+	}
+	for _, bucket := range []string{"plain/place", "locked"} {
+		left, err := os.ReadDir(s.Folder(bucket))
+		if err == nil && len(left) > 1 {
+			t.Errorf("after Probe %s holds %v", bucket, left)
+		}
+	}
+	if _, err := backend.Probe(t.Context(), backend.NewMemory()); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("Probe of a memory: got %v, want %v", err, errors.ErrUnsupported)
 	}
 }

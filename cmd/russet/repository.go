@@ -135,8 +135,11 @@ func readOnly(err error) bool {
 // no longer there: then that is the error, and what failed first a detail. What
 // goes wrong on a network says so itself.
 func unlessGone(ctx context.Context, at place, err error) error {
-	if err == nil || ctx.Err() != nil || isRemote(at.address) {
+	if err == nil || ctx.Err() != nil {
 		return err
+	}
+	if isRemote(at.address) {
+		return atStorage(err)
 	}
 	be, gone := backend.Open(ctx, at.address, backend.Options{})
 	if gone == nil {
@@ -204,10 +207,17 @@ func (p *program) lockOptions(retry time.Duration) repo.LockOptions {
 func owner(now time.Time) repo.Owner {
 	o := repo.Owner{Time: now}
 	o.Hostname, _ = os.Hostname() // without a name we are nobody's holder
-	if u, err := user.Current(); err == nil {
-		o.Username = u.Username
-	}
+	o.Username = userName()
 	return o
+}
+
+// userName is the name of this computer's user, or nothing.
+func userName() string {
+	u, err := user.Current()
+	if err != nil {
+		return ""
+	}
+	return u.Username
 }
 
 // latestName asks for the newest snapshot; "latest:PREFIX" for that of a
