@@ -74,36 +74,41 @@ func TestStorageScripts(t *testing.T) {
 	for kind, start := range storageKinds {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
-			s := start(t)
-			testscript.Run(t, testscript.Params{
-				Dir:                 "testdata/storage",
-				RequireExplicitExec: true,
-				Cmds: map[string]func(*testscript.TestScript, bool, []string){
-					"exits": func(ts *testscript.TestScript, neg bool, args []string) { discreet(ts, neg, args, s.secrets()) }, "samebackup": sameBackup,
-				},
-				Condition: func(name string) (bool, error) {
-					if name == "away" {
-						return s.away != "", nil
-					}
-					return name == kind, nil
-				},
-				Setup: func(env *testscript.Env) error {
-					own := "/" + filepath.Base(env.WorkDir)
-					env.Vars = append(env.Vars, s.env...)
-					env.Setenv("STORE", s.store+own)
-					env.Setenv("AWAY", s.away+own)
-					env.Setenv("NAMED", s.named+own)
-					for _, which := range []string{"", "FROM_", "TO_"} {
-						env.Setenv("RUSSET_"+which+"PASSWORD", "secret")
-					}
-					env.Setenv("XDG_CACHE_HOME", filepath.Join(env.WorkDir, "cache"))
-					env.Setenv("UDID", sim.Tiny().UDID)
-					env.Setenv("USBMUXD_SOCKET_ADDRESS", "127.0.0.1:1") // nobody
-					return nil
-				},
-			})
+			start(t).run(t, kind, "testdata/storage")
 		})
 	}
+}
+
+// run runs the scripts of a folder over the server.
+func (s storageServer) run(t *testing.T, kind, folder string) {
+	t.Helper()
+	testscript.Run(t, testscript.Params{
+		Dir:                 folder,
+		RequireExplicitExec: true,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": func(ts *testscript.TestScript, neg bool, args []string) { discreet(ts, neg, args, s.secrets()) }, "samebackup": sameBackup,
+		},
+		Condition: func(name string) (bool, error) {
+			if name == "away" {
+				return s.away != "", nil
+			}
+			return name == kind, nil
+		},
+		Setup: func(env *testscript.Env) error {
+			own := "/" + filepath.Base(env.WorkDir)
+			env.Vars = append(env.Vars, s.env...)
+			env.Setenv("STORE", s.store+own)
+			env.Setenv("AWAY", s.away+own)
+			env.Setenv("NAMED", s.named+own)
+			for _, which := range []string{"", "FROM_", "TO_"} {
+				env.Setenv("RUSSET_"+which+"PASSWORD", "secret")
+			}
+			env.Setenv("XDG_CACHE_HOME", filepath.Join(env.WorkDir, "cache"))
+			env.Setenv("UDID", sim.Tiny().UDID)
+			env.Setenv("USBMUXD_SOCKET_ADDRESS", "127.0.0.1:1") // nobody
+			return nil
+		},
+	})
 }
 
 // secrets are what no verb may say.
