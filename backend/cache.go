@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// Cache keeps in a folder of this computer what every run reads of a repository far away: index and snapshot files, and packs
-// of trees, whole and sealed as they are there. Keys, locks, the config and packs of data are never kept.
+// Cache keeps in a folder of this computer what every run reads of a repository far away: index and snapshot files, packs of
+// trees, and packs of such data, whole and sealed as they are there. Keys, locks, the config and other packs are never kept.
 //
 // It does not hide what the place has lost: index and snapshot files are given only while the last listing of the place names
 // them, and what it no longer names is removed. Each file is compared with its name when it comes and, once a process, when it
@@ -28,6 +28,7 @@ type Cache struct {
 	listed map[File]int64
 	marks  map[File]cacheMark
 	busy   map[File]chan struct{} // closed when the fetch has ended
+	asked  map[File]bool          // packs of data of which a part was loaded
 }
 
 // cacheMark is what a process knows of the copy of a file.
@@ -57,7 +58,7 @@ func OpenCache(b Backend, folder string, now time.Time) (*Cache, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open cache: %w", err)
 	}
-	return &Cache{far: b, folder: f, listed: map[File]int64{}, marks: map[File]cacheMark{}, busy: map[File]chan struct{}{}}, nil
+	return &Cache{far: b, folder: f, listed: map[File]int64{}, marks: map[File]cacheMark{}, busy: map[File]chan struct{}{}, asked: map[File]bool{}}, nil
 }
 
 // Close closes the folder. Nothing may be called afterwards.
@@ -112,6 +113,22 @@ func (c *Cache) LoadTrees(ctx context.Context, f File, offset int64, dst []byte)
 		return far(ctx, f, offset, dst)
 	}
 	return c.load(ctx, f, far, usualPack, offset, dst)
+}
+
+// LoadNear reads from a pack of data in the folder. One that is not there is fetched as a whole when it is asked for again: a run
+// may want no more of it than a few bytes.
+func (c *Cache) LoadNear(ctx context.Context, f File, offset int64, dst []byte) (int, error) {
+	if f.Kind != Data || bypassed(ctx) {
+		return c.far.Load(ctx, f, offset, dst)
+	}
+	c.mu.Lock()
+	again := c.asked[f]
+	c.asked[f] = true
+	c.mu.Unlock()
+	if !again && !c.folder.has(f) {
+		return c.far.Load(ctx, f, offset, dst)
+	}
+	return c.load(ctx, f, c.far.Load, usualPack, offset, dst)
 }
 
 // loadFunc is a Load of the place.

@@ -2,7 +2,7 @@ package backend
 
 import "context"
 
-// A treeSaver is a Backend that keeps packs of trees apart from those of data: they are read at every run, and belong
+// A treeSaver is a Backend that keeps packs of trees, and others that every run reads, apart from those of data: they belong
 // neither in cold storage nor only at the far end of a slow line.
 type treeSaver interface {
 	SaveTrees(ctx context.Context, f File, data []byte) error
@@ -13,7 +13,12 @@ type treeLoader interface {
 	LoadTrees(ctx context.Context, f File, offset int64, dst []byte) (int, error)
 }
 
-// SaveTrees is b.Save for a pack that holds trees.
+// A nearLoader is a Backend that may keep packs of data that every run reads.
+type nearLoader interface {
+	LoadNear(ctx context.Context, f File, offset int64, dst []byte) (int, error)
+}
+
+// SaveTrees is b.Save for a pack that holds trees, or data that every run reads.
 func SaveTrees(ctx context.Context, b Backend, f File, data []byte) error {
 	if s, ok := b.(treeSaver); ok {
 		return s.SaveTrees(ctx, f, data)
@@ -25,6 +30,14 @@ func SaveTrees(ctx context.Context, b Backend, f File, data []byte) error {
 func LoadTrees(ctx context.Context, b Backend, f File, offset int64, dst []byte) (int, error) {
 	if l, ok := b.(treeLoader); ok {
 		return l.LoadTrees(ctx, f, offset, dst)
+	}
+	return b.Load(ctx, f, offset, dst)
+}
+
+// LoadNear is b.Load for a pack of data that every run reads.
+func LoadNear(ctx context.Context, b Backend, f File, offset int64, dst []byte) (int, error) {
+	if l, ok := b.(nearLoader); ok {
+		return l.LoadNear(ctx, f, offset, dst)
 	}
 	return b.Load(ctx, f, offset, dst)
 }

@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"slices"
 
+	"golang.org/x/sync/errgroup"
+
 	"russet/backend"
 	"russet/chunk"
 	"russet/index"
@@ -27,26 +29,52 @@ const (
 // LoadIndex reads every index file. List the snapshots before: then every
 // snapshot listed is complete in what is loaded.
 func (r *Repository) LoadIndex(ctx context.Context) error {
-	fresh, x := index.New(), &indexReader{r: r}
-	for info, err := range r.be.List(ctx, backend.Index) {
-		if err != nil {
-			return fmt.Errorf("list index files: %w", err)
+	fresh, files := index.New(), make(chan backend.Info)
+	group, within := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		defer close(files)
+		for info, err := range r.be.List(within, backend.Index) {
+			if err != nil {
+				return fmt.Errorf("list index files: %w", err)
+			}
+			select {
+			case files <- info:
+			case <-within.Done():
+				return within.Err()
+			}
 		}
-		id, err := chunk.ParseID(info.Name)
-		if err != nil {
-			return fmt.Errorf("list index files: %w", err)
-		}
-		x.expect(info.Size)
-		err = x.read(ctx, id, func(p index.Pack) error { fresh.Add(p); return nil })
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // replaced by a prune since it was listed
-		}
-		if err != nil {
-			return err
-		}
+		return nil
+	})
+	for range max(1, r.connections) { // more than one costs memory, and a drive is no faster
+		group.Go(func() error {
+			x := &indexReader{r: r}
+			for info := range files {
+				if err := x.addTo(within, fresh, info); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
 	}
 	r.index = fresh
 	return nil
+}
+
+// addTo adds what a listed file says to an index.
+func (x *indexReader) addTo(ctx context.Context, to *index.Index, info backend.Info) error {
+	id, err := chunk.ParseID(info.Name)
+	if err != nil {
+		return fmt.Errorf("list index files: %w", err)
+	}
+	x.expect(info.Size)
+	err = x.read(ctx, id, func(p index.Pack) error { to.Add(p); return nil })
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // replaced by a prune since it was listed
+	}
+	return err
 }
 
 // Index is what LoadIndex read and Writers have added since.
@@ -122,9 +150,12 @@ func (r *Repository) loadBlobs(ctx context.Context, t index.BlobType, pack chunk
 	f := packName(pack)
 	var n int
 	var err error
-	if t == index.Tree {
+	switch {
+	case t == index.Tree:
 		n, err = backend.LoadTrees(ctx, r.be, f, offset, buf)
-	} else {
+	case isNear(ctx):
+		n, err = backend.LoadNear(ctx, r.be, f, offset, buf)
+	default:
 		n, err = r.be.Load(ctx, f, offset, buf)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
