@@ -54,11 +54,11 @@ type Writer struct {
 	pending map[index.Handle]struct{} // saved, but in no index file yet
 	proven  map[index.Handle]struct{} // stored or loaded by this session; nil unless Distrust was called
 	open    [lanes][]*pack
-	flying  int                       // packs on their way to the backend
-	landed  chan struct{}             // closed when flying becomes 0, if not nil
-	packs   []index.Pack              // durable, but in no index file yet
-	blobs   int                       // in packs
-	since   time.Time                 // when packs was last empty
+	flying  int           // packs on their way to the backend
+	landed  chan struct{} // closed when flying becomes 0, if not nil
+	packs   []index.Pack  // durable, but in no index file yet
+	blobs   int           // in packs
+	since   time.Time     // when packs was last empty
 
 	// proof, if not nil, is asked about each saved pack before an index names it.
 	proof      func(context.Context, packFile) error
