@@ -17,7 +17,7 @@ import (
 
 // IsFull reports whether an error says that a drive is full or a quota used up.
 func IsFull(err error) bool {
-	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, errFull)
 }
 
 // IsUnreadable reports whether an error says that a drive cannot read what it holds: a sector is bad, or what the file

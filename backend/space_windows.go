@@ -14,7 +14,7 @@ import (
 // IsFull reports whether an error says that a drive is full or a quota used up.
 func IsFull(err error) bool {
 	for _, full := range []error{
-		windows.ERROR_DISK_FULL, windows.ERROR_HANDLE_DISK_FULL, windows.ERROR_DISK_QUOTA_EXCEEDED,
+		windows.ERROR_DISK_FULL, windows.ERROR_HANDLE_DISK_FULL, windows.ERROR_DISK_QUOTA_EXCEEDED, errFull,
 		syscall.ENOSPC, syscall.EDQUOT, // never from Windows itself, but from simulated faults
 	} {
 		if errors.Is(err, full) {

@@ -101,6 +101,7 @@ var (
 	errBadIndex           = errors.New("an index file is damaged")
 	errBadSnapshot        = errors.New("a snapshot's file is damaged")
 	errBadLock            = errors.New("a lock file is damaged")
+	errAppendOnly         = errors.New("nothing can be removed, for a verb that does")
 	errCannotLock         = errors.New("nothing can be written, for a verb that only reads")
 	errReadOnly           = errors.New("nothing can be written, for a verb that writes")
 	errDeadHolder         = errors.New("who holds the lock no longer runs")
@@ -158,6 +159,7 @@ var advices = []advice{
 	{repo.ErrLockLost, codeError, "run the same command again; nothing that was kept is lost"},
 	{errDeadHolder, codeLocked, "that program no longer runs: remove its lock with russet unlock"},
 	{errBadLock, codeDamaged, "when you know that nobody uses the repository, remove its locks with russet unlock --remove-all"},
+	{errAppendOnly, codeError, "backup, copy, check and restore work there all the same; the rest wants credentials that may remove files"},
 	{errCannotLock, codeError, "to read a repository that cannot be written, add --no-lock"},
 	{errReadOnly, codeError, "the repository cannot be written: is the drive write-protected, or somebody else's?"},
 	{errLeftovers, codeError, "a repository lost its config, which a copy of it may still have; or an init was cut off: then run it again with the same password, or remove the folder"},
