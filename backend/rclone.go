@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"net/http"
@@ -43,13 +44,15 @@ func openRclone(ctx context.Context, remote string, o Options, create bool) (Bac
 	if remote == "" || remote[0] == '-' || strings.ContainsRune(remote, 0) {
 		return nil, errAddress("place of rclone")
 	}
-	p := &rclone{program: cmp.Or(o.Rclone.Program, "rclone"), args: o.Rclone.Args}
+	p := &rclone{program: cmp.Or(o.Rclone.Program, "rclone"), args: o.Rclone.Args, network: o.Network}
 	if p.args == nil {
 		p.args = rcloneArgs()
 	}
 	p.args = append(slices.Clip(p.args), remote)
 	t := &http.Transport{DialContext: p.dial, MaxConnsPerHost: 1, Protocols: new(http.Protocols)}
 	t.Protocols.SetUnencryptedHTTP2(true)
+	// Its storage may be slow, and rclone waits for that longer than we do; that it answers pings shows that it works.
+	t.HTTP2 = &http.HTTP2Config{SendPingTimeout: o.Network.stall() / 3, PingTimeout: o.Network.stall()}
 	r := newREST(t, "http://rclone/", o.Rclone.Connections)
 	r.close = p.end
 
@@ -64,7 +67,7 @@ func openRclone(ctx context.Context, remote string, o Options, create bool) (Bac
 		return nil, fmt.Errorf("start rclone: %w", ended)
 	}
 	if ctx.Err() == nil && first.Err() != nil {
-		return nil, temporary(fmt.Errorf("start rclone: %w", errSilent))
+		return nil, fmt.Errorf("start rclone: %w", errSilent)
 	}
 	return nil, err
 }
@@ -73,11 +76,12 @@ func openRclone(ctx context.Context, remote string, o Options, create bool) (Bac
 type rclone struct {
 	program string
 	args    []string
+	network NetworkOptions
 
 	mu      sync.Mutex
 	closed  bool
 	running sync.WaitGroup // programs that have not ended
-	now     *rcloneConn    // the last one that was started
+	now     *rcloneProcess // the last one that was started
 }
 
 // rcloneError says what rclone said before it ended, or why it did not start.
@@ -97,12 +101,12 @@ func (p *rclone) dial(context.Context, string, string) (net.Conn, error) {
 		return nil, rcloneError{err}
 	}
 	p.now = c
-	return c, nil
+	return rcloneConn{p.network.limited(c, c, c.Close)}, nil
 }
 
 // start leaves paths out of its errors.
-func (p *rclone) start() (*rcloneConn, error) {
-	c := &rcloneConn{ended: make(chan struct{})}
+func (p *rclone) start() (*rcloneProcess, error) {
+	c := &rcloneProcess{ended: make(chan struct{})}
 	c.cmd = exec.Command(p.program, p.args...)
 	c.cmd.Stderr = &c.said
 	c.cmd.WaitDelay = rcloneEnd // where what it started itself still holds its output
@@ -147,8 +151,8 @@ func (p *rclone) end() error {
 	return nil
 }
 
-// A rcloneConn is a connection to a program that runs.
-type rcloneConn struct {
+// A rcloneProcess is a program that runs, and the stream to and from it.
+type rcloneProcess struct {
 	cmd   *exec.Cmd
 	in    *os.File // our ends
 	out   *os.File
@@ -158,18 +162,18 @@ type rcloneConn struct {
 }
 
 // Read gives what the program said last in the place of the end of its output.
-func (c *rcloneConn) Read(p []byte) (int, error) {
+func (c *rcloneProcess) Read(p []byte) (int, error) {
 	n, err := c.out.Read(p)
 	return n, c.why(err)
 }
 
 // Write gives it when the program takes no more.
-func (c *rcloneConn) Write(p []byte) (int, error) {
+func (c *rcloneProcess) Write(p []byte) (int, error) {
 	n, err := c.in.Write(p)
 	return n, c.why(err)
 }
 
-func (c *rcloneConn) why(err error) error {
+func (c *rcloneProcess) why(err error) error {
 	if err == nil {
 		return nil
 	}
@@ -179,7 +183,7 @@ func (c *rcloneConn) why(err error) error {
 }
 
 // Close lets the program end, and kills it when it does not.
-func (c *rcloneConn) Close() error {
+func (c *rcloneProcess) Close() error {
 	c.once.Do(func() {
 		_ = c.in.Close()
 		kill := time.AfterFunc(rcloneEnd, func() { _ = c.cmd.Process.Kill() })
@@ -192,19 +196,20 @@ func (c *rcloneConn) Close() error {
 	return nil
 }
 
-// LocalAddr and RemoteAddr are what a connection has, and tell nothing.
-func (c *rcloneConn) LocalAddr() net.Addr { return &net.UnixAddr{Name: "rclone", Net: "unix"} }
+// A rcloneConn is what a transport wants of a connection.
+type rcloneConn struct{ io.ReadWriteCloser }
 
-// RemoteAddr is the same.
-func (c *rcloneConn) RemoteAddr() net.Addr { return c.LocalAddr() }
+// LocalAddr tells nothing.
+func (rcloneConn) LocalAddr() net.Addr { return &net.UnixAddr{Name: "rclone", Net: "unix"} }
 
-// SetDeadline sets both; pipes of Windows have none.
-func (c *rcloneConn) SetDeadline(t time.Time) error {
-	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
-}
+// RemoteAddr tells nothing.
+func (c rcloneConn) RemoteAddr() net.Addr { return c.LocalAddr() }
 
-// SetReadDeadline is that of the pipe.
-func (c *rcloneConn) SetReadDeadline(t time.Time) error { return c.out.SetReadDeadline(t) }
+// SetDeadline does nothing: a stream that stalls is given up by its limits.
+func (rcloneConn) SetDeadline(time.Time) error { return os.ErrNoDeadline }
 
-// SetWriteDeadline is that of the pipe.
-func (c *rcloneConn) SetWriteDeadline(t time.Time) error { return c.in.SetWriteDeadline(t) }
+// SetReadDeadline does nothing.
+func (rcloneConn) SetReadDeadline(time.Time) error { return os.ErrNoDeadline }
+
+// SetWriteDeadline does nothing.
+func (rcloneConn) SetWriteDeadline(time.Time) error { return os.ErrNoDeadline }

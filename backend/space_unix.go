@@ -15,9 +15,9 @@ import (
 	"russet/internal/durable"
 )
 
-// IsFull reports whether an error says that a drive is full or a quota used up.
-func IsFull(err error) bool {
-	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, errFull)
+// isDriveFull reports whether an error of the system says that a drive is full or a quota used up.
+func isDriveFull(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }
 
 // IsUnreadable reports whether an error says that a drive cannot read what it holds: a sector is bad, or what the file

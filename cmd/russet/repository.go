@@ -204,10 +204,17 @@ func (p *program) lockOptions(retry time.Duration) repo.LockOptions {
 func owner(now time.Time) repo.Owner {
 	o := repo.Owner{Time: now}
 	o.Hostname, _ = os.Hostname() // without a name we are nobody's holder
-	if u, err := user.Current(); err == nil {
-		o.Username = u.Username
-	}
+	o.Username = userName()
 	return o
+}
+
+// userName is the name of this computer's user, or nothing.
+func userName() string {
+	u, err := user.Current()
+	if err != nil {
+		return ""
+	}
+	return u.Username
 }
 
 // latestName asks for the newest snapshot; "latest:PREFIX" for that of a

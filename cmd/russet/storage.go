@@ -69,6 +69,7 @@ func (p *program) readStorage(c *cli.Context) error {
 	}
 	o.Network.Warn = func(err error, next time.Duration) { p.warn("%v; trying again in %s", err, duration(next)) }
 	p.readNames(&o.S3)
+	p.readSSH(&o.SFTP)
 	return setOptions(o, c.StringSlice("option"))
 }
 
@@ -149,7 +150,7 @@ func (p *program) reach(ctx context.Context, at place, open func(context.Context
 		return open(ctx, at.address, o)
 	}
 	err = at.login.unlock(ctx, p, func() (err error) {
-		be, err = open(ctx, at.address, at.login.use(o))
+		be, err = open(ctx, at.address, at.login.use(p, o))
 		return err
 	})
 	return be, err
