@@ -28,7 +28,6 @@ type Cache struct {
 	listed map[File]int64
 	marks  map[File]cacheMark
 	busy   map[File]chan struct{} // closed when the fetch has ended
-	asked  map[File]bool          // packs of data of which a part was loaded
 }
 
 // cacheMark is what a process knows of the copy of a file.
@@ -58,7 +57,7 @@ func OpenCache(b Backend, folder string, now time.Time) (*Cache, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open cache: %w", err)
 	}
-	return &Cache{far: b, folder: f, listed: map[File]int64{}, marks: map[File]cacheMark{}, busy: map[File]chan struct{}{}, asked: map[File]bool{}}, nil
+	return &Cache{far: b, folder: f, listed: map[File]int64{}, marks: map[File]cacheMark{}, busy: map[File]chan struct{}{}}, nil
 }
 
 // Close closes the folder. Nothing may be called afterwards.
@@ -115,17 +114,9 @@ func (c *Cache) LoadTrees(ctx context.Context, f File, offset int64, dst []byte)
 	return c.load(ctx, f, far, usualPack, offset, dst)
 }
 
-// LoadNear reads from a pack of data in the folder. One that is not there is fetched as a whole when it is asked for again: a run
-// may want no more of it than a few bytes.
+// LoadNear reads from a pack of data in the folder, if it is there.
 func (c *Cache) LoadNear(ctx context.Context, f File, offset int64, dst []byte) (int, error) {
-	if f.Kind != Data || bypassed(ctx) {
-		return c.far.Load(ctx, f, offset, dst)
-	}
-	c.mu.Lock()
-	again := c.asked[f]
-	c.asked[f] = true
-	c.mu.Unlock()
-	if !again && !c.folder.has(f) {
+	if f.Kind != Data || bypassed(ctx) || !c.folder.has(f) {
 		return c.far.Load(ctx, f, offset, dst)
 	}
 	return c.load(ctx, f, c.far.Load, usualPack, offset, dst)

@@ -8,12 +8,12 @@ type treeSaver interface {
 	SaveTrees(ctx context.Context, f File, data []byte) error
 }
 
-// A treeLoader is a Backend that fetches packs of trees in another way than those of data.
+// A treeLoader is a Backend that fetches packs of trees, and others that every run reads, in another way than those of data.
 type treeLoader interface {
 	LoadTrees(ctx context.Context, f File, offset int64, dst []byte) (int, error)
 }
 
-// A nearLoader is a Backend that may keep packs of data that every run reads.
+// A nearLoader is a Backend that may have packs of data at hand.
 type nearLoader interface {
 	LoadNear(ctx context.Context, f File, offset int64, dst []byte) (int, error)
 }
@@ -26,7 +26,7 @@ func SaveTrees(ctx context.Context, b Backend, f File, data []byte) error {
 	return b.Save(ctx, f, data)
 }
 
-// LoadTrees is b.Load for a pack that holds trees.
+// LoadTrees is b.Load for a pack of which much is going to be read, as of those that hold trees.
 func LoadTrees(ctx context.Context, b Backend, f File, offset int64, dst []byte) (int, error) {
 	if l, ok := b.(treeLoader); ok {
 		return l.LoadTrees(ctx, f, offset, dst)
@@ -34,7 +34,7 @@ func LoadTrees(ctx context.Context, b Backend, f File, offset int64, dst []byte)
 	return b.Load(ctx, f, offset, dst)
 }
 
-// LoadNear is b.Load for a pack of data that every run reads.
+// LoadNear is b.Load for a pack of data of which little is read, if perhaps by every run.
 func LoadNear(ctx context.Context, b Backend, f File, offset int64, dst []byte) (int, error) {
 	if l, ok := b.(nearLoader); ok {
 		return l.LoadNear(ctx, f, offset, dst)

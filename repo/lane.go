@@ -3,6 +3,7 @@ package repo
 import (
 	"context"
 
+	"russet/chunk"
 	"russet/index"
 )
 
@@ -80,4 +81,19 @@ func (p *pack) merge(q *pack) {
 	for _, b := range q.blobs {
 		p.add(b.Handle, q.buf[b.Offset:b.Offset+b.Length], int(b.RawLength))
 	}
+}
+
+// wholeShare is the part of a pack, one in so many bytes, from which on all of it
+// is fetched.
+const wholeShare = 8
+
+// mostOf returns the packs of which at least a wholeShare is wanted, in bytes.
+func (r *Repository) mostOf(wanted map[chunk.ID]int64) map[chunk.ID]bool {
+	most := map[chunk.ID]bool{}
+	for id, n := range wanted {
+		if size, ok := r.index.PackSize(id); ok && n*wholeShare >= size {
+			most[id] = true
+		}
+	}
+	return most
 }

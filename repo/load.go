@@ -118,7 +118,7 @@ func (r *Repository) loadCopy(ctx context.Context, loc index.Location, dst []byt
 		s = new(scratch)
 	}
 	s.sealed = slices.Grow(s.sealed[:0], int(loc.Length))[:loc.Length]
-	err := r.loadBlobs(ctx, loc.Type, loc.Pack, int64(loc.Offset), s.sealed)
+	err := r.loadBlobs(ctx, r.lane(ctx, loc.Type), loc.Pack, int64(loc.Offset), s.sealed)
 	if err == nil {
 		var plain []byte
 		if plain, err = r.openBlob(s, loc.Blob, s.sealed); err == nil {
@@ -142,18 +142,18 @@ func checkSize(b index.Blob) error {
 
 // loadRange fills buf from a pack as it lies at the place: caches know only blobs.
 func (r *Repository) loadRange(ctx context.Context, pack chunk.ID, offset int64, buf []byte) error {
-	return r.loadBlobs(ctx, index.Data, pack, offset, buf)
+	return r.loadBlobs(ctx, dataLane, pack, offset, buf)
 }
 
-// loadBlobs fills buf from a pack of blobs of a type.
-func (r *Repository) loadBlobs(ctx context.Context, t index.BlobType, pack chunk.ID, offset int64, buf []byte) error {
+// loadBlobs fills buf from a pack of blobs of a lane.
+func (r *Repository) loadBlobs(ctx context.Context, l lane, pack chunk.ID, offset int64, buf []byte) error {
 	f := packName(pack)
 	var n int
 	var err error
 	switch {
-	case t == index.Tree:
+	case l == treeLane:
 		n, err = backend.LoadTrees(ctx, r.be, f, offset, buf)
-	case isNear(ctx):
+	case l == nearLane:
 		n, err = backend.LoadNear(ctx, r.be, f, offset, buf)
 	default:
 		n, err = r.be.Load(ctx, f, offset, buf)
@@ -229,6 +229,9 @@ type Loader struct {
 	s   scratch
 	buf []byte
 	at  []wanted
+	// whole are packs of which so much is going to be loaded that a cache had better
+	// fetch them.
+	whole map[chunk.ID]bool
 }
 
 type wanted struct {
@@ -301,7 +304,11 @@ func (l *Loader) loadRun(ctx context.Context, at []wanted, yield func(w wanted, 
 		stop = max(stop, int64(w.Offset)+int64(w.Length))
 	}
 	l.buf = slices.Grow(l.buf[:0], int(stop-start))[:stop-start]
-	failed := l.r.loadBlobs(ctx, at[0].Type, at[0].Pack, start, l.buf)
+	lane := l.r.lane(ctx, at[0].Type)
+	if l.whole[at[0].Pack] {
+		lane = treeLane // which comes whole
+	}
+	failed := l.r.loadBlobs(ctx, lane, at[0].Pack, start, l.buf)
 	for _, w := range at {
 		if err := ctx.Err(); err != nil {
 			return err
