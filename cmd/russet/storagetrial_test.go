@@ -65,7 +65,61 @@ type trialCase struct {
 }
 
 func trialCases(ctx context.Context) []trialCase {
-	return []trialCase{}
+	return []trialCase{
+		{},
+		{what: "a file is saved and read back", want: verdictFailed, be: bent{load: func(b backend.Backend, f backend.File, offset int64, dst []byte) (int, error) {
+			n, err := b.Load(ctx, f, offset, dst)
+			if n > 1000 {
+				dst[1000] ^= 1
+			}
+			return n, err
+		}}},
+		{what: "a part of a file is read", want: verdictFailed, be: bent{load: func(b backend.Backend, f backend.File, _ int64, dst []byte) (int, error) {
+			return b.Load(ctx, f, 0, dst)
+		}}},
+		{what: "a list shows at once what was saved", want: verdictFailed, be: bent{list: func(info backend.Info) (backend.Info, bool) { return info, false }}},
+		{what: "a list shows at once what was saved", want: verdictFailed, be: bent{list: func(info backend.Info) (backend.Info, bool) {
+			info.Size++
+			return info, true
+		}}},
+		{what: "a file that is not there is told as absent", want: verdictFailed, be: bent{load: func(b backend.Backend, f backend.File, offset int64, dst []byte) (int, error) {
+			n, err := b.Load(ctx, f, offset, dst)
+			if err != nil && f.Kind == backend.Data {
+				err = nil
+			}
+			return n, err
+		}}},
+		{what: "the same file may be saved again", want: verdictFailed, be: bent{save: func(b backend.Backend, f backend.File, data []byte) error {
+			if n, err := b.Load(ctx, f, 0, make([]byte, 1)); n > 0 && err == nil {
+				return fs.ErrExist
+			}
+			return b.Save(ctx, f, data)
+		}}},
+		{what: "the config is never replaced", want: verdictFailed, be: bent{save: func(b backend.Backend, f backend.File, data []byte) error {
+			if f.Kind == backend.Config {
+				_ = b.Remove(ctx, f)
+			}
+			return b.Save(ctx, f, data)
+		}}},
+		{what: "names as a repository has them", want: verdictFailed, be: bent{save: func(b backend.Backend, f backend.File, data []byte) error {
+			if f.Kind == backend.Key {
+				return fmt.Errorf("save %s: the server does not do it", f)
+			}
+			return b.Save(ctx, f, data)
+		}}},
+		{what: "a pack of 16 MiB", want: verdictFailed, be: bent{save: func(b backend.Backend, f backend.File, data []byte) error {
+			if len(data) > 8<<20 {
+				return fmt.Errorf("save %s: it is too large", f)
+			}
+			return b.Save(ctx, f, data)
+		}}},
+		{what: "files can be removed", want: verdictFailed, be: bent{remove: func(backend.Backend, backend.File) error { return nil }}},
+		{what: "files can be removed", want: verdictMissing, left: 29, be: bent{remove: func(backend.Backend, backend.File) error { return fs.ErrPermission }}},
+		{what: "the storage's clock agrees with this computer's", want: verdictMissing, be: bent{list: func(info backend.Info) (backend.Info, bool) {
+			info.ModTime = time.Now().Add(-time.Hour)
+			return info, true
+		}}},
+	}
 }
 
 // TestTrialFinds: each thing that a storage does wrong is found by its trial.
