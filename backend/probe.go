@@ -40,4 +40,10 @@ func Probe(ctx context.Context, b Backend) ([]Finding, error) {
 }
 
 // Probe is that of the place, which is not tried again: a feature that comes and goes is none.
-func (r *retrying) Probe(ctx context.Context) ([]Finding, error) { return Probe(ctx, r.place) }
+func (r *retrying) Probe(ctx context.Context) (found []Finding, err error) {
+	err = r.network.busy(func() (err error) {
+		found, err = Probe(ctx, r.place)
+		return err
+	})
+	return found, err
+}

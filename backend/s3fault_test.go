@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -44,8 +45,8 @@ func everyCall(ctx context.Context, b backend.Backend) map[string]error {
 	return errs
 }
 
-// answer is what a server says instead of what it was asked for.
-type answer struct {
+// s3Answer is what a server says instead of what it was asked for.
+type s3Answer struct {
 	status    int
 	code      string // in the XML of a body, which the answer to a HEAD has not
 	says      string // what every error says
@@ -57,7 +58,7 @@ func is(target error) func(error) bool {
 	return func(err error) bool { return errors.Is(err, target) }
 }
 
-var answers = []answer{
+var s3Answers = []s3Answer{
 	{status: 503, code: "SlowDown", says: "the server ", temporary: true},
 	{status: 503, says: "the server is busy or out of order (503)", temporary: true},
 	{status: 500, code: "InternalError", says: "the server is busy or out of order (500)", temporary: true},
@@ -84,7 +85,7 @@ var answers = []answer{
 // TestS3Answers asks servers that have one answer to everything.
 func TestS3Answers(t *testing.T) {
 	t.Parallel()
-	for _, a := range answers {
+	for _, a := range s3Answers {
 		t.Run(fmt.Sprintf("%d%s", a.status, a.code), func(t *testing.T) {
 			t.Parallel()
 			a.check(t)
@@ -92,7 +93,7 @@ func TestS3Answers(t *testing.T) {
 	}
 }
 
-func (a answer) check(t *testing.T) {
+func (a s3Answer) check(t *testing.T) {
 	var bad atomic.Bool
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !bad.Load() { // there is a bucket without a repository
@@ -165,6 +166,37 @@ func TestS3WrongKeys(t *testing.T) {
 			}
 			wantClean(t, err)
 		}
+	}
+}
+
+// TestS3File has credentials in a file.
+func TestS3File(t *testing.T) {
+	t.Parallel()
+	s := backendtest.VersityGW(t, os.UserCacheDir)
+	name := filepath.Join(t.TempDir(), "the-file")
+	text := fmt.Sprintf("[default]\naws_access_key_id = %s\naws_secret_access_key = %s\n[mine]\naws_access_key_id = %s\naws_secret_access_key = %s\n[empty]\n",
+		accessKey, secretKey, s.AccessKey, s.SecretKey)
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ file, profile, says string }{
+		{name, "mine", ""},
+		{name, "", "the server does not know the access key"},
+		{name, "empty", "no usable keys"},
+		{name, "other", "no usable keys"},
+		{name + "not", "mine", "file does not exist"},
+	} {
+		o := s3Login("", "", "us-east-1")
+		o.S3.CredentialsFile, o.S3.Profile = c.file, c.profile
+		_, err := backend.Create(t.Context(), s.Address("the-bucket"), o)
+		if c.says == "" && err == nil {
+			continue
+		}
+		if err == nil || c.says == "" || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "the-file") {
+			t.Errorf("profile %q: got %v, want %q", c.profile, err, c.says)
+			continue
+		}
+		wantClean(t, err)
 	}
 }
 
@@ -291,10 +323,10 @@ func TestS3Hostile(t *testing.T) {
 	page := `<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>x</NextContinuationToken>%s</ListBucketResult>`
 	object := "<Contents><Key>%s</Key><Size>%s</Size></Contents>"
 	for what, list := range map[string]string{
-		"no XML":          "{}",
-		"the same page":   fmt.Sprintf(page, fmt.Sprintf(object, key, "1")),
-		"a huge page":     fmt.Sprintf(page, "<Name>"+strings.Repeat("x", 9<<20)+"</Name>"),
-		"no token":        `<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>`,
+		"no XML":        "{}",
+		"the same page": fmt.Sprintf(page, fmt.Sprintf(object, key, "1")),
+		"a huge page":   fmt.Sprintf(page, "<Name>"+strings.Repeat("x", 9<<20)+"</Name>"),
+		"no token":      `<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>`,
 	} {
 		body = list
 		var err error
@@ -303,6 +335,39 @@ func TestS3Hostile(t *testing.T) {
 		if err == nil || backend.IsTemporary(err) {
 			t.Errorf("a list with %s: got %v, want an error", what, err)
 			continue
+		}
+		wantClean(t, err)
+	}
+}
+
+// TestS3Storm asks a server that wants to be asked again later, and one that does not answer.
+func TestS3Storm(t *testing.T) {
+	t.Parallel()
+	s := backendtest.VersityGW(t, os.UserCacheDir)
+	var storm atomic.Int64
+	address := front(t, s, func(w http.ResponseWriter, r *http.Request) bool {
+		switch n := storm.Add(-1); {
+		case n > 100:
+			_, _ = io.Copy(io.Discard, r.Body) // to see the connection end
+			<-r.Context().Done()
+			return true
+		case n >= 0:
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return true
+		}
+		return false
+	})
+	o := s3Options(s)
+	o.Network = backend.NetworkOptions{Retry: time.Minute, Stall: 100 * time.Millisecond}
+	b := createAt(t, address, o)
+	storm.Store(1)
+	saveAt(t, b, backend.Data, []byte("the first"))
+	o.Network.Retry = -1
+	b = createAt(t, address, o)
+	storm.Store(1000)
+	for call, err := range everyCall(t.Context(), b) {
+		if !backend.IsTemporary(err) || !strings.Contains(err.Error(), "nothing has moved") {
+			t.Errorf("%s of a server that hangs: got %v", call, err)
 		}
 		wantClean(t, err)
 	}

@@ -171,6 +171,7 @@ func (p *program) openRepository(ctx context.Context, at place) (r *repo.Reposit
 	}
 	uncache := func() {}
 	if isRemote(at.address) {
+		r.SetConnections(backend.Connections(at.address, p.storage.options))
 		uncache = p.useCache(r, be, time.Now())
 	}
 	return r, func() {
