@@ -54,13 +54,16 @@ func openRclone(ctx context.Context, remote string, o Options, create bool) (Bac
 	// Its storage may be slow, and rclone waits for that longer than we do; that it answers pings shows that it works.
 	t.HTTP2 = &http.HTTP2Config{SendPingTimeout: o.Network.stall() / 3, PingTimeout: o.Network.stall()}
 	r := newREST(t, "http://rclone/", o.Rclone.Connections)
-	r.close = p.end
+	r.close = func() error { return p.end(rcloneEnd) }
 
 	first, cancel := context.WithTimeoutCause(ctx, cmp.Or(o.Rclone.Timeout, rcloneTimeout), errSilent)
 	defer cancel()
 	err := r.begin(first, create)
 	if err == nil {
 		return r, nil
+	}
+	if first.Err() != nil {
+		_ = p.end(0) // it does not listen
 	}
 	_ = r.Close()
 	if ended, ok := errors.AsType[rcloneError](err); ok { // what ends at once ends the next time, too
@@ -84,10 +87,9 @@ type rclone struct {
 	now     *rcloneProcess // the last one that was started
 }
 
-// rcloneError says what rclone said before it ended, or why it did not start.
+// rcloneError says what rclone said before it ended, or why it did not start. It hides what it holds: that there is no program
+// does not mean that there is no file.
 type rcloneError struct{ error }
-
-func (e rcloneError) Unwrap() error { return e.error }
 
 // dial starts the program. The transport calls it for its first request, and again when the program has ended.
 func (p *rclone) dial(context.Context, string, string) (net.Conn, error) {
@@ -126,8 +128,8 @@ func (p *rclone) start() (*rcloneProcess, error) {
 	c.in, c.out = toChild, fromChild
 	if err := c.cmd.Start(); err != nil {
 		_, _ = toChild.Close(), fromChild.Close()
-		if e := errors.Unwrap(err); e != nil {
-			err = e // it holds the path
+		for e := errors.Unwrap(err); e != nil; e = errors.Unwrap(e) {
+			err = e
 		}
 		return nil, err
 	}
@@ -138,14 +140,14 @@ func (p *rclone) start() (*rcloneProcess, error) {
 	return c, nil
 }
 
-// end ends the program and waits until it is gone.
-func (p *rclone) end() error {
+// end lets the program end, kills it when it takes longer than patience, and waits until it is gone.
+func (p *rclone) end(patience time.Duration) error {
 	p.mu.Lock()
 	p.closed = true
 	c := p.now
 	p.mu.Unlock()
 	if c != nil {
-		_ = c.Close()
+		c.end(patience)
 	}
 	p.running.Wait()
 	return nil
@@ -174,26 +176,30 @@ func (c *rcloneProcess) Write(p []byte) (int, error) {
 }
 
 func (c *rcloneProcess) why(err error) error {
-	if err == nil {
-		return nil
+	if err == nil || errors.Is(err, os.ErrClosed) {
+		return err
 	}
-	_ = c.Close()
+	c.end(rcloneEnd)
 	<-c.ended
 	return temporary(rcloneError{errors.New("rclone has ended" + c.said.text())})
 }
 
-// Close lets the program end, and kills it when it does not.
+// Close ends reads and writes at once, and lets the program end.
 func (c *rcloneProcess) Close() error {
+	c.end(rcloneEnd)
+	return errors.Join(c.in.Close(), c.out.Close())
+}
+
+// end lets the program end, whose input ends, and kills it when it takes longer than patience.
+func (c *rcloneProcess) end(patience time.Duration) {
 	c.once.Do(func() {
 		_ = c.in.Close()
-		kill := time.AfterFunc(rcloneEnd, func() { _ = c.cmd.Process.Kill() })
+		kill := time.AfterFunc(patience, func() { _ = c.cmd.Process.Kill() })
 		go func() {
 			<-c.ended
 			kill.Stop()
-			_ = c.out.Close()
 		}()
 	})
-	return nil
 }
 
 // A rcloneConn is what a transport wants of a connection.
