@@ -12,34 +12,9 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
-	"time"
 
 	"github.com/minio/minio-go/v7"
-	"github.com/minio/minio-go/v7/pkg/credentials"
 )
-
-// S3Options are the settings of places that are reached by S3.
-type S3Options struct {
-	AccessKey    string // with SecretKey empty: requests are anonymous
-	SecretKey    string
-	SessionToken string
-
-	CredentialsFile string // where there is no AccessKey: a file as AWS's tools write it
-	Profile         string // the section of that file; "default" if empty
-
-	Region        string // if empty, the server is asked
-	BucketLookup  string // "path", "dns" or, as far as it can be guessed, "auto"; empty is "auto"
-	ListObjectsV1 bool   // for servers that know only the old listing
-	StorageClass  string // of packs of data. What every run reads stays in the standard class
-
-	LockMode   string        // "governance" or "compliance": versions of files, but for locks, cannot be deleted for the LockPeriod
-	LockPeriod time.Duration // not for nothing where LockMode is set
-
-	Connections int // how many files travel at once; 5 if zero, as restic does
-}
-
-// s3Connections is what restic takes.
-const s3Connections = 5
 
 // s3Bucket keeps files as the objects of a bucket, in the layout that is restic's default: "data/" with 256 subfolders.
 // What it saves is durable as far as the server is: an answered PUT is all that S3 promises. A name is given to an object
@@ -56,126 +31,9 @@ type s3Bucket struct {
 	noConditions atomic.Bool // the server knows no If-None-Match
 }
 
-// openS3 opens a place, or with create makes it, as [Open] and [Create] say. rest is the address behind the scheme. A
-// bucket that is not there is made by create, with the locking of objects where the options ask for it.
-func openS3(ctx context.Context, rest string, o Options, create bool) (Backend, error) {
-	at, err := parseS3(rest)
-	if err != nil {
-		return nil, err
-	}
-	b, err := at.connect(o)
-	if err != nil {
-		return nil, err
-	}
-	if create {
-		err = b.create(ctx)
-	} else {
-		err = b.open(ctx)
-	}
-	if err != nil {
-		b.Close()
-		return nil, err
-	}
-	return b, nil
-}
-
-// connect prepares the client; nothing is sent yet.
-func (at s3Address) connect(o Options) (*s3Bucket, error) {
-	b := &s3Bucket{name: at.bucket, prefix: at.prefix, o: o.S3, wire: &s3Transport{base: o.Network.transport()}}
-	if b.o.Connections <= 0 {
-		b.o.Connections = s3Connections
-	}
-	b.slots = make(chan struct{}, b.o.Connections)
-	switch minio.RetentionMode(strings.ToUpper(b.o.LockMode)) {
-	case "":
-	case minio.Governance, minio.Compliance:
-		if b.o.LockPeriod <= 0 {
-			return nil, errors.New("open S3 storage: a lock mode wants a period")
-		}
-	default:
-		return nil, errors.New("open S3 storage: the lock mode is neither governance nor compliance")
-	}
-	lookup, ok := map[string]minio.BucketLookupType{
-		"": minio.BucketLookupAuto, "auto": minio.BucketLookupAuto, "path": minio.BucketLookupPath, "dns": minio.BucketLookupDNS,
-	}[b.o.BucketLookup]
-	if !ok {
-		return nil, errors.New("open S3 storage: the bucket lookup is neither auto, path nor dns")
-	}
-	client, err := minio.NewCore(at.endpoint, &minio.Options{
-		Creds:        b.o.credentials(),
-		Secure:       !at.plain,
-		Transport:    b.wire,
-		Region:       b.o.Region,
-		BucketLookup: lookup,
-		MaxRetries:   1, // tries again are the retry's
-	})
-	if err != nil {
-		return nil, errors.New("open S3 storage: the address names no server") // the library's error holds it
-	}
-	b.client = client
-	return b, nil
-}
-
-func (o S3Options) credentials() *credentials.Credentials {
-	if o.AccessKey == "" && o.CredentialsFile != "" {
-		profile := o.Profile
-		if profile == "" {
-			profile = "default" // or the library reads the environment
-		}
-		return credentials.NewFileAWSCredentials(o.CredentialsFile, profile)
-	}
-	return credentials.NewStaticV4(o.AccessKey, o.SecretKey, o.SessionToken)
-}
-
-// open makes sure that there is a repository. The config is loaded rather than asked for: only the answer to a GET says why
-// not.
-func (b *s3Bucket) open(ctx context.Context) error {
-	err := b.reach(ctx)
-	switch {
-	case errors.Is(err, errNoBucket):
-		return fmt.Errorf("%w: %w", ErrNoRepository, errNoBucket)
-	case errors.Is(err, fs.ErrNotExist):
-		return ErrNoRepository
-	case err != nil:
-		return fmt.Errorf("open S3 storage: %w", err)
-	}
-	return nil
-}
-
-func (b *s3Bucket) create(ctx context.Context) error {
-	err := b.reach(ctx)
-	switch {
-	case err == nil:
-		return fmt.Errorf("create S3 storage: a repository is there: %w", fs.ErrExist)
-	case errors.Is(err, errNoBucket):
-		err = b.client.MakeBucket(ctx, b.name, minio.MakeBucketOptions{Region: b.o.Region, ObjectLocking: b.o.LockMode != ""})
-		if code := minio.ToErrorResponse(err).Code; err != nil && code != minio.BucketAlreadyOwnedByYou {
-			return fmt.Errorf("create the bucket: %w", b.explain(ctx, err))
-		}
-	case !errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("create S3 storage: %w", err)
-	}
-	return nil
-}
-
-// reach loads a byte of the config. A bucket in another region than expected is asked once more, there.
-func (b *s3Bucket) reach(ctx context.Context) error {
-	_, err := b.load(ctx, b.key(File{}), 0, make([]byte, 1))
-	if _, wrong := errors.AsType[regionError](err); wrong {
-		_, err = b.load(ctx, b.key(File{}), 0, make([]byte, 1))
-	}
-	return err
-}
-
 // key is the name of a file's object.
 func (b *s3Bucket) key(f File) string {
 	return path.Join(b.prefix, f.path())
-}
-
-// Close lets go of idle connections.
-func (b *s3Bucket) Close() error {
-	b.wire.base.CloseIdleConnections()
-	return nil
 }
 
 // admit is what operations begin with that transfer something; done gives the place to the next.
@@ -359,10 +217,19 @@ func (b *s3Bucket) Sum(ctx context.Context, f File) (sum [32]byte, how Proof, er
 	if err != nil {
 		return sum, "", fmt.Errorf("ask for the SHA-256 of %s: %w", f, err)
 	}
-	// That of an object which came in parts is one of their checksums: it has a "-" and their number behind it.
-	told, err := base64.StdEncoding.DecodeString(info.ChecksumSHA256)
-	if err != nil || len(told) != len(sum) || info.ChecksumMode == "COMPOSITE" {
+	sum, ok := wholeSum(info)
+	if !ok {
 		return sum, "", fmt.Errorf("ask for the SHA-256 of %s: %w", f, errors.ErrUnsupported)
 	}
-	return [32]byte(told), ProofStored, nil
+	return sum, ProofStored, nil
+}
+
+// wholeSum is the SHA-256 of an object, if one is told. That of an object which came in parts is one of their checksums: it
+// has a "-" and their number behind it.
+func wholeSum(info minio.ObjectInfo) (sum [32]byte, ok bool) {
+	told, err := base64.StdEncoding.DecodeString(info.ChecksumSHA256)
+	if err != nil || len(told) != len(sum) || info.ChecksumMode == "COMPOSITE" {
+		return sum, false
+	}
+	return [32]byte(told), true
 }
