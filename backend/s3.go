@@ -197,8 +197,12 @@ func (b *s3Bucket) Remove(ctx context.Context, f File) error {
 		return fmt.Errorf("remove %s: %w", f, err)
 	}
 	defer done()
-	if _, err = b.stat(ctx, b.key(f)); err == nil {
-		err = b.explain(ctx, b.client.RemoveObject(ctx, b.name, b.key(f), minio.RemoveObjectOptions{}))
+	if _, err = b.stat(ctx, b.key(f)); err == nil || errors.Is(err, fs.ErrNotExist) {
+		// What is not there is removed, too, for the answer that nothing may be.
+		rerr := b.explain(ctx, b.client.RemoveObject(ctx, b.name, b.key(f), minio.RemoveObjectOptions{}))
+		if err == nil || errors.Is(rerr, fs.ErrPermission) {
+			err = rerr
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("remove %s: %w", f, err)

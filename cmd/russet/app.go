@@ -118,6 +118,7 @@ func (p *program) verbs() []*cli.Command {
 		p.mirrorVerb(),
 		p.keyVerb(),
 		p.unlockVerb(),
+		p.validateStorageVerb(),
 		p.demoVerb(),
 		p.simulateVerb(),
 		p.versionVerb(),

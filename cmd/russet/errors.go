@@ -38,7 +38,11 @@ const (
 	codePhoneWaits   = 31
 	codePhoneRefuses = 32
 	codePhoneBusy    = 33
-	codeCancelled    = 130
+
+	codeStorageAway    = 40
+	codeStorageRefuses = 41
+
+	codeCancelled = 130
 )
 
 // exitCode is one row of the manual's table.
@@ -65,6 +69,8 @@ var exitCodes = []exitCode{
 	{codePhoneWaits, "somebody has to do something at the phone (unlock it, tap Trust, enter the passcode): to be tried again then"},
 	{codePhoneRefuses, "the phone refuses, and will until something is changed"},
 	{codePhoneBusy, "the phone is busy, or something went wrong on the way: to be tried again later"},
+	{codeStorageAway, "the repository's server is not reached, or the connection was lost for long: to be tried again later"},
+	{codeStorageRefuses, "the repository's server refuses: a wrong user or password, rights that lack, an unknown host key; it will until something is changed"},
 	{codeCancelled, "stopped by Ctrl-C or SIGTERM; the repository is valid"},
 }
 
@@ -281,6 +287,9 @@ func adviceFor(err error) advice {
 	}
 	if host, ok := errors.AsType[*dav.HostError](err); ok {
 		return advice{hint: "if you trust " + visible(host.Host) + ", give it as the address"}
+	}
+	if a, ok := storageAdvice(err); ok {
+		return a
 	}
 	if a, ok := phoneAdvice(err); ok {
 		return a

@@ -83,6 +83,8 @@ var messages = []struct {
 	{"`mirror`, at its end", mirrorMessage{MessageType: "summary"}},
 	{"`key`", keyMessage{MessageType: "key"}},
 	{"`unlock`", unlockMessage{MessageType: "unlocked"}},
+	{"`validate-storage`, for each thing that it tries", trialMessage{MessageType: "trial"}},
+	{"`validate-storage`, at its end", trialsMessage{MessageType: "summary"}},
 	{"`version`", versionMessage{MessageType: "version"}},
 	{"long runs, once a second", statusMessage{MessageType: "status"}},
 }

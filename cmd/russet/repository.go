@@ -135,8 +135,11 @@ func readOnly(err error) bool {
 // no longer there: then that is the error, and what failed first a detail. What
 // goes wrong on a network says so itself.
 func unlessGone(ctx context.Context, at place, err error) error {
-	if err == nil || ctx.Err() != nil || isRemote(at.address) {
+	if err == nil || ctx.Err() != nil {
 		return err
+	}
+	if isRemote(at.address) {
+		return atStorage(err)
 	}
 	be, gone := backend.Open(ctx, at.address, backend.Options{})
 	if gone == nil {

@@ -117,7 +117,8 @@ func (l *login) unlock(ctx context.Context, p *program, try func() error) error 
 		}
 		err = try()
 	}
-	l.known = err == nil || errors.Is(err, backend.ErrNoRepository)
+	// Without a password, that there is none may be all that a stranger is told.
+	l.known = err == nil || errors.Is(err, backend.ErrNoRepository) && l.text != ""
 	return err
 }
 
