@@ -2,7 +2,13 @@ package main
 
 import (
 	"bytes"
+	"encoding/pem"
 	"errors"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -104,5 +110,58 @@ func TestUsualCache(t *testing.T) {
 	}
 	if got := usualCache("linux", noEnv); got != "" {
 		t.Errorf("without variables: got %q, want nothing", got)
+	}
+}
+
+// TestCompleteOptions: a shell offers the keys of -o.
+func TestCompleteOptions(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ args, want string }{
+		{"-o s3.lock-", "s3.lock-mode= s3.lock-days="},
+		{"snapshots --option rclone.p", "rclone.program="},
+		{"snapshots --option=rest.", "--option=rest.connections="},
+	} {
+		words := strings.Fields("russet " + c.args)
+		words[len(words)-1] = completionFlag + words[len(words)-1]
+		var out, stderr bytes.Buffer
+		if code := run(t.Context(), words, noEnv, strings.NewReader(""), &out, &stderr); code != 0 {
+			t.Fatalf("%s: got %d, %s", c.args, code, &stderr)
+		}
+		var got []string
+		for line := range strings.Lines(out.String()) {
+			text, _, _ := strings.Cut(line, "\t")
+			got = append(got, text)
+		}
+		if got := strings.Join(got, " "); got != c.want {
+			t.Errorf("%s: got %q, want %q", c.args, got, c.want)
+		}
+	}
+}
+
+// TestCertificates: a server is trusted by --cacert, and by nothing else.
+func TestCertificates(t *testing.T) {
+	t.Parallel()
+	s := httptest.NewUnstartedServer(http.NotFoundHandler())
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		env   map[string]string
+		flags []string
+		code  int
+	}{
+		{nil, nil, codeError},
+		{nil, []string{"--cacert", file}, codeNoRepository},
+		{map[string]string{"RESTIC_CACERT": file}, nil, codeNoRepository},
+	} {
+		args := append([]string{"russet", "snapshots", "-r", "rest:" + s.URL}, c.flags...)
+		var stderr bytes.Buffer
+		if code := run(t.Context(), args, func(name string) string { return c.env[name] }, strings.NewReader(""), io.Discard, &stderr); code != c.code {
+			t.Errorf("%q %q: got %d, %s, want %d", c.env, c.flags, code, &stderr, c.code)
+		}
 	}
 }
