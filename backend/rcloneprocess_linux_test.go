@@ -138,7 +138,7 @@ func TestRcloneKilled(t *testing.T) {
 func TestRcloneFrozen(t *testing.T) {
 	t.Parallel()
 	s, o := newShell(t, rcloneLine(t))
-	o.Network = backend.NetworkOptions{Retry: -1, Stall: 300 * time.Millisecond}
+	o.Network = backend.NetworkOptions{Retry: -1, Stall: time.Second}
 	b := createAt(t, "rclone::memory:x", o)
 	if err := syscall.Kill(s.process(t), syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
