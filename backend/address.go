@@ -77,8 +77,7 @@ func (o Options) persist(ctx context.Context, open opener, rest string, create b
 	o.Network.link = o.Network.newLink()
 	var away error
 	err = o.Network.again(ctx, func(bool) (err error) {
-		b, err = open(ctx, rest, o, create)
-		if _, ok := errors.AsType[dialError](err); ok {
+		if b, err = open(ctx, rest, o, create); !o.Network.link.wasReached() {
 			away, err = err, nil
 		}
 		return err

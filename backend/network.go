@@ -4,10 +4,12 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io/fs"
 	"net"
 	"net/http"
+	"os"
 	"time"
 )
 
@@ -36,7 +38,8 @@ type NetworkOptions struct {
 	// restic; below 0 nothing is tried again.
 	Retry time.Duration
 
-	// Warn, if it is not nil, is called before each pause with the error and the length of the pause, concurrently.
+	// Warn, if it is not nil, is called before a pause with the error and the length of the pause; of several operations that
+	// pause at once, for one. It is called by one at a time, and must not use the place.
 	Warn func(err error, next time.Duration)
 
 	// CACert holds the certificates, as PEM, that servers of HTTPS are checked with instead of the system's.
@@ -63,35 +66,34 @@ func (o NetworkOptions) retry() time.Duration {
 	return defaultRetry
 }
 
-// A dialError says that nobody was reached at an address.
-type dialError struct{ error }
-
-func (e dialError) Unwrap() error { return e.error }
-
 // dial opens a connection on which no more than the allowed bytes a second travel, and whose reads and writes fail with a
 // temporary error when nothing has moved for too long. The error is a temporary one.
 func (o NetworkOptions) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	d := net.Dialer{Timeout: dialTimeout}
 	c, err := d.DialContext(ctx, network, address)
 	if err != nil {
-		return nil, temporary(dialError{fmt.Errorf("connect: %w", withoutAddress(err))})
+		return nil, temporary(fmt.Errorf("connect: %w", withoutAddress(err)))
 	}
 	return o.watched(c), nil
 }
 
-// withoutAddress leaves of an error of package net what is no address of a place.
+// withoutAddress leaves of an error of package net what is no address of a place, and does not read as one about a file.
 func withoutAddress(err error) error {
 	switch e := err.(type) {
 	case *net.OpError:
 		return withoutAddress(e.Err)
+	case *os.SyscallError:
+		return withoutAddress(e.Err)
 	case *net.DNSError:
 		if e.IsNotFound {
-			return &net.DNSError{Err: "the name of the server is not known", IsNotFound: true}
+			return &net.DNSError{Err: "no server has this name", IsNotFound: true}
 		}
 		return &net.DNSError{Err: "the name of the server cannot be looked up", IsTimeout: e.IsTimeout, IsTemporary: e.IsTemporary}
-	default:
-		return err
 	}
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrExist) || IsFull(err) {
+		return errors.New(err.Error())
+	}
+	return err
 }
 
 // transport is what HTTP requests are made with, over connections as dial makes them. It follows no redirect. As with

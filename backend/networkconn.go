@@ -23,15 +23,18 @@ const (
 
 // A link is what the connections of one place share. It may be used concurrently.
 type link struct {
-	up, down   *rate.Limiter // nil is no limit
-	stall      time.Duration
-	operations atomic.Int64 // that wait for the place
-	since      atomic.Int64 // when the first of them began, in nanoseconds after start
-	start      time.Time
+	up, down *rate.Limiter // nil is no limit
+	stall    time.Duration
+
+	mu         sync.Mutex
+	reached    bool      // at the other end somebody answered once
+	operations int       // that wait for the place
+	since      time.Time // when the first of them began to wait
+	warned     time.Time // until when no warning is due: of all that wait, one says so
 }
 
 func (o NetworkOptions) newLink() *link {
-	return &link{up: limiter(o.Upload), down: limiter(o.Download), stall: o.stall(), start: time.Now()}
+	return &link{up: limiter(o.Upload), down: limiter(o.Download), stall: o.stall()}
 }
 
 func limiter(bytes int64) *rate.Limiter {
@@ -44,31 +47,71 @@ func limiter(bytes int64) *rate.Limiter {
 // piece is how many bytes are moved at once with a limit.
 func piece(bytes int64) int { return int(min(max(bytes/10, minPiece), maxPiece)) }
 
-func (l *link) now() int64 { return int64(time.Since(l.start)) }
+// wait counts operations that begin to wait for the place, or with -1 one that no longer does.
+func (l *link) wait(operations int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.operations == 0 {
+		l.since = time.Now()
+	}
+	l.operations += operations
+}
+
+// waits returns since when an operation has been waiting for the place, or now.
+func (l *link) waits() time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.operations == 0 {
+		return time.Now()
+	}
+	return l.since
+}
+
+func (l *link) reach() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.reached = true
+}
+
+func (l *link) wasReached() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.reached
+}
 
 // busy counts an operation that waits for the place.
 func (o NetworkOptions) busy(operation func() error) error {
-	if o.link == nil {
-		return operation()
+	if o.link != nil {
+		o.link.wait(1)
+		defer o.link.wait(-1)
 	}
-	if o.link.operations.Add(1) == 1 {
-		o.link.since.Store(o.link.now())
-	}
-	defer o.link.operations.Add(-1)
 	return operation()
 }
 
 // idle takes time out of an operation in which it does not wait for the place.
 func (o NetworkOptions) idle(work func()) {
 	if o.link != nil {
-		o.link.operations.Add(-1)
-		defer func() {
-			if o.link.operations.Add(1) == 1 {
-				o.link.since.Store(o.link.now())
-			}
-		}()
+		o.link.wait(-1)
+		defer o.link.wait(1)
 	}
 	work()
+}
+
+// warn calls Warn, unless a pause that it was called for is still going on.
+func (o NetworkOptions) warn(err error, next time.Duration) {
+	if o.Warn == nil {
+		return
+	}
+	if l := o.link; l != nil {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		now := time.Now()
+		if now.Before(l.warned) {
+			return
+		}
+		l.warned = now.Add(next)
+	}
+	o.Warn(err, next)
 }
 
 // errStalled is what a connection says that was given up.
@@ -85,7 +128,8 @@ type flow struct {
 	closed  chan struct{}
 	watch   *time.Timer
 	stalled atomic.Bool
-	moved   atomic.Int64 // when bytes moved last, in nanoseconds after the link's start
+	begun   time.Time
+	moved   atomic.Int64 // when bytes moved last, in nanoseconds after begun
 	held    atomic.Int64 // how many wait for their turn by the limit
 }
 
@@ -98,10 +142,10 @@ func (o NetworkOptions) newFlow(r io.Reader, w io.Writer, close func() error) *f
 	l := o.link
 	if l == nil { // a connection that nobody counts operations for always waits
 		l = o.newLink()
-		l.operations.Add(1)
+		l.wait(1)
 	}
-	f := &flow{r: r, w: w, close: close, link: l, closed: make(chan struct{})}
-	f.moved.Store(l.now())
+	l.reach()
+	f := &flow{r: r, w: w, close: close, link: l, closed: make(chan struct{}), begun: time.Now()}
 	f.watch = time.AfterFunc(math.MaxInt64, f.look)
 	f.watch.Reset(l.stall) // not before look can see the timer
 	return f
@@ -114,12 +158,14 @@ func (f *flow) look() {
 		return
 	default:
 	}
-	l := f.link
-	last := max(f.moved.Load(), l.since.Load())
-	if l.operations.Load() == 0 || f.held.Load() > 0 {
-		last = l.now()
+	since := f.link.waits()
+	if moved := f.begun.Add(time.Duration(f.moved.Load())); since.Before(moved) {
+		since = moved
 	}
-	if left := l.stall - time.Duration(l.now()-last); left > 0 {
+	if f.held.Load() > 0 {
+		since = time.Now()
+	}
+	if left := f.link.stall - time.Since(since); left > 0 {
 		f.watch.Reset(left)
 		return
 	}
@@ -140,7 +186,7 @@ func (f *flow) Close() (err error) {
 func (f *flow) Read(p []byte) (int, error) {
 	p = p[:min(len(p), pieceOf(f.link.down))]
 	n, err := f.r.Read(p)
-	f.moved.Store(f.link.now())
+	f.mark()
 	f.hold(f.link.down, n)
 	return n, f.say("receive", err)
 }
@@ -152,13 +198,16 @@ func (f *flow) Write(p []byte) (int, error) {
 		part = part[:min(len(part), pieceOf(f.link.up))]
 		f.hold(f.link.up, len(part))
 		n, err := f.w.Write(part)
-		f.moved.Store(f.link.now())
+		f.mark()
 		written += n
 		if err != nil || written == len(p) {
 			return written, f.say("send", err)
 		}
 	}
 }
+
+// mark notes that the connection is alive.
+func (f *flow) mark() { f.moved.Store(int64(time.Since(f.begun))) }
 
 func pieceOf(l *rate.Limiter) int {
 	if l == nil {
@@ -173,7 +222,7 @@ func (f *flow) hold(l *rate.Limiter, n int) {
 		return
 	}
 	f.held.Add(1)
-	defer f.held.Add(-1)
+	defer func() { f.mark(); f.held.Add(-1) }()
 	timer := time.NewTimer(l.ReserveN(time.Now(), n).Delay())
 	defer timer.Stop()
 	select {

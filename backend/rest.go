@@ -51,11 +51,7 @@ func openREST(ctx context.Context, address string, o Options, create bool) (Back
 	if socket != "" {
 		t.Proxy = nil
 		t.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
-			c, err := o.Network.dial(ctx, "unix", socket)
-			if errors.Is(err, fs.ErrNotExist) { // of the socket, not of a file of the repository
-				err = temporary(dialError{errors.New("connect: there is no such socket")})
-			}
-			return c, err
+			return o.Network.dial(ctx, "unix", socket)
 		}
 	}
 	user, password := o.REST.User, o.REST.Password

@@ -45,7 +45,7 @@ func (o NetworkOptions) again(ctx context.Context, try func(again bool) error, d
 	for n := 0; ; n++ {
 		begun := time.Now()
 		err := o.busy(func() error { return try(n > 0) })
-		if !IsTemporary(err) {
+		if !IsTemporary(err) || o.Retry < 0 {
 			return err
 		}
 		if first.IsZero() || done != nil && done() {
@@ -58,9 +58,7 @@ func (o NetworkOptions) again(ctx context.Context, try func(again bool) error, d
 		if waited := time.Since(first); waited+next > o.retry() {
 			return fmt.Errorf("given up after %v: %w", waited.Round(time.Second), err)
 		}
-		if o.Warn != nil {
-			o.Warn(err, next)
-		}
+		o.warn(err, next)
 		if err := sleep(ctx, next); err != nil {
 			return fmt.Errorf("wait to try again: %w", err)
 		}

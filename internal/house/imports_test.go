@@ -31,7 +31,7 @@ crypto: golang.org/x/crypto
 merge:
 --
 index:
-backend: golang.org/x/sys golang.org/x/time
+backend: github.com/kevinburke/ssh_config github.com/minio/minio-go/v7 github.com/pkg/sftp golang.org/x/crypto golang.org/x/sys golang.org/x/time
 ios: golang.org/x/crypto
 records:
 dav:
