@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -71,8 +72,9 @@ func sftpStorage(t *testing.T, config ...string) storageServer {
 
 // TestStorageScripts runs the scenarios in testdata/storage over a server of each
 // kind. They have the commands exits, which finds the server's password in what a
-// command says, too, exec phone and samebackup, the conditions s3, rest, rclone, sftp and
-// away, and the variables STORE (an address that is the script's own), AWAY and NAMED.
+// command says, too, exec phone, plug, unplug and samebackup, the conditions s3, rest, rclone, sftp,
+// away and tty, and the variables STORE (an address that is the script's own), AWAY,
+// NAMED and TYPED (the password of rest).
 func TestStorageScripts(t *testing.T) {
 	t.Parallel()
 	for kind, start := range storageKinds {
@@ -86,15 +88,20 @@ func TestStorageScripts(t *testing.T) {
 // run runs the scripts of a folder over the server.
 func (s storageServer) run(t *testing.T, kind, folder string) {
 	t.Helper()
+	phones := new(simulations)
 	testscript.Run(t, testscript.Params{
 		Dir:                 folder,
 		RequireExplicitExec: true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": func(ts *testscript.TestScript, neg bool, args []string) { discreet(ts, neg, args, s.secrets()) }, "samebackup": sameBackup,
+			"plug": phones.plug, "unplug": phones.unplug,
 		},
 		Condition: func(name string) (bool, error) {
-			if name == "away" {
+			switch name {
+			case "away":
 				return s.away != "", nil
+			case "tty":
+				return runtime.GOOS == "linux" || runtime.GOOS == "darwin", nil
 			}
 			return name == kind, nil
 		},
@@ -102,6 +109,7 @@ func (s storageServer) run(t *testing.T, kind, folder string) {
 			own := "/" + filepath.Base(env.WorkDir)
 			env.Vars = append(env.Vars, s.env...)
 			env.Setenv("STORE", s.store+own)
+			env.Setenv("TYPED", storageSecret)
 			env.Setenv("AWAY", s.away+own)
 			env.Setenv("NAMED", s.named+own)
 			for _, which := range []string{"", "FROM_", "TO_"} {
