@@ -61,7 +61,7 @@ func (b *s3Bucket) Load(ctx context.Context, f File, offset int64, dst []byte) (
 	}
 	n := 0
 	if len(dst) == 0 {
-		_, err = b.stat(ctx, b.key(f))
+		_, err = b.stat(ctx, b.key(f), false)
 	} else {
 		n, err = b.load(ctx, b.key(f), offset, dst)
 	}
@@ -120,14 +120,17 @@ func rangeStart(s string) (int64, bool) {
 	return n, err == nil
 }
 
-// stat tells of an object without loading it. An answer to a HEAD has no room for a reason, so where the object is not to
-// be had a GET asks for that.
-func (b *s3Bucket) stat(ctx context.Context, key string) (minio.ObjectInfo, error) {
-	info, err := b.client.StatObject(ctx, b.name, key, minio.StatObjectOptions{Checksum: true})
-	switch minio.ToErrorResponse(err).StatusCode {
-	case 400, 403, 404:
+// stat tells of an object without loading it, with sums also its SHA-256. An answer to a HEAD has no room for a reason, so
+// where the object is not to be had a GET asks for that. Some servers refuse to be asked for checksums.
+func (b *s3Bucket) stat(ctx context.Context, key string, sums bool) (minio.ObjectInfo, error) {
+	info, err := b.client.StatObject(ctx, b.name, key, minio.StatObjectOptions{Checksum: sums})
+	switch status := minio.ToErrorResponse(err).StatusCode; status {
+	case 400, 403, 404, 501:
 		if _, why := b.load(ctx, key, 0, make([]byte, 1)); why != nil {
 			return info, why
+		}
+		if sums && (status == 400 || status == 501) {
+			return info, errors.ErrUnsupported
 		}
 	}
 	if err != nil {
@@ -155,7 +158,7 @@ func (b *s3Bucket) list(ctx context.Context, k Kind, yield func(Info) bool) erro
 		return fs.ErrInvalid
 	}
 	if k == Config {
-		info, err := b.stat(ctx, b.key(File{}))
+		info, err := b.stat(ctx, b.key(File{}), false)
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
@@ -197,7 +200,7 @@ func (b *s3Bucket) Remove(ctx context.Context, f File) error {
 		return fmt.Errorf("remove %s: %w", f, err)
 	}
 	defer done()
-	if _, err = b.stat(ctx, b.key(f)); err == nil || errors.Is(err, fs.ErrNotExist) {
+	if _, err = b.stat(ctx, b.key(f), false); err == nil || errors.Is(err, fs.ErrNotExist) {
 		// What is not there is removed, too, for the answer that nothing may be.
 		rerr := b.explain(ctx, b.client.RemoveObject(ctx, b.name, b.key(f), minio.RemoveObjectOptions{}))
 		if err == nil || errors.Is(rerr, fs.ErrPermission) {
@@ -217,7 +220,7 @@ func (b *s3Bucket) Sum(ctx context.Context, f File) (sum [32]byte, how Proof, er
 		return sum, "", fmt.Errorf("ask for the SHA-256 of %s: %w", f, err)
 	}
 	defer done()
-	info, err := b.stat(ctx, b.key(f))
+	info, err := b.stat(ctx, b.key(f), true)
 	if err != nil {
 		return sum, "", fmt.Errorf("ask for the SHA-256 of %s: %w", f, err)
 	}

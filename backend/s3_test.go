@@ -257,6 +257,16 @@ func TestS3Sum(t *testing.T) {
 	if hex.EncodeToString(sum[:]) != f.Name || how != backend.ProofStored || err != nil {
 		t.Errorf("Sum: got %x, %s, %v, want %s, %s", sum, how, err, f.Name, backend.ProofStored)
 	}
+	refuses := createAt(t, front(t, s, func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Header.Get("X-Amz-Checksum-Mode") == "" {
+			return false
+		}
+		w.WriteHeader(http.StatusNotImplemented)
+		return true
+	}), s3Options(s))
+	if _, _, err := backend.Sum(t.Context(), refuses, f); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("Sum of a server that refuses to tell: got %v, want %v", err, errors.ErrUnsupported)
+	}
 	absent := backendtest.Named(backend.Data, nil)
 	if _, _, err := backend.Sum(t.Context(), b, absent); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("Sum of nothing: got %v, want %v", err, fs.ErrNotExist)
