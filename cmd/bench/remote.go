@@ -97,7 +97,9 @@ func (d *distant) close() error {
 }
 
 // repository is how both programs write the address of one.
-func (d *distant) repository(name string) string { return "rest:http://" + d.front.Address() + "/" + name + "/" }
+func (d *distant) repository(name string) string {
+	return "rest:http://" + d.front.Address() + "/" + name + "/"
+}
 
 // count runs a command and takes down what crossed the line.
 func (d *distant) count(run func() (sample, error)) (crossing, error) {
