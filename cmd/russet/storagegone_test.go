@@ -45,6 +45,9 @@ func newLeaving(t *testing.T) *leaving {
 // away, and never as damage; what was kept stays whole.
 func TestServerGoes(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("short: some eighty runs of the program")
+	}
 	l := newLeaving(t)
 	work := t.TempDir()
 	env := map[string]string{"RUSSET_REPOSITORY": "rest:" + l.URL + "/repo", "RUSSET_PASSWORD": "secret", "XDG_CACHE_HOME": work, "HOME": work, "LocalAppData": work}
