@@ -118,6 +118,8 @@ func (b *s3Bucket) explainStatus(r minio.ErrorResponse) error {
 			return fmt.Errorf("the server wants credentials: %w", fs.ErrPermission)
 		}
 		return fmt.Errorf("the credentials do not allow it: %w", fs.ErrPermission)
+	case s >= 300 && s < 400 && r.Region != "":
+		return regionError{printable(r.Region)}
 	case s >= 300 && s < 400:
 		return errors.New("the server wants to be asked at another address, where these credentials do not go")
 	case s == 507:

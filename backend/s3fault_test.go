@@ -77,7 +77,7 @@ var s3Answers = []s3Answer{
 	{status: 404, code: "NoSuchBucket", says: "the bucket does not exist"},
 	{status: 403, code: "RequestTimeTooSkewed", says: "the clock of this computer is 90 minutes slow"},
 	{status: 400, code: "AuthorizationHeaderMalformed", says: "the bucket is in another region: eu-west-9"},
-	{status: 301, code: "PermanentRedirect", says: "at another address"},
+	{status: 301, code: "PermanentRedirect", says: "the "}, // with a region, which a HEAD does not tell
 	{status: 307, says: "at another address"},
 	{status: 507, says: "the storage is full", wants: backend.IsFull},
 	{status: 403, code: "QuotaExceeded", says: "the quota is used up", wants: backend.IsFull},
@@ -399,29 +399,56 @@ func TestS3Storm(t *testing.T) {
 	calls.Wait()
 }
 
-// TestS3Region finds out in which region a bucket is, also where the credentials may not ask for that.
+// TestS3AppendOnly has credentials that may not delete, which shows before there is anything to delete.
+func TestS3AppendOnly(t *testing.T) {
+	t.Parallel()
+	s := backendtest.VersityGW(t, os.UserCacheDir)
+	b := createAt(t, front(t, s, func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method == http.MethodDelete {
+			w.WriteHeader(http.StatusForbidden)
+		}
+		return r.Method == http.MethodDelete
+	}), s3Options(s))
+	data := []byte("a file that stays")
+	for _, k := range []backend.Kind{backend.Snapshot, backend.Lock} {
+		f := backendtest.Named(k, data)
+		for _, what := range []string{"nothing", "a file"} {
+			if err := b.Remove(t.Context(), f); !errors.Is(err, fs.ErrPermission) {
+				t.Errorf("Remove of %s: got %v, want %v", what, err, fs.ErrPermission)
+			}
+			saveAt(t, b, k, data)
+		}
+		if got, err := backendtest.Read(t.Context(), b, f); err != nil || !bytes.Equal(got, data) {
+			t.Errorf("Load after Remove: got %q, %v", got, err)
+		}
+	}
+}
+
+// TestS3Region finds out in which region a bucket is: because the server says so, or because it is asked.
 func TestS3Region(t *testing.T) {
 	t.Parallel()
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch {
-		case r.URL.Query().Has("location"):
-			w.WriteHeader(http.StatusForbidden)
-			fmt.Fprint(w, `<Error><Code>AccessDenied</Code></Error>`)
-		case !strings.Contains(r.Header.Get("Authorization"), "/eu-west-9/s3/"):
-			w.WriteHeader(http.StatusBadRequest)
-			fmt.Fprint(w, `<Error><Code>AuthorizationHeaderMalformed</Code><Region>eu-west-9</Region></Error>`)
-		default:
-			w.WriteHeader(http.StatusNotFound)
-			fmt.Fprint(w, `<Error><Code>NoSuchKey</Code></Error>`)
+	for _, told := range []string{"eu-west-9", ""} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			switch {
+			case r.URL.Query().Has("location"):
+				fmt.Fprint(w, `<LocationConstraint>eu-west-9</LocationConstraint>`)
+			case !strings.Contains(r.Header.Get("Authorization"), "/eu-west-9/s3/"):
+				w.WriteHeader(http.StatusBadRequest)
+				fmt.Fprintf(w, `<Error><Code>AuthorizationHeaderMalformed</Code><Region>%s</Region></Error>`, told)
+			default:
+				w.WriteHeader(http.StatusNotFound)
+				fmt.Fprint(w, `<Error><Code>NoSuchKey</Code></Error>`)
+			}
+		}))
+		_, err := backend.Open(t.Context(), "s3:"+server.URL+"/the-bucket", s3Login(accessKey, secretKey, ""))
+		if !errors.Is(err, backend.ErrNoRepository) {
+			t.Errorf("Open, told %q: got %v, want %v", told, err, backend.ErrNoRepository)
 		}
-	}))
-	defer server.Close()
-	if _, err := backend.Open(t.Context(), "s3:"+server.URL+"/the-bucket", s3Login(accessKey, secretKey, "")); !errors.Is(err, backend.ErrNoRepository) {
-		t.Errorf("Open: got %v, want %v", err, backend.ErrNoRepository)
-	}
-	_, err := backend.Open(t.Context(), "s3:"+server.URL+"/the-bucket", s3Login(accessKey, secretKey, "us-east-1"))
-	if err == nil || !strings.Contains(err.Error(), "another region: eu-west-9") {
-		t.Errorf("Open in another region: got %v", err)
+		_, err = backend.Open(t.Context(), "s3:"+server.URL+"/the-bucket", s3Login(accessKey, secretKey, "us-east-1"))
+		if err == nil || !strings.Contains(err.Error(), "the bucket is in another region") || !strings.Contains(err.Error(), told) {
+			t.Errorf("Open in another region: got %v", err)
+		}
+		server.Close()
 	}
 }
 
