@@ -3,6 +3,7 @@ package repo
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"sync/atomic"
 	"testing"
@@ -229,5 +230,45 @@ func TestUnlockOfReleased(t *testing.T) {
 	}
 	if n, err := r.Unlock(t.Context(), UnlockOptions{All: true, Now: testTime()}); n != 0 || err != nil {
 		t.Errorf("removed %d, %v, want none", n, err)
+	}
+}
+
+// Clocks that are hours apart let nobody in beside a lock that is renewed, with
+// credentials that may remove it and without.
+func TestLocksOfClocksApart(t *testing.T) {
+	t.Parallel()
+	for _, off := range []time.Duration{-2 * time.Hour, 2 * time.Hour} {
+		for _, rights := range []bool{false, true} {
+			synctest.Test(t, func(t *testing.T) {
+				guest, be, _ := keepingRepo(t, false)
+				host := on(guest, be)
+				if rights {
+					guest = host
+				}
+				at := func(off time.Duration) LockOptions {
+					return LockOptions{Owner: Owner{Hostname: fmt.Sprint(off)}, PID: nobody, now: func() time.Time { return time.Now().Add(off) }}
+				}
+				l, err := host.Lock(t.Context(), true, at(off))
+				if err != nil {
+					t.Fatal(err)
+				}
+				for range 20 {
+					time.Sleep(7 * time.Minute)
+					if _, err := guest.Lock(t.Context(), false, at(-off)); !errors.Is(err, ErrLocked) {
+						t.Fatalf("off by %v, rights %t: got %v, want ErrLocked", off, rights, err)
+					}
+				}
+				if err := errors.Join(context.Cause(l.Context()), confirmLock(l.Context()), l.Unlock(t.Context())); err != nil {
+					t.Fatal(err)
+				}
+				l, err = guest.Lock(t.Context(), false, at(-off))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := l.Unlock(t.Context()); err != nil {
+					t.Error(err)
+				}
+			})
+		}
 	}
 }
