@@ -78,7 +78,7 @@ func TestRcloneSlow(t *testing.T) {
 	}))
 	defer storage.Close()
 	o := rcloneOptions(t)
-	o.Network = backend.NetworkOptions{Retry: -1, Stall: stall}
+	o.Network = backend.NetworkOptions{Retry: 20 * time.Second, Stall: stall}
 	b, err := backend.Open(t.Context(), "rclone::http,url='"+storage.URL+"/':", o)
 	if err != nil {
 		t.Fatal(err)

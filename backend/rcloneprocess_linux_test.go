@@ -139,23 +139,32 @@ func TestRcloneKilled(t *testing.T) {
 	}
 }
 
-// TestRcloneFrozen stops rclone, so that it neither ends nor answers.
+// TestRcloneFrozen stops rclone, so that it neither ends nor answers; one that is started in its place does not answer either.
 func TestRcloneFrozen(t *testing.T) {
 	t.Parallel()
-	s, o := newShell(t, rcloneLine(t))
-	o.Network = backend.NetworkOptions{Retry: -1, Stall: time.Second}
+	started := filepath.Join(t.TempDir(), "started")
+	s, o := newShell(t, "[ -e '"+started+"' ] && exec cat >/dev/null; : >'"+started+"'; "+rcloneLine(t))
+	o.Network = backend.NetworkOptions{Retry: -1, Stall: 3 * time.Second}
 	b := createAt(t, "rclone::memory:x", o)
-	if err := syscall.Kill(s.process(t), syscall.SIGSTOP); err != nil {
+	pid := s.process(t)
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
+	}
+	for isRunning(pid) {
 	}
 	if err := b.Remove(t.Context(), someFile()); !backend.IsTemporary(err) {
 		t.Errorf("got %v, want an error that may pass", err)
 	}
-	if err := syscall.Kill(s.process(t), syscall.SIGCONT); err != nil {
-		t.Fatal(err)
-	}
+	_ = syscall.Kill(pid, syscall.SIGCONT) // it may have been killed
 	if err := b.(io.Closer).Close(); err != nil {
 		t.Errorf("Close: %v", err)
 	}
 	s.wantGone(t)
+}
+
+// isRunning reports whether a process is neither stopped nor gone.
+func isRunning(pid int) bool {
+	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	_, state, _ := strings.Cut(string(stat), ") ")
+	return err == nil && !strings.HasPrefix(state, "T")
 }
