@@ -144,11 +144,11 @@ func manual(app *cli.App) string {
 	for _, v := range foreignVariables {
 		fmt.Fprintf(&b, "| `%s` | %s |\n", strings.ReplaceAll(v[0], ", ", "`, `"), v[1])
 	}
-	b.WriteString(manualStorage)
+	b.WriteString(manualPasswords + manualStorage)
 	for _, o := range storageOptions {
 		fmt.Fprintf(&b, "| `%s` | %s |\n", o.key, o.about)
 	}
-	b.WriteString(manualPasswords + "\n## Exit codes\n\n| code | meaning |\n|--:|---|\n")
+	b.WriteString("\n## Exit codes\n\n| code | meaning |\n|--:|---|\n")
 	for _, e := range exitCodes {
 		fmt.Fprintf(&b, "| %d | %s |\n", e.code, e.meaning)
 	}
