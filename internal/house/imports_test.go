@@ -46,6 +46,7 @@ backend/backendtest:
 dav/davtest:
 --
 capture: golang.org/x/sync
+offsite: golang.org/x/sync
 reconcile:
 device/sim/agent:
 --

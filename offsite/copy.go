@@ -1,0 +1,166 @@
+package offsite
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"russet/backend"
+	"russet/chunk"
+	"russet/repo"
+)
+
+// Copy is a copy that is open beside its source. It is for one goroutine.
+type Copy struct {
+	State *State
+
+	store    *Store
+	from, to *repo.Repository
+	there    []*repo.Snapshot // on the copy, but for the state of copies; as of takeStock
+}
+
+// Attach returns the copy that st tells of, which is open in to and locked there:
+// shared where anything is written to it. The error wraps ErrOther where to is not
+// that copy. The source is the repository of the store.
+func (s *Store) Attach(st *State, to *repo.Repository) (*Copy, error) {
+	if to.ID() != st.Config.Repository {
+		return nil, fmt.Errorf("open offsite copy %s: %w", st.Config.Name, ErrOther)
+	}
+	return &Copy{State: st, store: s, from: s.r, to: to}, nil
+}
+
+// Create makes the state of a new copy, which is open in to: what lies there already
+// is noted, and unproven. to is nil where that is a mirror that nothing was put into yet.
+func (s *Store) Create(ctx context.Context, config Config, to *repo.Repository) (*Copy, error) {
+	if err := config.Validate(); err != nil {
+		return nil, err
+	}
+	if err := s.Free(ctx, config.Name); err != nil {
+		return nil, err
+	}
+	c := &Copy{State: &State{Config: config, Packs: Ledger{}}, store: s, from: s.r, to: to}
+	if to != nil {
+		if _, err := c.takeStock(ctx, 0); err != nil {
+			return nil, fmt.Errorf("add offsite copy %s: %w", config.Name, err)
+		}
+	}
+	return c, s.Save(ctx, c.State)
+}
+
+// Problem is a pack of a copy that is not as it should be.
+type Problem struct {
+	Pack   chunk.ID
+	Size   int64 // bytes that it should have
+	Result Result
+}
+
+// String says it in a line, for people.
+func (p Problem) String() string { return fmt.Sprintf("%v: data/%v", p.Result, p.Pack) }
+
+// takeStock loads the copy's index and lists its packs and snapshots: the ledger then
+// has the packs that its index names, new ones as put there at a time, and says which
+// are gone or have another length. It returns the new ones.
+func (c *Copy) takeStock(ctx context.Context, now uint32) (fresh []chunk.ID, err error) {
+	// Snapshots first: what they need is in the index that is loaded after them.
+	c.there, err = c.to.AllSnapshots(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c.there = slices.DeleteFunc(c.there, func(s *repo.Snapshot) bool {
+		_, own := s.StateName(stateKind)
+		return own
+	})
+	if err := c.to.LoadIndex(ctx); err != nil {
+		return nil, err
+	}
+	sizes := map[chunk.ID]int64{}
+	for info, err := range c.to.Backend().List(ctx, backend.Data) {
+		if err != nil {
+			return nil, err
+		}
+		if id, err := chunk.ParseID(info.Name); err == nil {
+			sizes[id] = info.Size
+		}
+	}
+	old := c.State.Packs
+	c.State.Packs = Ledger{}
+	for id, size := range c.to.Index().Packs() {
+		e, known := old[id]
+		if !known {
+			e.Put = now
+			fresh = append(fresh, id)
+		}
+		e.Size = size
+		switch there, ok := sizes[id]; {
+		case !ok:
+			e.Result = Missing
+		case there != size:
+			e.Result = Damaged
+		case e.Result == Missing: // it is back
+			e.Result = Unknown
+		}
+		c.State.Packs[id] = e
+	}
+	return fresh, nil
+}
+
+// Record notes what a run that began at run.Time has put there, and asks the storage
+// to prove that, where it can. Problems are packs that are not as they were put there.
+// It saves the state, unless nothing has changed in the last hour. Packs and Bytes of
+// the run are filled in.
+func (c *Copy) Record(ctx context.Context, run Run) ([]Problem, error) {
+	problems, err := c.record(ctx, run)
+	if err != nil {
+		return problems, fmt.Errorf("note what was put to offsite copy %s: %w", c.State.Config.Name, err)
+	}
+	return problems, nil
+}
+
+// noteEvery is how often a run is noted that had nothing to do: each note is a file
+// more in the source, which a mirror has to copy.
+const noteEvery = time.Hour
+
+func (c *Copy) record(ctx context.Context, run Run) ([]Problem, error) {
+	fresh, err := c.takeStock(ctx, seconds(run.Time))
+	if err != nil {
+		return nil, err
+	}
+	quiet := run.Snapshots == 0 && !run.Cut
+	if c.State.Config.Kind == Twin {
+		quiet = quiet && len(fresh) == 0 // of a mirror these are the notes of the last run
+	}
+	if last := c.State.last(Put); quiet && run.Time.Sub(last) < noteEvery && !run.Time.Before(last) {
+		return nil, nil
+	}
+	v := &verifier{c: c, now: run.Time, fresh: true}
+	if err := v.prove(ctx, fresh, 0); err != nil {
+		return v.problems, err
+	}
+	run.Action, run.Packs = Put, len(fresh)
+	for _, id := range fresh {
+		run.Bytes += c.State.Packs[id].Size
+	}
+	run.Bad = len(v.problems)
+	if err := c.measure(ctx); err != nil {
+		return v.problems, err
+	}
+	c.State.note(run)
+	return v.problems, c.store.Save(ctx, c.State)
+}
+
+// Fail notes that a run was cut off which had begun to write; what it has put there
+// is noted by the next one.
+func (c *Copy) Fail(ctx context.Context, run Run) error {
+	run.Action, run.Cut = Put, true
+	c.State.note(run)
+	return c.store.Save(ctx, c.State)
+}
+
+// damaged is the error of a copy with problems.
+func (c *Copy) damaged(n int) error {
+	if n == 0 {
+		return nil
+	}
+	return fmt.Errorf("offsite copy %s: %d packs are damaged or missing: %w", c.State.Config.Name, n, ErrBad)
+}
