@@ -66,23 +66,20 @@ func (c *Config) Validate() error {
 	return nil
 }
 
-// holdsPassword tells whether there is a password between the "//" of an address
-// and the "@" before its host. That of a folder may hold anything.
+// holdsPassword tells whether there is a password in an address: between its "//" and
+// the "@" before its host, or in a remote of rclone's that is spelled out. That of a
+// folder may hold anything.
 func holdsPassword(address string) bool {
+	if remote, ok := strings.CutPrefix(address, "rclone::"); ok {
+		return strings.Contains(remote, "pass")
+	}
 	_, rest, ok := strings.Cut(address, "//")
 	if scheme, _, found := strings.Cut(address, ":"); !ok || !found || strings.ContainsAny(scheme, `/\`) {
 		return false
 	}
 	host, _, _ := strings.Cut(rest, "/")
-	user, _, found := cutLast(host, "@")
-	return found && strings.Contains(user, ":")
-}
-
-func cutLast(s, sep string) (before, after string, found bool) {
-	if i := strings.LastIndex(s, sep); i >= 0 {
-		return s[:i], s[i+len(sep):], true
-	}
-	return s, "", false
+	at := strings.LastIndex(host, "@")
+	return at >= 0 && strings.Contains(host[:at], ":")
 }
 
 // String says in a line what the copy is.

@@ -11,41 +11,41 @@ import (
 	"russet/repo"
 )
 
-// Copy is a copy that is open beside its source. It is for one goroutine.
+// Copy is a copy that is open beside its source. It is for one goroutine. Its
+// methods change State and save nothing: Store.Save does, in the context of the
+// source's lock, while theirs is that of the copy's.
 type Copy struct {
 	State *State
 
-	store    *Store
 	from, to *repo.Repository
 	there    []*repo.Snapshot // on the copy, but for the state of copies; as of takeStock
 }
 
-// Attach returns the copy that st tells of, which is open in to and locked there:
-// shared where anything is written to it. The error wraps ErrOther where to is not
-// that copy. The source is the repository of the store.
+// Attach returns the copy that st tells of, which is open in to. The error wraps
+// ErrOther where to is not that copy. The source is the repository of the store.
 func (s *Store) Attach(st *State, to *repo.Repository) (*Copy, error) {
 	if to.ID() != st.Config.Repository {
 		return nil, fmt.Errorf("open offsite copy %s: %w", st.Config.Name, ErrOther)
 	}
-	return &Copy{State: st, store: s, from: s.r, to: to}, nil
+	return &Copy{State: st, from: s.r, to: to}, nil
 }
 
-// Create makes the state of a new copy, which is open in to: what lies there already
-// is noted, and unproven. to is nil where that is a mirror that nothing was put into yet.
-func (s *Store) Create(ctx context.Context, config Config, to *repo.Repository) (*Copy, error) {
-	if err := config.Validate(); err != nil {
-		return nil, err
+// Create makes the state of a new copy, which is to be saved, and which must not be
+// there. to is the copy: what lies there already is noted, and unproven. It is nil
+// where that is a mirror that nothing was put into yet.
+func (s *Store) Create(ctx context.Context, config Config, to *repo.Repository) (*State, error) {
+	st := &State{Config: config, Packs: Ledger{}}
+	if err := config.Validate(); err != nil || to == nil {
+		return st, err
 	}
-	if err := s.Free(ctx, config.Name); err != nil {
-		return nil, err
+	c, err := s.Attach(st, to)
+	if err == nil {
+		_, err = c.takeStock(ctx, 0)
 	}
-	c := &Copy{State: &State{Config: config, Packs: Ledger{}}, store: s, from: s.r, to: to}
-	if to != nil {
-		if _, err := c.takeStock(ctx, 0); err != nil {
-			return nil, fmt.Errorf("add offsite copy %s: %w", config.Name, err)
-		}
+	if err != nil {
+		return nil, fmt.Errorf("add offsite copy %s: %w", config.Name, err)
 	}
-	return c, s.Save(ctx, c.State)
+	return st, nil
 }
 
 // Problem is a pack of a copy that is not as it should be.
@@ -107,55 +107,50 @@ func (c *Copy) takeStock(ctx context.Context, now uint32) (fresh []chunk.ID, err
 
 // Record notes what a run that began at run.Time has put there, and asks the storage
 // to prove that, where it can. Problems are packs that are not as they were put there.
-// It saves the state, unless nothing has changed in the last hour. Packs and Bytes of
-// the run are filled in.
-func (c *Copy) Record(ctx context.Context, run Run) ([]Problem, error) {
-	problems, err := c.record(ctx, run)
+// Where nothing has changed, and a run was noted in the last hour, this one is not:
+// then there is nothing to save. Packs, Bytes and Bad of the run are filled in.
+func (c *Copy) Record(ctx context.Context, run Run) (problems []Problem, changed bool, err error) {
+	problems, changed, err = c.record(ctx, run)
 	if err != nil {
-		return problems, fmt.Errorf("note what was put to offsite copy %s: %w", c.State.Config.Name, err)
+		err = fmt.Errorf("note what was put to offsite copy %s: %w", c.State.Config.Name, err)
 	}
-	return problems, nil
+	return problems, changed, err
 }
 
 // noteEvery is how often a run is noted that had nothing to do: each note is a file
 // more in the source, which a mirror has to copy.
 const noteEvery = time.Hour
 
-func (c *Copy) record(ctx context.Context, run Run) ([]Problem, error) {
+func (c *Copy) record(ctx context.Context, run Run) ([]Problem, bool, error) {
 	fresh, err := c.takeStock(ctx, seconds(run.Time))
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	quiet := run.Snapshots == 0 && !run.Cut
+	quiet := run.Snapshots == 0
 	if c.State.Config.Kind == Twin {
 		quiet = quiet && len(fresh) == 0 // of a mirror these are the notes of the last run
 	}
 	if last := c.State.last(Put); quiet && run.Time.Sub(last) < noteEvery && !run.Time.Before(last) {
-		return nil, nil
+		return nil, false, nil
 	}
 	v := &verifier{c: c, now: run.Time, fresh: true}
 	if err := v.prove(ctx, fresh, 0); err != nil {
-		return v.problems, err
+		return v.problems, true, err
 	}
-	run.Action, run.Packs = Put, len(fresh)
+	if err := c.measure(ctx); err != nil {
+		return v.problems, true, err
+	}
+	run.Action, run.Packs, run.Bad = Put, len(fresh), len(v.problems)
 	for _, id := range fresh {
 		run.Bytes += c.State.Packs[id].Size
 	}
-	run.Bad = len(v.problems)
-	if err := c.measure(ctx); err != nil {
-		return v.problems, err
-	}
 	c.State.note(run)
-	return v.problems, c.store.Save(ctx, c.State)
+	return v.problems, true, nil
 }
 
-// Fail notes that a run was cut off which had begun to write; what it has put there
-// is noted by the next one.
-func (c *Copy) Fail(ctx context.Context, run Run) error {
-	run.Action, run.Cut = Put, true
-	c.State.note(run)
-	return c.store.Save(ctx, c.State)
-}
+// Cut notes a run that was cut off when it may have written: what it has put there is
+// found by the next one.
+func (st *State) Cut(at time.Time) { st.note(Run{Time: at, Action: Put, Cut: true}) }
 
 // damaged is the error of a copy with problems.
 func (c *Copy) damaged(n int) error {

@@ -2,12 +2,13 @@
 // lies there, when it was last proven, and which snapshots stand on it.
 //
 //	store := offsite.NewStore(r, opt)            // under a shared lock, index loaded
-//	err := store.Add(ctx, config)
-//	c, err := store.Open(ctx, name, r, to)       // to: the copy, opened and locked
+//	st, err := store.Create(ctx, config, to)     // or store.Load(ctx, name)
+//	c, err := store.Attach(st, to)               // to: the copy, opened and locked
 //	...                                          // repo.PlanCopy, or repo.PlanMirror
-//	found, err := c.Record(ctx, opt)             // what a run has put there
+//	found, changed, err := c.Record(ctx, run)    // what a run has put there
 //	res, err := c.Verify(ctx, opt)               // what lies there is what was put there
-//	status := state.Status(snapshots)            // needs the source alone
+//	err = store.Save(ctx, st)
+//	status := st.Status(snapshots)               // needs the source alone
 //
 // What a copy is, and its ledger, lie in the source, as the state snapshot
 // /russet-offsite/NAME (docs/format.md, "Offsite copies"): without secrets, and so that

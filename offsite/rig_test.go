@@ -63,7 +63,14 @@ func newPair(t testing.TB) pair {
 	}
 	p.config = Config{Name: "cloud", Kind: Twin, Address: "mem:", Repository: to.ID()}
 	store := p.open(t)
-	if _, err := store.Create(t.Context(), p.config, to); err != nil {
+	if err := store.Free(t.Context(), "cloud"); err != nil {
+		t.Fatal(err)
+	}
+	st, err := store.Create(t.Context(), p.config, to)
+	if err == nil {
+		err = store.Save(t.Context(), st)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	return p
@@ -84,26 +91,27 @@ func (p pair) open(t testing.TB) *Store {
 }
 
 // attach opens the copy beside its source.
-func (p pair) attach(ctx context.Context) (*Copy, error) {
+func (p pair) attach(ctx context.Context) (*Store, *Copy, error) {
 	r, err := openPlace(ctx, p.source, sourcePassword)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	store := NewStore(r, options(testTime()))
 	st, err := store.Load(ctx, "cloud")
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	to, err := openPlace(ctx, p.copy, copyPassword)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return store.Attach(st, to)
+	c, err := store.Attach(st, to)
+	return store, c, err
 }
 
 // run copies what the twin lacks, and notes it.
 func (p pair) run(ctx context.Context, now time.Time) error {
-	c, err := p.attach(ctx)
+	store, c, err := p.attach(ctx)
 	if err != nil {
 		return err
 	}
@@ -119,20 +127,24 @@ func (p pair) run(ctx context.Context, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	problems, err := c.Record(ctx, Run{Time: now, Snapshots: res.Snapshots})
+	problems, changed, err := c.Record(ctx, Run{Time: now, Snapshots: res.Snapshots})
 	if len(problems) > 0 {
 		err = errors.Join(err, fmt.Errorf("problems: %v", problems))
+	}
+	if err == nil && changed {
+		err = store.Save(ctx, c.State)
 	}
 	return err
 }
 
 // verify verifies the copy, and saves that.
 func (p pair) verify(ctx context.Context, now time.Time, share float64) (VerifyResult, error) {
-	c, err := p.attach(ctx)
+	store, c, err := p.attach(ctx)
 	if err != nil {
 		return VerifyResult{}, err
 	}
-	return c.Verify(ctx, VerifyOptions{Now: now, Share: share, Save: true})
+	res, err := c.Verify(ctx, VerifyOptions{Now: now, Share: share})
+	return res, errors.Join(err, store.Save(ctx, c.State))
 }
 
 // status loads the state and tells where the copy stands.

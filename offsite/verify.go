@@ -36,9 +36,9 @@ type VerifyOptions struct {
 	// for whatever Share is.
 	Share    float64
 	Progress *repo.Progress
-	// Save tells that what is proven is to be saved in the source: now and then, and at the
-	// end, also one that is a cancellation.
-	Save bool
+	// Save, if not nil, is called now and then to save the state, never concurrently with
+	// anything that changes it. The caller saves it at the end, whatever that was.
+	Save func() error
 	// Report, if not nil, is called for each problem as it is found, never concurrently.
 	Report func(Problem)
 }
@@ -67,7 +67,7 @@ func (c *Copy) Verify(ctx context.Context, opt VerifyOptions) (res VerifyResult,
 	if _, err := c.takeStock(ctx, seconds(opt.Now)); err != nil {
 		return fail(err)
 	}
-	v := &verifier{c: c, now: opt.Now, progress: opt.Progress, report: opt.Report, saved: time.Now(), save: opt.Save}
+	v := &verifier{c: c, now: opt.Now, progress: opt.Progress, report: opt.Report, save: opt.Save, saved: time.Now()}
 	due := c.State.Packs.due(opt.Now)
 	total := int64(0)
 	for _, id := range due {
@@ -88,12 +88,6 @@ func (c *Copy) Verify(ctx context.Context, opt VerifyOptions) (res VerifyResult,
 	c.State.note(Run{
 		Time: opt.Now, Action: Verify, Packs: res.Told + res.Read, Bytes: res.ReadBytes, Bad: len(res.Problems), Cut: failed != nil,
 	})
-	if opt.Save {
-		// Also after a cancellation: the lock is still held, and what was proven stays so.
-		if err := c.store.Save(context.WithoutCancel(ctx), c.State); err != nil {
-			failed = errors.Join(failed, err)
-		}
-	}
 	for _, e := range c.State.Packs {
 		if res.Packs++; e.Proven == 0 {
 			res.NeverProven++
@@ -117,7 +111,7 @@ type verifier struct {
 	fresh    bool // the packs have just been put there, and none is read
 	progress *repo.Progress
 	report   func(Problem)
-	save     bool
+	save     func() error
 
 	mu       sync.Mutex // guards what follows, and the ledger
 	due      []chunk.ID
@@ -148,7 +142,7 @@ func (v *verifier) prove(ctx context.Context, due []chunk.ID, budget int64) erro
 				if err != nil {
 					return err
 				}
-				if err := v.done(ctx, p, got); err != nil {
+				if err := v.done(p, got); err != nil {
 					return err
 				}
 			}
@@ -262,7 +256,7 @@ func (v *verifier) hash(ctx context.Context, p packDue, buf []byte) (id chunk.ID
 }
 
 // done notes what came of a look, and saves now and then.
-func (v *verifier) done(ctx context.Context, p packDue, got proof) error {
+func (v *verifier) done(p packDue, got proof) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.progress.Add(1, 0)
@@ -292,9 +286,9 @@ func (v *verifier) done(ctx context.Context, p packDue, got proof) error {
 		}
 	}
 	v.c.State.Packs[p.id] = e
-	if !v.save || time.Since(v.saved) < saveEvery {
+	if v.save == nil || time.Since(v.saved) < saveEvery {
 		return nil
 	}
 	v.saved = time.Now()
-	return v.c.store.Save(ctx, v.c.State)
+	return v.save()
 }

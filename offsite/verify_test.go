@@ -174,7 +174,7 @@ func TestBad(t *testing.T) {
 // spoil changes the pack of the copy that holds the file of a seed; nil removes it.
 func spoil(t *testing.T, p pair, seed byte, change func([]byte) []byte) (backend.File, []byte) {
 	t.Helper()
-	c, err := p.attach(t.Context())
+	_, c, err := p.attach(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
