@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,13 +32,13 @@ func Open(ctx context.Context, address string, o Options) (Backend, error) {
 	case "mem":
 		return nil, ErrNoRepository // every memory is a new one
 	case "sftp":
-		return o.persist(openSFTP(ctx, rest, o, false))
+		return o.persist(ctx, openSFTP, rest, false)
 	case "s3":
-		return o.persist(openS3(ctx, rest, o, false))
+		return o.persist(ctx, openS3, rest, false)
 	case "rest":
-		return o.persist(openREST(ctx, rest, o, false))
+		return o.persist(ctx, openREST, rest, false)
 	case "rclone":
-		return o.persist(openRclone(ctx, rest, o, false))
+		return o.persist(ctx, openRclone, rest, false)
 	default:
 		return nil, unsupported(scheme)
 	}
@@ -55,25 +56,40 @@ func Create(ctx context.Context, address string, o Options) (Backend, error) {
 	case "mem":
 		return NewMemory(), nil
 	case "sftp":
-		return o.persist(openSFTP(ctx, rest, o, true))
+		return o.persist(ctx, openSFTP, rest, true)
 	case "s3":
-		return o.persist(openS3(ctx, rest, o, true))
+		return o.persist(ctx, openS3, rest, true)
 	case "rest":
-		return o.persist(openREST(ctx, rest, o, true))
+		return o.persist(ctx, openREST, rest, true)
 	case "rclone":
-		return o.persist(openRclone(ctx, rest, o, true))
+		return o.persist(ctx, openRclone, rest, true)
 	default:
 		return nil, unsupported(scheme)
 	}
 }
 
-// persist is what Open and Create do with a place on a network.
-func (o Options) persist(b Backend, err error) (Backend, error) {
-	if err != nil {
+// persist is what Open and Create do with a place on a network: what fails for a reason that may pass is tried again, from
+// the start on. A place where nobody answers at all is no such reason at the start: the address may be wrong.
+func (o Options) persist(ctx context.Context, open opener, rest string, create bool) (b Backend, err error) {
+	if err := o.Network.check(); err != nil {
+		return nil, err
+	}
+	o.Network.link = o.Network.newLink()
+	var away error
+	err = o.Network.again(ctx, func(bool) (err error) {
+		if b, err = open(ctx, rest, o, create); !o.Network.link.wasReached() {
+			away, err = err, nil
+		}
+		return err
+	}, nil)
+	if err = cmp.Or(err, away); err != nil {
 		return nil, err
 	}
 	return o.Network.persistent(b), nil
 }
+
+// An opener opens a place, or with create makes it.
+type opener func(ctx context.Context, rest string, o Options, create bool) (Backend, error)
 
 // LocalFolder returns the folder that an address means, where it means one on a drive of this computer.
 func LocalFolder(address string) (folder string, ok bool) {

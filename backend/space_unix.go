@@ -15,8 +15,8 @@ import (
 	"russet/internal/durable"
 )
 
-// IsFull reports whether an error says that a drive is full or a quota used up.
-func IsFull(err error) bool {
+// isDriveFull reports whether an error of the system says that a drive is full or a quota used up.
+func isDriveFull(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }
 

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// IsFull reports whether an error says that a drive is full or a quota used up.
-func IsFull(err error) bool {
+// isDriveFull reports whether an error of the system says that a drive is full or a quota used up.
+func isDriveFull(err error) bool {
 	for _, full := range []error{
 		windows.ERROR_DISK_FULL, windows.ERROR_HANDLE_DISK_FULL, windows.ERROR_DISK_QUOTA_EXCEEDED,
 		syscall.ENOSPC, syscall.EDQUOT, // never from Windows itself, but from simulated faults

@@ -64,6 +64,7 @@ type CheckResult struct {
 // something could not be read. Hold an exclusive lock: what others write
 // meanwhile looks like damage. The index need not be loaded, and is not changed.
 func (r *Repository) Check(ctx context.Context, opt CheckOptions) (CheckResult, error) {
+	ctx = backend.WithoutCache(ctx)
 	copied := *r
 	copied.index = index.New()
 	c := &checker{

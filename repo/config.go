@@ -41,7 +41,8 @@ type Config struct {
 // Repository is an open repository. Its methods may be called concurrently,
 // except that LoadIndex must not run beside others.
 type Repository struct {
-	be     backend.Backend
+	place  backend.Backend // where the files lie
+	be     backend.Backend // the same, through a cache if there is one
 	key    *crypto.Key
 	keyID  chunk.ID
 	config Config
@@ -81,7 +82,7 @@ func Init(ctx context.Context, be backend.Backend, password string, opt InitOpti
 	if err != nil {
 		return nil, fmt.Errorf("draw chunker polynomial: %w", err)
 	}
-	r := &Repository{be: be, key: key, keyID: keyID, config: Config{Version: opt.Version, Polynomial: pol}}
+	r := &Repository{place: be, be: be, key: key, keyID: keyID, config: Config{Version: opt.Version, Polynomial: pol}}
 	rand.Read(r.config.ID[:])
 	if key == nil {
 		r.key = crypto.NewKey()
@@ -152,7 +153,7 @@ func Open(ctx context.Context, be backend.Backend, password string) (*Repository
 	if err != nil {
 		return nil, fmt.Errorf("open repository: %w", err)
 	}
-	r := &Repository{be: be, index: index.New()}
+	r := &Repository{place: be, be: be, index: index.New()}
 	if r.key, r.keyID, err = openKey(ctx, be, password); err != nil {
 		return nil, fmt.Errorf("open repository: %w", err)
 	}
@@ -212,8 +213,14 @@ func (r *Repository) KeyID() chunk.ID { return r.keyID }
 // Cutter cuts files where this repository's polynomial says.
 func (r *Repository) Cutter() *chunk.Cutter { return r.cutter }
 
-// Backend is where the repository's files lie.
-func (r *Repository) Backend() backend.Backend { return r.be }
+// Backend is where the repository's files lie. What is asked of it comes from no
+// cache.
+func (r *Repository) Backend() backend.Backend { return r.place }
+
+// UseCache takes index files, snapshots and trees from c, a cache of Backend(), as
+// far as they are there. What must be proven to lie at the place is read there all
+// the same. It is called before anything else, and c must stay open.
+func (r *Repository) UseCache(c *backend.Cache) { r.be = c }
 
 // Key seals what lies beside the repository (its spool), never its own files.
 func (r *Repository) Key() *crypto.Key { return r.key }

@@ -23,6 +23,11 @@ type indexFile struct {
 	err          error // it cannot be read, or not to its end
 }
 
+// SnapshotIDs returns the names of all snapshots that are there.
+func (r *Repository) SnapshotIDs(ctx context.Context) ([]chunk.ID, error) {
+	return r.listIDs(ctx, backend.Snapshot)
+}
+
 // listIDs returns the names of all files of a kind.
 func (r *Repository) listIDs(ctx context.Context, kind backend.Kind) ([]chunk.ID, error) {
 	var ids []chunk.ID
@@ -125,8 +130,10 @@ type indexRewrite struct {
 	removed  int        // files
 }
 
-// run does it. What the repository holds is valid at every instant.
+// run does it. What the repository holds is valid at every instant. What is read
+// must lie there, so no cache is asked.
 func (w *indexRewrite) run(ctx context.Context) error {
+	ctx = backend.WithoutCache(ctx)
 	ids, err := w.r.listIDs(ctx, backend.Index)
 	if err != nil {
 		return err

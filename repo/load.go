@@ -61,7 +61,7 @@ func (r *Repository) Load(ctx context.Context, h index.Handle, dst []byte) ([]by
 		return nil, fmt.Errorf("load %v %v: %w: it is in no index", h.Type, h.ID, ErrDamaged)
 	}
 	var errs []error
-	for range 2 { // a transient fault of the path here is not damage there
+	for range 2 { // a transient fault of the path here, or of a cache, is not damage there
 		for _, loc := range at {
 			plain, err := r.loadCopy(ctx, loc, dst)
 			if err == nil {
@@ -72,6 +72,7 @@ func (r *Repository) Load(ctx context.Context, h index.Handle, dst []byte) ([]by
 			}
 			errs = append(errs, err)
 		}
+		ctx = backend.WithoutCache(ctx)
 	}
 	return nil, fmt.Errorf("load %v %v: %w", h.Type, h.ID, errs[0])
 }
@@ -89,7 +90,7 @@ func (r *Repository) loadCopy(ctx context.Context, loc index.Location, dst []byt
 		s = new(scratch)
 	}
 	s.sealed = slices.Grow(s.sealed[:0], int(loc.Length))[:loc.Length]
-	err := r.loadRange(ctx, loc.Pack, int64(loc.Offset), s.sealed)
+	err := r.loadBlobs(ctx, loc.Type, loc.Pack, int64(loc.Offset), s.sealed)
 	if err == nil {
 		var plain []byte
 		if plain, err = r.openBlob(s, loc.Blob, s.sealed); err == nil {
@@ -111,10 +112,21 @@ func checkSize(b index.Blob) error {
 	return nil
 }
 
-// loadRange fills buf from a pack.
+// loadRange fills buf from a pack as it lies at the place: caches know only blobs.
 func (r *Repository) loadRange(ctx context.Context, pack chunk.ID, offset int64, buf []byte) error {
-	f := backend.File{Kind: backend.Data, Name: pack.String()}
-	n, err := r.be.Load(ctx, f, offset, buf)
+	return r.loadBlobs(ctx, index.Data, pack, offset, buf)
+}
+
+// loadBlobs fills buf from a pack of blobs of a type.
+func (r *Repository) loadBlobs(ctx context.Context, t index.BlobType, pack chunk.ID, offset int64, buf []byte) error {
+	f := packName(pack)
+	var n int
+	var err error
+	if t == index.Tree {
+		n, err = backend.LoadTrees(ctx, r.be, f, offset, buf)
+	} else {
+		n, err = r.be.Load(ctx, f, offset, buf)
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
@@ -258,7 +270,7 @@ func (l *Loader) loadRun(ctx context.Context, at []wanted, yield func(w wanted, 
 		stop = max(stop, int64(w.Offset)+int64(w.Length))
 	}
 	l.buf = slices.Grow(l.buf[:0], int(stop-start))[:stop-start]
-	failed := l.r.loadRange(ctx, at[0].Pack, start, l.buf)
+	failed := l.r.loadBlobs(ctx, at[0].Type, at[0].Pack, start, l.buf)
 	for _, w := range at {
 		if err := ctx.Err(); err != nil {
 			return err

@@ -83,7 +83,7 @@ func (p *planner) run(ctx context.Context) error {
 // space is how many bytes of copies the place has room for, as far as it can
 // tell. The reserve is not for them.
 func (p *planner) space(ctx context.Context) int64 {
-	be, ok := p.r.be.(interface {
+	be, ok := p.r.place.(interface {
 		Free(ctx context.Context) (int64, error)
 	})
 	if !ok {

@@ -112,6 +112,7 @@ type doubtedPack struct {
 }
 
 func (p *indexPlanner) run(ctx context.Context) (err error) {
+	ctx = backend.WithoutCache(ctx)
 	if p.files, err = p.r.listIDs(ctx, backend.Index); err != nil {
 		return err
 	}

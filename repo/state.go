@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"russet/backend"
 	"russet/chunk"
 	"russet/index"
 )
@@ -100,7 +99,7 @@ func (s *States) Names(ctx context.Context) ([]string, error) {
 func (s *States) Load(ctx context.Context, name string) (*Tree, error) {
 	at := &stateSnapshots{known: map[chunk.ID]bool{}}
 	s.open[name] = at
-	ids, err := s.r.listIDs(ctx, backend.Snapshot)
+	ids, err := s.r.SnapshotIDs(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -187,7 +186,7 @@ func (s *States) Save(ctx context.Context, name string, write func(w *StateWrite
 
 // alone makes sure that nobody else saved a state of that name since it was loaded.
 func (s *States) alone(ctx context.Context, name string, at *stateSnapshots, own chunk.ID) error {
-	ids, err := s.r.listIDs(ctx, backend.Snapshot)
+	ids, err := s.r.SnapshotIDs(ctx)
 	if err != nil {
 		return err
 	}

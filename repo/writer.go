@@ -274,7 +274,11 @@ func (w *Writer) upload() error {
 			return err
 		}
 		f := backend.File{Kind: backend.Data, Name: done.ID.String()}
-		if err := w.r.be.Save(w.ctx, f, p.buf); err != nil {
+		save := w.r.be.Save
+		if done.Blobs[0].Type == index.Tree {
+			save = w.saveTrees
+		}
+		if err := save(w.ctx, f, p.buf); err != nil {
 			return err // which names the file
 		}
 		if w.proof != nil {
@@ -288,6 +292,10 @@ func (w *Writer) upload() error {
 		w.reclaim(p)
 		w.land()
 	}
+}
+
+func (w *Writer) saveTrees(ctx context.Context, f backend.File, data []byte) error {
+	return backend.SaveTrees(ctx, w.r.be, f, data)
 }
 
 // reclaim keeps an empty pack's buffer for the next one.

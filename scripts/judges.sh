@@ -3,7 +3,8 @@
 # root on a system with apt. Otherwise it says what is missing; the tests that
 # need it skip with "judge missing", which CI refuses. pymobiledevice3 comes from
 # PyPI, into a folder of its own below the user's cache; where PyPI is not reached
-# that judge is not heard, and the tests say "not here".
+# that judge is not heard, and the tests say "not here". versitygw is built by Go
+into that cache.
 set -euo pipefail
 
 # Each line: the command, then the Debian packages that bring it.
@@ -56,6 +57,21 @@ fetch() {
 }
 if ! command -v pymobiledevice3 >/dev/null && ! fetch >/dev/null 2>&1; then
 	echo "judges: no pymobiledevice3 here: it wants python3 with venv, and PyPI" >&2
+fi
+
+# versitygw, a server of S3, is built once into the user's cache, as Go has no
+# package of it; that takes some minutes. The version that was tried.
+versitygw=v1.8.0
+bin=${XDG_CACHE_HOME:-$HOME/.cache}/russet-judges/versitygw
+
+# build installs versitygw, unless that version is there.
+build() {
+	[ -x "$bin/versitygw" ] && go version -m "$bin/versitygw" 2>/dev/null |
+		grep -q "github.com/versity/versitygw[[:space:]]$versitygw" && return
+	mkdir -p "$bin" && GOFLAGS= GOBIN=$bin timeout 1800 go install "github.com/versity/versitygw/cmd/versitygw@$versitygw"
+}
+if ! command -v versitygw >/dev/null && ! build >/dev/null 2>&1; then
+	echo "judges: no versitygw here: it wants Go, and its module proxy" >&2
 fi
 
 wanted=$(missing)

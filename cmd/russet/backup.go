@@ -116,7 +116,7 @@ func (p *program) backup(c *cli.Context, passwords *phonePasswords) error {
 	if err != nil {
 		return err
 	}
-	pending := pendingRuns(place, c.String("spool"))
+	pending := p.pendingRuns(place, c.String("spool"))
 	assume, err := parseSize(c.String("assume-free"))
 	switch {
 	case err != nil:
@@ -137,7 +137,11 @@ func (p *program) backup(c *cli.Context, passwords *phonePasswords) error {
 		var drained int
 		var errs []error
 		if len(h.phones) > 0 || pending {
-			spool, err := openSpool(place, c.String("spool"))
+			dir, err := p.spoolFolder(place, r.ID().String(), c.String("spool"))
+			if err != nil {
+				return err
+			}
+			spool, err := openSpool(dir)
 			if err != nil {
 				return err
 			}

@@ -61,20 +61,20 @@ func (p *program) withPlace(ctx context.Context, c *cli.Context, at place, kind 
 	}
 	defer done()
 	if kind == lockNone || withoutLock(c, kind) && asked(c, "no-lock") {
-		return unlessGone(ctx, at.address, work(ctx, r))
+		return unlessGone(ctx, at, work(ctx, r))
 	}
 	if (kind == lockShared || kind == lockExclusive) && isMirror(r) {
-		return fmt.Errorf("open repository %s to write: %w", at.address, errMirror)
+		return fmt.Errorf("open repository %s to write: %w", at, errMirror)
 	}
 	lock, err := r.Lock(ctx, kind >= lockExclusive, p.lockOptions(c.Duration("retry-lock")))
 	if err != nil {
-		return unlessGone(ctx, at.address, at.named(lockError(err, withoutLock(c, kind))))
+		return unlessGone(ctx, at, at.named(lockError(err, withoutLock(c, kind))))
 	}
 	err = work(lock.Context(), r)
 	if lost := context.Cause(lock.Context()); err != nil && lost != nil {
 		err = lost // "context canceled" hides why
 	}
-	return unlessGone(ctx, at.address, errors.Join(err, lock.Unlock(ctx)))
+	return unlessGone(ctx, at, errors.Join(err, lock.Unlock(ctx)))
 }
 
 // withoutLock tells whether a verb can do without its lock, since it only reads.
@@ -119,12 +119,13 @@ func readOnly(err error) bool {
 }
 
 // unlessGone is the error of work on the repository, unless the repository is
-// no longer there: then that is the error, and what failed first a detail.
-func unlessGone(ctx context.Context, place string, err error) error {
-	if err == nil || ctx.Err() != nil {
+// no longer there: then that is the error, and what failed first a detail. What
+// goes wrong on a network says so itself.
+func unlessGone(ctx context.Context, at place, err error) error {
+	if err == nil || ctx.Err() != nil || isRemote(at.address) {
 		return err
 	}
-	be, gone := backend.Open(ctx, place, backend.Options{})
+	be, gone := backend.Open(ctx, at.address, backend.Options{})
 	if gone == nil {
 		closeBackend(be)
 		return err
@@ -134,11 +135,11 @@ func unlessGone(ctx context.Context, place string, err error) error {
 
 // openRepository opens a repository, and asks for its password where it has to.
 func (p *program) openRepository(ctx context.Context, at place) (r *repo.Repository, done func(), err error) {
-	be, err := backend.Open(ctx, at.address, backend.Options{})
+	be, err := p.openStorage(ctx, at)
 	if err != nil {
-		return nil, nil, fmt.Errorf("open repository %s: %w", at.address, err)
+		return nil, nil, fmt.Errorf("open repository %s: %w", at, err)
 	}
-	err = at.password.unlock(ctx, p, "password of the repository "+visible(at.address), repo.ErrWrongPassword, func(password string) error {
+	err = at.password.unlock(ctx, p, "password of the repository "+visible(at.String()), repo.ErrWrongPassword, func(password string) error {
 		r, err = repo.Open(ctx, be, password)
 		return err
 	})
@@ -152,7 +153,14 @@ func (p *program) openRepository(ctx context.Context, at place) (r *repo.Reposit
 		}
 		return nil, nil, at.named(err)
 	}
-	return r, func() { closeBackend(be) }, nil
+	uncache := func() {}
+	if isRemote(at.address) {
+		uncache = p.useCache(r, be, time.Now())
+	}
+	return r, func() {
+		uncache()
+		closeBackend(be)
+	}, nil
 }
 
 // retakeReserve lays the space ready again that a verb may have used up for its

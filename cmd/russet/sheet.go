@@ -164,6 +164,7 @@ func (p *program) printSheet(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	place = shown(place)
 	if folder, ok := backend.LocalFolder(place); ok {
 		if place, err = filepath.Abs(folder); err != nil {
 			return err

@@ -31,7 +31,7 @@ crypto: golang.org/x/crypto
 merge:
 --
 index:
-backend: golang.org/x/sys
+backend: github.com/kevinburke/ssh_config github.com/minio/minio-go/v7 github.com/pkg/sftp golang.org/x/crypto golang.org/x/sys golang.org/x/time
 ios: golang.org/x/crypto
 records:
 dav:
@@ -42,7 +42,7 @@ repo: github.com/klauspost/compress golang.org/x/sync golang.org/x/sys
 device/mb2:
 device/sim:
 records/recordstest:
-backend/backendtest:
+backend/backendtest: golang.org/x/time
 dav/davtest:
 --
 capture: golang.org/x/sync

@@ -1,0 +1,257 @@
+package backend_test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io/fs"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"russet/backend"
+	"russet/backend/backendtest"
+)
+
+// s3Options are those for a server of the tests.
+func s3Options(s *backendtest.S3Server) backend.Options {
+	return backend.Options{S3: backend.S3Options{AccessKey: s.AccessKey, SecretKey: s.SecretKey, Region: "us-east-1"}}
+}
+
+func createAt(t *testing.T, address string, o backend.Options) backend.Backend {
+	t.Helper()
+	b, err := backend.Create(t.Context(), address, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func saveAt(t *testing.T, b backend.Backend, k backend.Kind, data []byte) backend.File {
+	t.Helper()
+	f := backendtest.Named(k, data)
+	if err := b.Save(t.Context(), f, data); err != nil {
+		t.Fatalf("Save: %v", err)
+	}
+	return f
+}
+
+// suite runs the promises of a backend, each part with a place of its own.
+func suite(t *testing.T, s *backendtest.S3Server, bucket string, o backend.Options) {
+	t.Helper()
+	var n atomic.Int64
+	backendtest.Run(t, func(t *testing.T) backend.Backend {
+		return createAt(t, s.Address(bucket+"/place"+strconv.FormatInt(n.Add(1), 10)), o)
+	})
+}
+
+func TestS3(t *testing.T) {
+	t.Parallel()
+	s := backendtest.VersityGW(t, os.UserCacheDir)
+	suite(t, s, "bucket", s3Options(s))
+}
+
+// TestS3Locked keeps all promises in a bucket where nothing is really removed.
+func TestS3Locked(t *testing.T) {
+	t.Parallel()
+	s := backendtest.VersityGW(t, os.UserCacheDir)
+	o := s3Options(s)
+	o.S3.LockMode, o.S3.LockPeriod = "compliance", time.Hour
+	o.S3.ListObjectsV1 = true
+	suite(t, s, "locked", o)
+}
+
+// front puts a handler before a server. What it returns false for goes on to the server, as it came.
+func front(t *testing.T, s *backendtest.S3Server, handle func(w http.ResponseWriter, r *http.Request) bool) (address string) {
+	t.Helper()
+	target := &url.URL{Scheme: "http", Host: s.Host}
+	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(target)
+		r.Out.Host = r.In.Host // it is signed
+	}}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !handle(w, r) {
+			proxy.ServeHTTP(w, r)
+		}
+	}))
+	t.Cleanup(server.Close)
+	return "s3:" + server.URL + "/bucket"
+}
+
+// TestS3Headers uploads to servers that refuse headers, which they are asked with once only.
+func TestS3Headers(t *testing.T) {
+	t.Parallel()
+	s := backendtest.VersityGW(t, os.UserCacheDir)
+	const sums, conditions = "X-Amz-Checksum-Sha256", "If-None-Match"
+	for _, refused := range [][]string{{sums}, {conditions}, {sums, conditions}} {
+		var puts, bad atomic.Int64
+		address := front(t, s, func(w http.ResponseWriter, r *http.Request) bool {
+			if r.Method != http.MethodPut || !strings.Contains(r.URL.Path, "/index/") {
+				return false
+			}
+			puts.Add(1)
+			for _, name := range refused {
+				if r.Header.Get(name) != "" {
+					bad.Add(1)
+					w.WriteHeader(http.StatusNotImplemented)
+					return true
+				}
+			}
+			return false
+		})
+		b := createAt(t, address+"/"+strconv.Itoa(len(refused))+refused[0], s3Options(s))
+		for n := range 5 {
+			saveAt(t, b, backend.Index, backendtest.Bytes(100+n, 1))
+		}
+		if want := puts.Load() - 5; bad.Load() != want || want > 3 {
+			t.Errorf("%v refused: got %d requests, %d of them refused", refused, puts.Load(), bad.Load())
+		}
+		data := []byte("twice")
+		saveAt(t, b, backend.Index, data)
+		saveAt(t, b, backend.Index, data)
+		saveAt(t, b, backend.Config, data)
+		if err := b.Save(t.Context(), backend.File{}, data); !errors.Is(err, fs.ErrExist) {
+			t.Errorf("%v refused: Save of a config that is there: got %v, want %v", refused, err, fs.ErrExist)
+		}
+	}
+}
+
+// TestS3Corrupted lets one upload reach the server with another byte, which it must find.
+func TestS3Corrupted(t *testing.T) {
+	t.Parallel()
+	s := backendtest.VersityGW(t, os.UserCacheDir)
+	b := createAt(t, s.Address("bucket"), s3Options(s))
+	data := backendtest.Bytes(5000, 1)
+	f := backendtest.Named(backend.Data, data)
+	data[17]++
+	if err := b.Save(t.Context(), f, data); !errors.Is(err, fs.ErrInvalid) || backend.IsTemporary(err) {
+		t.Errorf("Save of bytes that the name is not of: got %v, want %v", err, fs.ErrInvalid)
+	}
+	if _, err := b.Load(t.Context(), f, 0, nil); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("Load: got %v, want %v", err, fs.ErrNotExist)
+	}
+}
+
+// TestS3Damaged replaces an object that has another length than it was saved with.
+func TestS3Damaged(t *testing.T) {
+	t.Parallel()
+	s := backendtest.VersityGW(t, os.UserCacheDir)
+	b := createAt(t, s.Address("bucket"), s3Options(s))
+	data := backendtest.Bytes(5000, 1)
+	f := saveAt(t, b, backend.Index, data)
+	if err := os.Truncate(filepath.Join(s.Folder("bucket"), "index", f.Name), 100); err != nil {
+		t.Fatal(err)
+	}
+	saveAt(t, b, backend.Index, data)
+	if got, err := backendtest.Read(t.Context(), b, f); err != nil || !bytes.Equal(got, data) {
+		t.Errorf("after a Save over damage: got %d bytes, %v, want %d", len(got), err, len(data))
+	}
+}
+
+// TestS3Sum compares what the server tells with the file's name, for what we have saved and what restic has.
+func TestS3Sum(t *testing.T) {
+	t.Parallel()
+	s := backendtest.VersityGW(t, os.UserCacheDir)
+	b := createAt(t, s.Address("bucket"), s3Options(s))
+	f := saveAt(t, b, backend.Data, backendtest.Bytes(100_000, 1))
+	sum, how, err := backend.Sum(t.Context(), b, f)
+	if hex.EncodeToString(sum[:]) != f.Name || how != backend.ProofStored || err != nil {
+		t.Errorf("Sum: got %x, %s, %v, want %s, %s", sum, how, err, f.Name, backend.ProofStored)
+	}
+	absent := backendtest.Named(backend.Data, nil)
+	if _, _, err := backend.Sum(t.Context(), b, absent); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("Sum of nothing: got %v, want %v", err, fs.ErrNotExist)
+	}
+	if err := os.Mkdir(filepath.Join(s.Folder("bucket"), "keys"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(s.Folder("bucket"), "keys", f.Name), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := backend.Sum(t.Context(), b, backend.File{Kind: backend.Key, Name: f.Name}); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("Sum of what has none: got %v, want %v", err, errors.ErrUnsupported)
+	}
+}
+
+// TestS3Class looks at which storage class each kind of file asks for.
+func TestS3Class(t *testing.T) {
+	t.Parallel()
+	s := backendtest.VersityGW(t, os.UserCacheDir)
+	classes := make(chan string, 10)
+	address := front(t, s, func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/place/") {
+			classes <- r.Header.Get("X-Amz-Storage-Class")
+			w.WriteHeader(http.StatusOK)
+			return true
+		}
+		return false
+	})
+	o := s3Options(s)
+	o.S3.StorageClass = "GLACIER_IR"
+	b := createAt(t, address+"/place", o)
+	data := backendtest.Bytes(100, 1)
+	saveAt(t, b, backend.Data, data)
+	if got := <-classes; got != "GLACIER_IR" {
+		t.Errorf("a pack of data: got class %q, want GLACIER_IR", got)
+	}
+	if err := backend.SaveTrees(t.Context(), b, backendtest.Named(backend.Data, data), data); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-classes; got != "" {
+		t.Errorf("a pack of trees: got class %q, want none", got)
+	}
+	for _, k := range []backend.Kind{backend.Config, backend.Key, backend.Lock, backend.Snapshot, backend.Index} {
+		saveAt(t, b, k, data)
+		if got := <-classes; got != "" {
+			t.Errorf("%s: got class %q, want none", k, got)
+		}
+	}
+}
+
+// TestS3OfRestic reads a place that restic has made, and lets restic read one of ours.
+func TestS3OfRestic(t *testing.T) {
+	t.Parallel()
+	s := backendtest.VersityGW(t, os.UserCacheDir)
+	if _, err := exec.LookPath("restic"); err != nil {
+		t.Skip("judge missing: restic")
+	}
+	cmd := exec.CommandContext(t.Context(), "restic", "-r", s.Address("bucket/by/restic"), "init")
+	cmd.Env = append(os.Environ(), "RESTIC_PASSWORD=x", "AWS_ACCESS_KEY_ID="+s.AccessKey, "AWS_SECRET_ACCESS_KEY="+s.SecretKey)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("restic: %v\n%s", err, out)
+	}
+	for _, address := range []string{
+		"s3:http://" + s.Host + "/bucket/by/restic",
+		"s3:http://" + s.Host + "/bucket/by//restic/",
+	} {
+		b, err := backend.Open(t.Context(), address, s3Options(s))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for info, err := range b.List(t.Context(), backend.Key) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := backendtest.Read(t.Context(), b, backend.File{Kind: backend.Key, Name: info.Name})
+			if sum := sha256.Sum256(got); err != nil || hex.EncodeToString(sum[:]) != info.Name || info.Size != int64(len(got)) {
+				t.Errorf("Load of a key by restic: got %d bytes, %v", len(got), err)
+			}
+			if since := time.Since(info.ModTime); since < 0 || since > time.Hour {
+				t.Errorf("the key was written at %v", info.ModTime)
+			}
+		}
+		if _, err := backend.Create(t.Context(), address, s3Options(s)); !errors.Is(err, fs.ErrExist) {
+			t.Errorf("Create over restic's: got %v, want %v", err, fs.ErrExist)
+		}
+	}
+}

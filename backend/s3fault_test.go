@@ -1,0 +1,309 @@
+package backend_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"russet/backend"
+	"russet/backend/backendtest"
+)
+
+// everyCall makes one call of each kind, and returns the errors of those that do not succeed, by the call.
+func everyCall(ctx context.Context, b backend.Backend) map[string]error {
+	data := []byte("a file of the tests of S3")
+	f := backendtest.Named(backend.Index, data)
+	_, load := b.Load(ctx, f, 0, make([]byte, 10))
+	_, stat := b.Load(ctx, f, 0, nil)
+	_, _, sum := backend.Sum(ctx, b, f)
+	errs := map[string]error{
+		"Save": b.Save(ctx, f, data), "Load": load, "Load of nothing": stat, "Sum": sum, "Remove": b.Remove(ctx, f),
+		"Save of a config": b.Save(ctx, backend.File{}, data),
+	}
+	for _, k := range []backend.Kind{backend.Index, backend.Config} {
+		for _, err := range b.List(ctx, k) {
+			if err != nil {
+				errs["List of "+k.String()] = err
+			}
+		}
+	}
+	for call, err := range errs {
+		if err == nil {
+			delete(errs, call)
+		}
+	}
+	return errs
+}
+
+// answer is what a server says instead of what it was asked for.
+type answer struct {
+	status    int
+	code      string // in the XML of a body, which the answer to a HEAD has not
+	says      string // what every error says
+	wants     func(error) bool
+	temporary bool
+}
+
+func is(target error) func(error) bool {
+	return func(err error) bool { return errors.Is(err, target) }
+}
+
+var answers = []answer{
+	{status: 503, code: "SlowDown", says: "the server ", temporary: true},
+	{status: 503, says: "the server is busy or out of order (503)", temporary: true},
+	{status: 500, code: "InternalError", says: "the server is busy or out of order (500)", temporary: true},
+	{status: 429, says: "the server is busy or out of order (429)", temporary: true},
+	{status: 502, says: "the server is busy or out of order (502)", temporary: true},
+	{status: 403, code: "InvalidAccessKeyId", says: "the server does not know the access key", wants: is(fs.ErrPermission)},
+	{status: 403, code: "SignatureDoesNotMatch", says: "the secret key does not belong to the access key", wants: is(fs.ErrPermission)},
+	{status: 400, code: "ExpiredToken", says: "the session token has expired", wants: is(fs.ErrPermission)},
+	{status: 403, code: "AccessDenied", says: "the credentials do not allow it", wants: is(fs.ErrPermission)},
+	{status: 403, says: "the credentials do not allow it", wants: is(fs.ErrPermission)},
+	{status: 403, code: "InvalidObjectState", says: "it is in cold storage", wants: is(fs.ErrPermission)},
+	{status: 404, code: "NoSuchBucket", says: "the bucket does not exist"},
+	{status: 403, code: "RequestTimeTooSkewed", says: "the clock of this computer is 90 minutes slow"},
+	{status: 400, code: "AuthorizationHeaderMalformed", says: "the bucket is in another region: eu-west-9"},
+	{status: 301, code: "PermanentRedirect", says: "at another address"},
+	{status: 307, says: "at another address"},
+	{status: 507, says: "the storage is full", wants: backend.IsFull},
+	{status: 403, code: "QuotaExceeded", says: "the quota is used up", wants: backend.IsFull},
+	{status: 507, code: "XMinioStorageFull", says: "the storage is full", wants: backend.IsFull},
+	{status: 501, code: "NotImplemented", says: "what the server cannot do", wants: is(errors.ErrUnsupported)},
+	{status: 400, code: "What\x1b[31m!", says: "the server refuses the request (400"},
+}
+
+// TestS3Answers asks servers that have one answer to everything.
+func TestS3Answers(t *testing.T) {
+	t.Parallel()
+	for _, a := range answers {
+		t.Run(fmt.Sprintf("%d%s", a.status, a.code), func(t *testing.T) {
+			t.Parallel()
+			a.check(t)
+		})
+	}
+}
+
+func (a answer) check(t *testing.T) {
+	var bad atomic.Bool
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !bad.Load() { // there is a bucket without a repository
+			w.WriteHeader(http.StatusNotFound)
+			return
+		}
+		w.Header().Set("Date", time.Now().Add(90*time.Minute).UTC().Format(http.TimeFormat))
+		w.Header().Set("Location", "http://elsewhere.example/")
+		w.WriteHeader(a.status)
+		if a.code != "" && r.Method != http.MethodHead {
+			fmt.Fprintf(w, `<Error><Code>%s</Code><Message>%s at %s of %s</Message><Region>eu-west-9</Region></Error>`,
+				a.code, secretKey, r.URL.Path, accessKey)
+		}
+	}))
+	defer server.Close()
+	address := "s3:" + strings.Replace(server.URL, "127.0.0.1", "localhost", 1) + "/the-bucket/the-prefix"
+	b := createAt(t, address, backend.Options{S3: backend.S3Options{AccessKey: accessKey, SecretKey: secretKey, Region: "us-east-1"}})
+	bad.Store(true)
+	errs := everyCall(t.Context(), b)
+	if len(errs) != 8 {
+		t.Errorf("got %d errors, want 8", len(errs))
+	}
+	_, errs["Open"] = backend.Open(t.Context(), address, backend.Options{S3: backend.S3Options{AccessKey: accessKey, SecretKey: secretKey}})
+	for call, err := range errs {
+		if !strings.Contains(err.Error(), a.says) || a.wants != nil && !a.wants(err) || backend.IsTemporary(err) != a.temporary {
+			t.Errorf("%s: got %v, temporary %t, want %q, %t", call, err, backend.IsTemporary(err), a.says, a.temporary)
+		}
+		wantClean(t, err)
+	}
+}
+
+// accessKey and secretKey are seen in no error, nor are the parts of an address.
+const (
+	accessKey = "AKTHATISSEENNOWHERE"
+	secretKey = "secret-that-is-seen-nowhere"
+)
+
+// wantClean wants an error of one line that does not tell where the place is, or how to get in.
+func wantClean(t *testing.T, err error) {
+	t.Helper()
+	for _, private := range []string{accessKey, secretKey, "127.0.0.1", "localhost", "the-bucket", "the-prefix", "elsewhere", "\x1b", "\n"} {
+		if strings.Contains(err.Error(), private) {
+			t.Errorf("an error holds %q: %v", private, err)
+		}
+	}
+}
+
+// TestS3WrongKeys has the answers of a real server.
+func TestS3WrongKeys(t *testing.T) {
+	t.Parallel()
+	s := backendtest.VersityGW(t, os.UserCacheDir)
+	saveAt(t, createAt(t, s.Address("the-bucket"), s3Options(s)), backend.Config, []byte("config"))
+	right, noKeys := s3Options(s).S3, "the server wants credentials"
+	for _, c := range []struct {
+		access, secret, bucket, says string
+		wants                        error
+	}{
+		{accessKey, secretKey, "the-bucket", "does not know the access key", fs.ErrPermission},
+		{right.AccessKey, secretKey, "the-bucket", "the secret key does not belong", fs.ErrPermission},
+		{"", "", "the-bucket", noKeys, fs.ErrPermission},
+		{right.AccessKey, right.SecretKey, "the-bucket-not", "the bucket does not exist", backend.ErrNoRepository},
+		{right.AccessKey, right.SecretKey, "the-bucket/the-prefix", "no repository here", backend.ErrNoRepository},
+	} {
+		for _, region := range []string{"us-east-1", ""} {
+			o := backend.Options{S3: backend.S3Options{AccessKey: c.access, SecretKey: c.secret, Region: region}}
+			_, err := backend.Open(t.Context(), s.Address(c.bucket), o)
+			if !errors.Is(err, c.wants) || !strings.Contains(err.Error(), c.says) || backend.IsTemporary(err) {
+				t.Errorf("Open of %s as %q in %q: got %v, want %q", c.bucket, c.access, region, err, c.says)
+				continue
+			}
+			wantClean(t, err)
+		}
+	}
+}
+
+// TestS3Vanished takes the bucket away, then the server.
+func TestS3Vanished(t *testing.T) {
+	t.Parallel()
+	s := backendtest.VersityGW(t, os.UserCacheDir)
+	b := createAt(t, s.Address("the-bucket"), s3Options(s))
+	if err := os.RemoveAll(s.Folder("the-bucket")); err != nil {
+		t.Fatal(err)
+	}
+	errs := everyCall(t.Context(), b)
+	if len(errs) != 8 {
+		t.Errorf("got %d errors, want 8", len(errs))
+	}
+	for call, err := range errs {
+		if errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "the bucket does not exist") {
+			t.Errorf("%s: got %v", call, err)
+		}
+		wantClean(t, err)
+	}
+	s.Stop()
+	for call, err := range everyCall(t.Context(), b) {
+		if !backend.IsTemporary(err) || !strings.Contains(err.Error(), "the server refuses the connection") {
+			t.Errorf("%s: got %v", call, err)
+		}
+		wantClean(t, err)
+	}
+	s.Restart()
+	createAt(t, s.Address("the-bucket"), s3Options(s))
+	saveAt(t, b, backend.Config, []byte("config"))
+}
+
+// TestS3Redirect has credentials that stay with the host they were given for.
+func TestS3Redirect(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int64
+	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked.Add(1) }))
+	defer other.Close()
+	for _, status := range []int{301, 302, 303, 307, 308} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, other.URL+r.URL.Path, status)
+		}))
+		o := backend.Options{S3: backend.S3Options{AccessKey: accessKey, SecretKey: secretKey}}
+		_, err := backend.Open(t.Context(), "s3:"+server.URL+"/the-bucket", o)
+		if err == nil || !strings.Contains(err.Error(), "the server wants to be asked at another address") {
+			t.Errorf("Open, redirected by %d: got %v", status, err)
+		}
+		server.Close()
+	}
+	if n := asked.Load(); n != 0 {
+		t.Errorf("the other server was asked %d times", n)
+	}
+}
+
+// TestS3Cut breaks connections in the middle of answers and of what is sent.
+func TestS3Cut(t *testing.T) {
+	t.Parallel()
+	s := backendtest.VersityGW(t, os.UserCacheDir)
+	var cut atomic.Bool
+	address := front(t, s, func(w http.ResponseWriter, r *http.Request) bool {
+		if !cut.Load() {
+			return false
+		}
+		if r.Method == http.MethodPut {
+			_, _ = io.CopyN(io.Discard, r.Body, 10)
+		} else {
+			w.Header().Set("Content-Length", "1000")
+			w.Header().Set("Last-Modified", time.Now().UTC().Format(http.TimeFormat))
+			_, _ = io.WriteString(w, `<?xml version="1.0"?><ListBucketResult><Contents>`)
+			_ = http.NewResponseController(w).Flush()
+		}
+		panic(http.ErrAbortHandler)
+	})
+	b := createAt(t, address, s3Options(s))
+	data := backendtest.Bytes(1000, 1)
+	f := saveAt(t, b, backend.Data, data)
+	cut.Store(true)
+	_, load := b.Load(t.Context(), f, 0, make([]byte, 1000))
+	errs := map[string]error{"Load": load, "Save": b.Save(t.Context(), backendtest.Named(backend.Data, data[:999]), data[:999])}
+	for _, errs["List"] = range b.List(t.Context(), backend.Data) {
+	}
+	for call, err := range errs {
+		if !backend.IsTemporary(err) {
+			t.Errorf("%s: got %v, want a temporary error", call, err)
+			continue
+		}
+		wantClean(t, err)
+	}
+	cut.Store(false)
+	saveAt(t, b, backend.Data, data[:999])
+}
+
+// TestS3Hostile asks a server that sends what was not asked for.
+func TestS3Hostile(t *testing.T) {
+	t.Parallel()
+	body, header, status := "", http.Header{}, 200
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		for name := range header {
+			w.Header().Set(name, header.Get(name))
+		}
+		w.Header().Set("Last-Modified", time.Now().UTC().Format(http.TimeFormat))
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, body)
+	}))
+	defer server.Close()
+	status = 404
+	b := createAt(t, "s3:"+server.URL+"/the-bucket", backend.Options{S3: backend.S3Options{Region: "us-east-1"}})
+	load := func(offset int64) error {
+		_, err := b.Load(t.Context(), backendtest.Named(backend.Data, nil), offset, make([]byte, 10))
+		return err
+	}
+	status, body = 200, "0123456789abcdef"
+	if err := load(5); err == nil {
+		t.Error("a server that does not know ranges: got no error")
+	}
+	status = 206
+	header.Set("Content-Range", "bytes 6-15/16")
+	if err := load(5); err == nil {
+		t.Error("another range: got no error")
+	}
+	status, header = 200, http.Header{}
+	key := "data/ab/" + strings.Repeat("ab", 32)
+	page := `<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>x</NextContinuationToken>%s</ListBucketResult>`
+	object := "<Contents><Key>%s</Key><Size>%s</Size></Contents>"
+	for what, list := range map[string]string{
+		"no XML":          "{}",
+		"the same page":   fmt.Sprintf(page, fmt.Sprintf(object, key, "1")),
+		"a huge page":     fmt.Sprintf(page, "<Name>"+strings.Repeat("x", 9<<20)+"</Name>"),
+		"no token":        `<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>`,
+	} {
+		body = list
+		var err error
+		for _, err = range b.List(t.Context(), backend.Data) {
+		}
+		if err == nil || backend.IsTemporary(err) {
+			t.Errorf("a list with %s: got %v, want an error", what, err)
+			continue
+		}
+		wantClean(t, err)
+	}
+}

@@ -1,0 +1,188 @@
+package backend
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/md5"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+)
+
+// Save stores an object with one PUT, for which the server compares the bytes with the file's name, its SHA-256.
+func (b *s3Bucket) Save(ctx context.Context, f File, data []byte) error {
+	class := ""
+	if f.Kind == Data {
+		class = b.o.StorageClass
+	}
+	return b.saveAs(ctx, f, data, class)
+}
+
+// SaveTrees is Save in the standard class.
+func (b *s3Bucket) SaveTrees(ctx context.Context, f File, data []byte) error {
+	return b.saveAs(ctx, f, data, "")
+}
+
+func (b *s3Bucket) saveAs(ctx context.Context, f File, data []byte, class string) error {
+	done, err := b.admit(ctx, f)
+	if err != nil {
+		return fmt.Errorf("save %s: %w", f, err)
+	}
+	defer done()
+	up := s3Upload{key: b.key(f), data: data, class: class, once: true}
+	if b.o.LockMode != "" && f.Kind != Lock {
+		up.mode = minio.RetentionMode(strings.ToUpper(b.o.LockMode))
+		up.until = time.Now().Add(b.o.LockPeriod)
+	}
+	if f.Kind == Config {
+		up.sum = sha256.Sum256(data)
+		err = b.saveConfig(ctx, up)
+	} else {
+		_, _ = hex.Decode(up.sum[:], []byte(f.Name)) // it is valid
+		err = b.saveNamed(ctx, up)
+	}
+	if err != nil {
+		return fmt.Errorf("save %s: %w", f, err)
+	}
+	return nil
+}
+
+// saveConfig looks first, too, as some servers replace whatever is there, condition or not.
+func (b *s3Bucket) saveConfig(ctx context.Context, up s3Upload) error {
+	_, err := b.stat(ctx, up.key)
+	switch {
+	case err == nil:
+		return fs.ErrExist
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	err = b.put(ctx, up)
+	if minio.ToErrorResponse(err).StatusCode == 412 {
+		if _, err = b.stat(ctx, up.key); !errors.Is(err, fs.ErrNotExist) {
+			return cmp.Or(err, fs.ErrExist)
+		}
+		up.once = false // the server takes the marker of a removal for an object
+		err = b.put(ctx, up)
+	}
+	return b.explain(ctx, err)
+}
+
+// saveNamed replaces what has the name only if that has another length, and so is damaged.
+func (b *s3Bucket) saveNamed(ctx context.Context, up s3Upload) error {
+	err := b.put(ctx, up)
+	if minio.ToErrorResponse(err).StatusCode == 412 {
+		info, there := b.stat(ctx, up.key)
+		if there == nil && info.Size == int64(len(up.data)) {
+			return nil
+		}
+		if there != nil && !errors.Is(there, fs.ErrNotExist) {
+			return there
+		}
+		up.once = false
+		err = b.put(ctx, up)
+	}
+	switch minio.ToErrorResponse(err).Code {
+	case minio.BadDigest, codeOtherSum:
+		if sha256.Sum256(up.data) != up.sum {
+			return fmt.Errorf("the data is not what the name says: %w", fs.ErrInvalid)
+		}
+	}
+	return b.explain(ctx, err)
+}
+
+// codeOtherSum is what AWS says of a body that does not have the signed SHA-256.
+const codeOtherSum = "XAmzContentSHA256Mismatch"
+
+// An s3Upload is one object on its way.
+type s3Upload struct {
+	key   string
+	data  []byte
+	sum   [sha256.Size]byte
+	class string
+	once  bool // only if there is none
+	mode  minio.RetentionMode
+	until time.Time // for a mode
+}
+
+// put uploads. Some servers refuse headers that they do not know: what this one refuses is left out from then on. The error
+// is the library's, not explained yet.
+func (b *s3Bucket) put(ctx context.Context, up s3Upload) error {
+	sums, conditions := !b.noSums.Load(), !b.noConditions.Load()
+	first := b.putOnce(ctx, up, sums, conditions)
+	if !refusesHeaders(first) {
+		return first
+	}
+	for _, without := range []struct{ sums, conditions bool }{{sums, false}, {false, conditions}, {false, false}} {
+		if without.sums == sums && without.conditions == conditions {
+			continue
+		}
+		err := b.putOnce(ctx, up, without.sums, without.conditions)
+		if err == nil {
+			b.noSums.Store(!without.sums)
+			b.noConditions.Store(!without.conditions)
+		}
+		if !refusesHeaders(err) {
+			return err
+		}
+	}
+	return first
+}
+
+func refusesHeaders(err error) bool {
+	r := minio.ToErrorResponse(err)
+	return r.StatusCode == 501 || r.StatusCode == 400 && (r.Code == minio.InvalidArgument || r.Code == "InvalidRequest" || r.Code == minio.NotImplemented)
+}
+
+// putOnce signs the SHA-256 in any case: a server that checks signatures checks the body with it.
+func (b *s3Bucket) putOnce(ctx context.Context, up s3Upload, sums, conditions bool) error {
+	o := minio.PutObjectOptions{
+		StorageClass: up.class, Mode: up.mode, RetainUntilDate: up.until,
+		DisableContentSha256: true, // which means: do not sign piece by piece
+		UserMetadata:         make(map[string]string),
+	}
+	md5Sum := ""
+	if sums {
+		o.UserMetadata["x-amz-checksum-sha256"] = base64.StdEncoding.EncodeToString(up.sum[:])
+	} else {
+		sum := md5.Sum(up.data)
+		md5Sum = base64.StdEncoding.EncodeToString(sum[:])
+	}
+	if conditions && up.once {
+		o.SetMatchETagExcept("*")
+	}
+	body := &s3Body{r: bytes.NewReader(up.data)}
+	defer body.end()
+	_, err := b.client.PutObject(ctx, b.name, up.key, body, int64(len(up.data)), md5Sum, hex.EncodeToString(up.sum[:]), o)
+	return err
+}
+
+// s3Body reads the data of a Save until that returns. A transport may go on reading after it has answered.
+type s3Body struct {
+	mu sync.Mutex
+	r  *bytes.Reader // nil at the end
+}
+
+func (b *s3Body) Read(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.r == nil {
+		return 0, io.ErrClosedPipe
+	}
+	return b.r.Read(p)
+}
+
+func (b *s3Body) end() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.r = nil
+}

@@ -1,0 +1,190 @@
+package backend
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/pkg/sftp"
+	"golang.org/x/crypto/ssh"
+)
+
+// An sftpLine is the connection to a server, made when it is needed and made anew when it was lost. It may be used
+// concurrently.
+type sftpLine struct {
+	dial func(ctx context.Context) (*sftpConn, error)
+	turn chan struct{} // holds a token while somebody looks at what is below
+
+	conn   *sftpConn // guarded by turn
+	closed bool      // guarded by turn
+}
+
+// newSFTPLine reads what is needed to reach a server, and does not do so yet.
+func newSFTPLine(a sftpAddress, o Options) (*sftpLine, error) {
+	l := &sftpLine{turn: make(chan struct{}, 1)}
+	switch argv := o.SFTP.argv(a); {
+	case len(argv) > 0:
+		l.dial = func(ctx context.Context) (*sftpConn, error) { return o.startSFTP(ctx, argv) }
+	default:
+		route, err := o.SFTP.route(a)
+		if err != nil {
+			return nil, err
+		}
+		w := &sftpWay{network: o.Network}
+		for _, target := range route {
+			keys, err := readHostKeys(target.knownHosts)
+			if err != nil {
+				return nil, err
+			}
+			w.hops = append(w.hops, &sftpLogin{options: o.SFTP, target: target, hostKeys: keys})
+		}
+		l.dial = w.dial
+	}
+	return l, nil
+}
+
+// get gives the connection that there is, or a new one.
+func (l *sftpLine) get(ctx context.Context) (*sftpConn, error) {
+	select {
+	case l.turn <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	defer func() { <-l.turn }()
+	if l.closed {
+		return nil, fs.ErrClosed
+	}
+	if l.conn != nil && !l.conn.isLost() {
+		return l.conn, nil
+	}
+	if l.conn != nil {
+		l.conn.end()
+	}
+	c, err := l.dial(ctx)
+	l.conn = c
+	if ctx.Err() != nil {
+		err = ctx.Err()
+	}
+	return c, err
+}
+
+// cancelGrace is how long a cancelled operation may take to notice it before the connection is cut: the other operations
+// would lose it too.
+const cancelGrace = 2 * time.Second
+
+// use runs work, which explains its errors, on the connection.
+func (l *sftpLine) use(ctx context.Context, work func(c *sftpConn) error) error {
+	c, err := l.get(ctx)
+	if err != nil {
+		return err
+	}
+	over := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		select {
+		case <-over:
+		case <-time.After(cancelGrace):
+			c.cut()
+		}
+	})
+	err = work(c)
+	stop()
+	close(over)
+	if err != nil && ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return err
+}
+
+func (l *sftpLine) close() error {
+	l.turn <- struct{}{}
+	defer func() { <-l.turn }()
+	l.closed = true
+	if l.conn != nil {
+		l.conn.end()
+		l.conn.closes.Wait()
+	}
+	return nil
+}
+
+// An sftpConn is one connection.
+type sftpConn struct {
+	*sftp.Client
+	shell  *ssh.Client   // nil where a program makes the connection
+	cut    func()        // ends it at once
+	lost   chan struct{} // closed when it has ended
+	closes sync.WaitGroup
+}
+
+// newSFTPConn watches a connection; wait is called when it has ended.
+func newSFTPConn(c *sftp.Client, shell *ssh.Client, cut, wait func()) *sftpConn {
+	conn := &sftpConn{Client: c, shell: shell, cut: cut, lost: make(chan struct{})}
+	go func() {
+		_ = c.Wait()
+		cut()
+		wait()
+		close(conn.lost)
+	}()
+	return conn
+}
+
+func (c *sftpConn) isLost() bool {
+	select {
+	case <-c.lost:
+		return true
+	default:
+		return false
+	}
+}
+
+// end closes the connection, also one that is lost already.
+func (c *sftpConn) end() {
+	c.cut()
+	<-c.lost
+}
+
+// closeLater closes a file that was read, for which nobody needs to wait.
+func (c *sftpConn) closeLater(f *sftp.File) {
+	c.closes.Go(func() { _ = f.Close() })
+}
+
+// errConnectionLost is what becomes of all errors that only a connection has.
+var errConnectionLost = errors.New("the connection to the server is lost")
+
+// explain says what an error of package sftp means, without names of the server's.
+func (c *sftpConn) explain(err error) error {
+	for _, known := range []error{
+		nil, fs.ErrNotExist, fs.ErrPermission, fs.ErrExist, context.Canceled, context.DeadlineExceeded, errFull, errors.ErrUnsupported,
+	} {
+		if errors.Is(err, known) {
+			return known
+		}
+	}
+	if IsTemporary(err) {
+		return err
+	}
+	if status, ok := errors.AsType[*sftp.StatusError](err); ok {
+		switch status.FxCode() {
+		case sftp.ErrSSHFxFailure:
+			return errors.New("the server says that it went wrong, and not why")
+		case sftp.ErrSSHFxOpUnsupported:
+			return fmt.Errorf("the server cannot do that: %w", errors.ErrUnsupported)
+		case sftp.ErrSSHFxNoConnection, sftp.ErrSSHFxConnectionLost:
+		default:
+			return fmt.Errorf("the server answers with status %d", status.Code)
+		}
+	}
+	// What is left is the connection's, but for answers that make no sense, after which it is of no use either.
+	c.cut()
+	return temporary(errConnectionLost)
+}
+
+// isCut reports whether an error is one that a connection has that was cut or hangs.
+func isCut(err error) bool {
+	_, network := errors.AsType[net.Error](err)
+	return network || IsTemporary(err) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed)
+}

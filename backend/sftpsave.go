@@ -1,0 +1,217 @@
+package backend
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math"
+	"os"
+	"path"
+
+	"github.com/pkg/sftp"
+)
+
+const (
+	// fsync makes the bytes of an open file durable, and the names in an open folder.
+	fsyncExtension = "fsync@openssh.com"
+
+	// posixRename takes the place of a name that is there.
+	posixRenameExtension = "posix-rename@openssh.com"
+
+	statvfsExtension = "statvfs@openssh.com"
+)
+
+// maxRequests of 32 KiB each are on their way at once for one file: as much as the window of OpenSSH's channels takes.
+const maxRequests = 64
+
+// Save writes a file beside its name and renames it. Bytes that were written together may be there without those before
+// them when the connection is lost, so the name comes last.
+func (p *sftpPlace) Save(ctx context.Context, f File, data []byte) error {
+	err := admit(ctx, f)
+	if err == nil {
+		err = p.do(ctx, func(c *sftpConn) error { return p.save(ctx, c, f, data) })
+	}
+	if err != nil {
+		return fmt.Errorf("save %s: %w", f, err)
+	}
+	return nil
+}
+
+func (p *sftpPlace) save(ctx context.Context, c *sftpConn, f File, data []byte) error {
+	name := p.path(f)
+	if f.Kind == Config {
+		if _, err := c.Lstat(name); err == nil {
+			return fs.ErrExist
+		}
+	}
+	temporary := temporaryName(name)
+	err := p.write(ctx, c, temporary, data)
+	if errors.Is(err, fs.ErrNotExist) { // programs that copy folders leave empty ones out
+		if err = p.makeFolders(c, f); err == nil {
+			err = p.write(ctx, c, temporary, data)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	switch _, replaces := c.HasExtension(posixRenameExtension); {
+	case f.Kind == Config:
+		err = p.name(c, temporary, name)
+	case replaces:
+		err = c.failure(c.PosixRename(temporary, name), p.root, 0)
+	default:
+		err = p.replace(c, temporary, name)
+	}
+	if err != nil {
+		_ = c.Remove(temporary)
+		return err
+	}
+	return c.syncFolder(path.Dir(name))
+}
+
+// temporaryName is a name as package durable makes it, which restic ignores too.
+func temporaryName(name string) string {
+	var random [8]byte
+	_, _ = rand.Read(random[:]) // never fails: it ends the program instead
+	return name + "-tmp-" + hex.EncodeToString(random[:])
+}
+
+// makeFolders makes what is missing above a file, while the repository itself is there.
+func (p *sftpPlace) makeFolders(c *sftpConn, f File) error {
+	if _, err := c.Stat(p.root); err != nil {
+		return c.explain(err)
+	}
+	if f.Kind == Config {
+		return nil
+	}
+	err := p.mkdir(c, path.Join(p.root, f.Kind.String()))
+	if err == nil && f.Kind == Data {
+		err = p.mkdir(c, path.Dir(p.path(f)))
+	}
+	return err
+}
+
+// write makes a file durable under a temporary name. On an error it is removed again, if that is possible.
+func (p *sftpPlace) write(ctx context.Context, c *sftpConn, temporary string, data []byte) error {
+	file, err := c.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL)
+	if err != nil {
+		return c.failure(err, p.root, int64(len(data)))
+	}
+	err = c.fill(ctx, file, data, p.modes.file)
+	if closed := file.Close(); err == nil {
+		err = closed
+	}
+	if err != nil {
+		err = c.failure(err, p.root, int64(len(data))) // while the part that was written takes its space
+		_ = c.Remove(temporary)
+	}
+	return err
+}
+
+func (c *sftpConn) fill(ctx context.Context, file *sftp.File, data []byte, mode fs.FileMode) error {
+	moded := make(chan struct{})
+	go func() { // together with the bytes, which costs no round
+		defer close(moded)
+		_ = c.Chmod(file.Name(), mode) // some drives of servers have no modes
+	}()
+	n, err := file.ReadFromWithConcurrency(untilDone{ctx, bytes.NewReader(data)}, min(maxRequests, 1+len(data)>>15))
+	<-moded
+	if err == nil && n != int64(len(data)) {
+		err = io.ErrShortWrite
+	}
+	if _, ok := c.HasExtension(fsyncExtension); ok && err == nil {
+		err = file.Sync()
+	}
+	return err
+}
+
+// untilDone reads until a context is done.
+type untilDone struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+// Read implements io.Reader.
+func (u untilDone) Read(p []byte) (int, error) {
+	if err := u.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return u.r.Read(p)
+}
+
+// name gives a file a name that must be free.
+func (p *sftpPlace) name(c *sftpConn, temporary, name string) error {
+	err := c.Rename(temporary, name)
+	if err == nil {
+		return nil
+	}
+	if _, statErr := c.Lstat(name); statErr == nil {
+		return fs.ErrExist
+	}
+	return c.failure(err, p.root, 0)
+}
+
+// replace gives a file a name that may be taken, on a server that cannot do so at once. Only what has another length makes
+// way: names are hashes, and what has the same length is what was saved before, or damage that is not told here.
+func (p *sftpPlace) replace(c *sftpConn, temporary, name string) error {
+	err := p.name(c, temporary, name)
+	if !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	if err := c.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return c.explain(err)
+	}
+	return p.name(c, temporary, name)
+}
+
+// syncFolder makes the names in a folder durable, where the server can: OpenSSH's opens folders as it opens files.
+func (c *sftpConn) syncFolder(name string) error {
+	if _, ok := c.HasExtension(fsyncExtension); !ok {
+		return nil
+	}
+	folder, err := c.Open(name)
+	if err == nil {
+		defer c.closeLater(folder)
+		err = folder.Sync()
+	}
+	if c.isLost() {
+		return c.explain(err)
+	}
+	return nil
+}
+
+// failure is explain for what takes up space: servers say no more than that it went wrong, so a full drive shows in the
+// space that is left.
+func (c *sftpConn) failure(err error, root string, need int64) error {
+	status, ok := errors.AsType[*sftp.StatusError](err)
+	if !ok || status.FxCode() != sftp.ErrSSHFxFailure {
+		return c.explain(err)
+	}
+	if free, freeErr := c.free(root); freeErr == nil && free < max(need, 1) {
+		return errFull
+	}
+	return c.explain(err)
+}
+
+// free tells the space that is left below a folder; none is where no file can be made for want of another reason.
+func (c *sftpConn) free(root string) (int64, error) {
+	if _, ok := c.HasExtension(statvfsExtension); !ok {
+		return 0, errors.ErrUnsupported
+	}
+	s, err := c.StatVFS(root)
+	if err != nil {
+		return 0, c.explain(err)
+	}
+	if s.Files > 0 && s.Favail == 0 {
+		return 0, nil
+	}
+	if s.Frsize > 0 && s.Bavail > math.MaxInt64/s.Frsize {
+		return math.MaxInt64, nil
+	}
+	return int64(s.Bavail * s.Frsize), nil
+}
