@@ -25,7 +25,7 @@ type Copy struct {
 // ErrOther where to is not that copy. The source is the repository of the store.
 func (s *Store) Attach(st *State, to *repo.Repository) (*Copy, error) {
 	if to.ID() != st.Config.Repository {
-		return nil, fmt.Errorf("open offsite copy %s: %w", st.Config.Name, ErrOther)
+		return nil, fmt.Errorf("open copy: %w", ErrOther)
 	}
 	return &Copy{State: st, from: s.r, to: to}, nil
 }
@@ -43,7 +43,7 @@ func (s *Store) Create(ctx context.Context, config Config, to *repo.Repository) 
 		_, err = c.takeStock(ctx, 0)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("add offsite copy %s: %w", config.Name, err)
+		return nil, fmt.Errorf("look at the copy: %w", err)
 	}
 	return st, nil
 }
@@ -108,11 +108,11 @@ func (c *Copy) takeStock(ctx context.Context, now uint32) (fresh []chunk.ID, err
 // Record notes what a run that began at run.Time has put there, and asks the storage
 // to prove that, where it can. Problems are packs that are not as they were put there.
 // Where nothing has changed, and a run was noted in the last hour, this one is not:
-// then there is nothing to save. Packs, Bytes and Bad of the run are filled in.
+// then there is nothing to save. All of the run but its time is filled in.
 func (c *Copy) Record(ctx context.Context, run Run) (problems []Problem, changed bool, err error) {
 	problems, changed, err = c.record(ctx, run)
 	if err != nil {
-		err = fmt.Errorf("note what was put to offsite copy %s: %w", c.State.Config.Name, err)
+		err = fmt.Errorf("note what was put there: %w", err)
 	}
 	return problems, changed, err
 }
@@ -126,6 +126,7 @@ func (c *Copy) record(ctx context.Context, run Run) ([]Problem, bool, error) {
 	if err != nil {
 		return nil, false, err
 	}
+	run.Snapshots = c.unnoted()
 	quiet := run.Snapshots == 0
 	if c.State.Config.Kind == Twin {
 		quiet = quiet && len(fresh) == 0 // of a mirror these are the notes of the last run
@@ -148,14 +149,24 @@ func (c *Copy) record(ctx context.Context, run Run) ([]Problem, bool, error) {
 	return v.problems, true, nil
 }
 
+// unnoted is how many snapshots stand there that no run has noted yet.
+func (c *Copy) unnoted() (n int) {
+	for _, s := range c.there {
+		if _, ok := slices.BinarySearchFunc(c.State.Snapshots, standing(s), Standing.compare); !ok {
+			n++
+		}
+	}
+	return n
+}
+
 // Cut notes a run that was cut off when it may have written: what it has put there is
 // found by the next one.
 func (st *State) Cut(at time.Time) { st.note(Run{Time: at, Action: Put, Cut: true}) }
 
-// damaged is the error of a copy with problems.
-func (c *Copy) damaged(n int) error {
+// damaged is the error of a copy with so many problems.
+func damaged(n int) error {
 	if n == 0 {
 		return nil
 	}
-	return fmt.Errorf("offsite copy %s: %d packs are damaged or missing: %w", c.State.Config.Name, n, ErrBad)
+	return fmt.Errorf("verify copy: %w (packs damaged or missing: %d)", ErrBad, n)
 }

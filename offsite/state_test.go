@@ -212,8 +212,13 @@ func TestValidate(t *testing.T) {
 		}
 	}
 	for _, c := range []Config{
-		{Name: "A", Kind: Twin, Address: "a"}, {Name: "a/b", Kind: Twin, Address: "a"}, {Kind: Twin, Address: "a"}, {Name: "a", Address: "a"},
-		{Name: "a", Kind: Twin}, {Name: "a", Kind: Mirror, Address: "a", Last: 1}, {Name: "a", Kind: Twin, Address: strings.Repeat("a", maxText+1)},
+		{Name: "A", Kind: Twin, Address: "a"},
+		{Name: "a/b", Kind: Twin, Address: "a"},
+		{Kind: Twin, Address: "a"},
+		{Name: "a", Address: "a"},
+		{Name: "a", Kind: Twin},
+		{Name: "a", Kind: Mirror, Address: "a", Last: 1},
+		{Name: "a", Kind: Twin, Address: strings.Repeat("a", maxText+1)},
 	} {
 		if c.Validate() == nil {
 			t.Errorf("%+v is taken", c)

@@ -61,7 +61,7 @@ type VerifyResult struct {
 // The error wraps ErrBad when a pack is damaged or gone.
 func (c *Copy) Verify(ctx context.Context, opt VerifyOptions) (res VerifyResult, err error) {
 	fail := func(err error) (VerifyResult, error) {
-		return res, fmt.Errorf("verify offsite copy %s: %w", c.State.Config.Name, err)
+		return res, fmt.Errorf("verify copy: %w", err)
 	}
 	opt.Progress.SetPhase("listing")
 	if _, err := c.takeStock(ctx, seconds(opt.Now)); err != nil {
@@ -101,7 +101,7 @@ func (c *Copy) Verify(ctx context.Context, opt VerifyOptions) (res VerifyResult,
 	if failed != nil {
 		return fail(failed)
 	}
-	return res, c.damaged(len(res.Problems))
+	return res, damaged(len(res.Problems))
 }
 
 // verifier is one round of proofs.

@@ -18,7 +18,7 @@ func (r *Repository) OpenMirror(ctx context.Context, be backend.Backend) (*Repos
 		return nil, fmt.Errorf("open mirror: %w", err)
 	}
 	m := *r
-	m.be, m.index, m.config = be, index.New(), Config{}
+	m.place, m.be, m.index, m.config = be, be, index.New(), Config{}
 	if err := m.readConfig(sealed); err != nil {
 		return nil, fmt.Errorf("open mirror: %w: %w", OtherConfig, err)
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"time"
 
@@ -12,17 +11,8 @@ import (
 	"russet/repo"
 )
 
-// syncAction is one of the things that sync does.
-type syncAction struct {
-	name, takes string
-	min, max    int // arguments behind the name; max -1 is any number
-	what        string
-	flags       []string // of those that not all have
-	run         func(p *program, c *cli.Context, args []string) error
-}
-
 // syncActions are all of them, in the order in which help lists them.
-var syncActions = []syncAction{
+var syncActions = []action{
 	{"add", "NAME", 1, 1, "say what is synced where", []string{"kind", "from", "to", "user", "in", "direction", "on-conflict", "same-server", "save-password"}, (*program).syncAdd},
 	{"plan", "NAME", 1, 1, "show what a run would do", []string{"snapshot", "no-lock"}, (*program).syncPlan},
 	{"run", "NAME", 1, 1, "plan, show the plan and do it", []string{"snapshot", "deletions", "plan", "no-lock", "save-password"}, (*program).syncRun},
@@ -35,14 +25,7 @@ var syncActions = []syncAction{
 }
 
 func (p *program) syncVerb() *cli.Command {
-	usage, description := "", ""
-	for i, a := range syncActions {
-		if i > 0 {
-			usage += "|"
-		}
-		usage += a.name
-		description += fmt.Sprintf("  %-34s %s\n", a.name+" "+a.takes, a.what)
-	}
+	usage, description := describeActions(syncActions)
 	return &cli.Command{
 		Name:      "sync",
 		Category:  groupSync,
@@ -92,58 +75,9 @@ func (p *program) syncVerb() *cli.Command {
 			&cli.StringFlag{Name: "server-password-file", Usage: "read the server's password from `FILE`"},
 			&cli.StringFlag{Name: "server-password-command", Usage: "take the server's password from what `COMMAND` prints"},
 		},
-		BashComplete: func(c *cli.Context) {
-			if c.NArg() > 0 {
-				return
-			}
-			for _, a := range syncActions {
-				fmt.Fprintf(c.App.Writer, "%s\t%s\n", a.name, a.what)
-			}
-		},
-		Action: p.syncAction,
+		BashComplete: completeActions(syncActions),
+		Action:       func(c *cli.Context) error { return p.dispatchAction(c, syncActions) },
 	}
-}
-
-func (p *program) syncAction(c *cli.Context) error {
-	name := c.Args().First()
-	if name == "" {
-		return usageError{"sync wants to know what to do: add, plan, run, apply, status, conflicts, push, undo or remove"}
-	}
-	for _, a := range syncActions {
-		if a.name != name {
-			continue
-		}
-		args := c.Args().Tail()
-		if len(args) < a.min || a.max >= 0 && len(args) > a.max {
-			return usageError{fmt.Sprintf("sync %s takes %s", a.name, a.takes)}
-		}
-		if err := syncFlags(c, a); err != nil {
-			return err
-		}
-		return a.run(p, c, args)
-	}
-	return usageError{fmt.Sprintf("sync does not know %q; it knows add, plan, run, apply, status, conflicts, push, undo and remove", name)}
-}
-
-// syncFlags finds flags that belong to something else than is done.
-func syncFlags(c *cli.Context, action syncAction) error {
-	owners := map[string]string{}
-	for _, a := range syncActions {
-		for _, flag := range a.flags {
-			if owners[flag] == "" {
-				owners[flag] = a.name
-			}
-		}
-	}
-	for _, flag := range action.flags {
-		delete(owners, flag)
-	}
-	for flag, owner := range owners {
-		if c.IsSet(flag) {
-			return usageError{fmt.Sprintf("--%s is not for sync %s, but for sync %s", flag, action.name, owner)}
-		}
-	}
-	return nil
 }
 
 // withSyncs opens the repository under a lock, with its index, and the
