@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// Cache keeps in a folder of this computer what every run reads of a repository far away: index and snapshot files, and packs
-// of trees, whole and sealed as they are there. Keys, locks, the config and packs of data are never kept.
+// Cache keeps in a folder of this computer what every run reads of a repository far away: index and snapshot files, packs of
+// trees, and packs of such data, whole and sealed as they are there. Keys, locks, the config and other packs are never kept.
 //
 // It does not hide what the place has lost: index and snapshot files are given only while the last listing of the place names
 // them, and what it no longer names is removed. Each file is compared with its name when it comes and, once a process, when it
@@ -112,6 +112,14 @@ func (c *Cache) LoadTrees(ctx context.Context, f File, offset int64, dst []byte)
 		return far(ctx, f, offset, dst)
 	}
 	return c.load(ctx, f, far, usualPack, offset, dst)
+}
+
+// LoadNear reads from a pack of data in the folder, if it is there.
+func (c *Cache) LoadNear(ctx context.Context, f File, offset int64, dst []byte) (int, error) {
+	if f.Kind != Data || bypassed(ctx) || !c.folder.has(f) {
+		return c.far.Load(ctx, f, offset, dst)
+	}
+	return c.load(ctx, f, c.far.Load, usualPack, offset, dst)
 }
 
 // loadFunc is a Load of the place.

@@ -75,6 +75,15 @@ func (c *cacheFolder) touch(name string, now time.Time) {
 // place is where the copy of a file lies, which is of a kind that is kept.
 func (f File) place() string { return cacheFolders[f.Kind] + "/" + f.Name }
 
+// has tells whether there is a copy of a pack, good or bad.
+func (c *cacheFolder) has(f File) bool {
+	if f.Validate() != nil {
+		return false
+	}
+	_, err := c.root.Stat(f.place())
+	return err == nil
+}
+
 // read returns a whole file, if a copy is there that matches its name. One that does not is removed.
 func (c *cacheFolder) read(f File) ([]byte, bool) {
 	name := f.place()

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"net/http"
@@ -43,15 +44,17 @@ func openRclone(ctx context.Context, remote string, o Options, create bool) (Bac
 	if remote == "" || remote[0] == '-' || strings.ContainsRune(remote, 0) {
 		return nil, errAddress("place of rclone")
 	}
-	p := &rclone{program: cmp.Or(o.Rclone.Program, "rclone"), args: o.Rclone.Args}
+	p := &rclone{program: cmp.Or(o.Rclone.Program, "rclone"), args: o.Rclone.Args, network: o.Network}
 	if p.args == nil {
 		p.args = rcloneArgs()
 	}
 	p.args = append(slices.Clip(p.args), remote)
 	t := &http.Transport{DialContext: p.dial, MaxConnsPerHost: 1, Protocols: new(http.Protocols)}
 	t.Protocols.SetUnencryptedHTTP2(true)
+	// Its storage may be slow, and rclone waits for that longer than we do; that it answers pings shows that it works.
+	t.HTTP2 = &http.HTTP2Config{SendPingTimeout: o.Network.stall() / 3, PingTimeout: o.Network.stall()}
 	r := newREST(t, "http://rclone/", o.Rclone.Connections)
-	r.close = p.end
+	r.close = func() error { return p.end(rcloneEnd) }
 
 	first, cancel := context.WithTimeoutCause(ctx, cmp.Or(o.Rclone.Timeout, rcloneTimeout), errSilent)
 	defer cancel()
@@ -59,12 +62,15 @@ func openRclone(ctx context.Context, remote string, o Options, create bool) (Bac
 	if err == nil {
 		return r, nil
 	}
+	if first.Err() != nil {
+		_ = p.end(0) // it does not listen
+	}
 	_ = r.Close()
 	if ended, ok := errors.AsType[rcloneError](err); ok { // what ends at once ends the next time, too
 		return nil, fmt.Errorf("start rclone: %w", ended)
 	}
 	if ctx.Err() == nil && first.Err() != nil {
-		return nil, temporary(fmt.Errorf("start rclone: %w", errSilent))
+		return nil, fmt.Errorf("start rclone: %w", errSilent)
 	}
 	return nil, err
 }
@@ -73,17 +79,17 @@ func openRclone(ctx context.Context, remote string, o Options, create bool) (Bac
 type rclone struct {
 	program string
 	args    []string
+	network NetworkOptions
 
 	mu      sync.Mutex
 	closed  bool
 	running sync.WaitGroup // programs that have not ended
-	now     *rcloneConn    // the last one that was started
+	now     *rcloneProcess // the last one that was started
 }
 
-// rcloneError says what rclone said before it ended, or why it did not start.
+// rcloneError says what rclone said before it ended, or why it did not start. It hides what it holds: that there is no program
+// does not mean that there is no file.
 type rcloneError struct{ error }
-
-func (e rcloneError) Unwrap() error { return e.error }
 
 // dial starts the program. The transport calls it for its first request, and again when the program has ended.
 func (p *rclone) dial(context.Context, string, string) (net.Conn, error) {
@@ -97,12 +103,12 @@ func (p *rclone) dial(context.Context, string, string) (net.Conn, error) {
 		return nil, rcloneError{err}
 	}
 	p.now = c
-	return c, nil
+	return rcloneConn{p.network.limited(c, c, c.Close)}, nil
 }
 
 // start leaves paths out of its errors.
-func (p *rclone) start() (*rcloneConn, error) {
-	c := &rcloneConn{ended: make(chan struct{})}
+func (p *rclone) start() (*rcloneProcess, error) {
+	c := &rcloneProcess{ended: make(chan struct{})}
 	c.cmd = exec.Command(p.program, p.args...)
 	c.cmd.Stderr = &c.said
 	c.cmd.WaitDelay = rcloneEnd // where what it started itself still holds its output
@@ -122,8 +128,8 @@ func (p *rclone) start() (*rcloneConn, error) {
 	c.in, c.out = toChild, fromChild
 	if err := c.cmd.Start(); err != nil {
 		_, _ = toChild.Close(), fromChild.Close()
-		if e := errors.Unwrap(err); e != nil {
-			err = e // it holds the path
+		for e := errors.Unwrap(err); e != nil; e = errors.Unwrap(e) {
+			err = e
 		}
 		return nil, err
 	}
@@ -134,21 +140,21 @@ func (p *rclone) start() (*rcloneConn, error) {
 	return c, nil
 }
 
-// end ends the program and waits until it is gone.
-func (p *rclone) end() error {
+// end lets the program end, kills it when it takes longer than patience, and waits until it is gone.
+func (p *rclone) end(patience time.Duration) error {
 	p.mu.Lock()
 	p.closed = true
 	c := p.now
 	p.mu.Unlock()
 	if c != nil {
-		_ = c.Close()
+		c.end(patience)
 	}
 	p.running.Wait()
 	return nil
 }
 
-// A rcloneConn is a connection to a program that runs.
-type rcloneConn struct {
+// A rcloneProcess is a program that runs, and the stream to and from it.
+type rcloneProcess struct {
 	cmd   *exec.Cmd
 	in    *os.File // our ends
 	out   *os.File
@@ -158,53 +164,58 @@ type rcloneConn struct {
 }
 
 // Read gives what the program said last in the place of the end of its output.
-func (c *rcloneConn) Read(p []byte) (int, error) {
+func (c *rcloneProcess) Read(p []byte) (int, error) {
 	n, err := c.out.Read(p)
 	return n, c.why(err)
 }
 
 // Write gives it when the program takes no more.
-func (c *rcloneConn) Write(p []byte) (int, error) {
+func (c *rcloneProcess) Write(p []byte) (int, error) {
 	n, err := c.in.Write(p)
 	return n, c.why(err)
 }
 
-func (c *rcloneConn) why(err error) error {
-	if err == nil {
-		return nil
+func (c *rcloneProcess) why(err error) error {
+	if err == nil || errors.Is(err, os.ErrClosed) {
+		return err
 	}
-	_ = c.Close()
+	c.end(rcloneEnd)
 	<-c.ended
 	return temporary(rcloneError{errors.New("rclone has ended" + c.said.text())})
 }
 
-// Close lets the program end, and kills it when it does not.
-func (c *rcloneConn) Close() error {
+// Close ends reads and writes at once, and lets the program end.
+func (c *rcloneProcess) Close() error {
+	c.end(rcloneEnd)
+	return errors.Join(c.in.Close(), c.out.Close())
+}
+
+// end lets the program end, whose input ends, and kills it when it takes longer than patience.
+func (c *rcloneProcess) end(patience time.Duration) {
 	c.once.Do(func() {
 		_ = c.in.Close()
-		kill := time.AfterFunc(rcloneEnd, func() { _ = c.cmd.Process.Kill() })
+		kill := time.AfterFunc(patience, func() { _ = c.cmd.Process.Kill() })
 		go func() {
 			<-c.ended
 			kill.Stop()
-			_ = c.out.Close()
 		}()
 	})
-	return nil
 }
 
-// LocalAddr and RemoteAddr are what a connection has, and tell nothing.
-func (c *rcloneConn) LocalAddr() net.Addr { return &net.UnixAddr{Name: "rclone", Net: "unix"} }
+// A rcloneConn is what a transport wants of a connection.
+type rcloneConn struct{ io.ReadWriteCloser }
 
-// RemoteAddr is the same.
-func (c *rcloneConn) RemoteAddr() net.Addr { return c.LocalAddr() }
+// LocalAddr tells nothing.
+func (rcloneConn) LocalAddr() net.Addr { return &net.UnixAddr{Name: "rclone", Net: "unix"} }
 
-// SetDeadline sets both; pipes of Windows have none.
-func (c *rcloneConn) SetDeadline(t time.Time) error {
-	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
-}
+// RemoteAddr tells nothing.
+func (c rcloneConn) RemoteAddr() net.Addr { return c.LocalAddr() }
 
-// SetReadDeadline is that of the pipe.
-func (c *rcloneConn) SetReadDeadline(t time.Time) error { return c.out.SetReadDeadline(t) }
+// SetDeadline does nothing: a stream that stalls is given up by its limits.
+func (rcloneConn) SetDeadline(time.Time) error { return os.ErrNoDeadline }
 
-// SetWriteDeadline is that of the pipe.
-func (c *rcloneConn) SetWriteDeadline(t time.Time) error { return c.in.SetWriteDeadline(t) }
+// SetReadDeadline does nothing.
+func (rcloneConn) SetReadDeadline(time.Time) error { return os.ErrNoDeadline }
+
+// SetWriteDeadline does nothing.
+func (rcloneConn) SetWriteDeadline(time.Time) error { return os.ErrNoDeadline }

@@ -48,6 +48,7 @@ func TestRcloneRefused(t *testing.T) {
 		{"empty", "", backend.RcloneOptions{}, fs.ErrInvalid, ""},
 		{"a flag", "--config=x", backend.RcloneOptions{}, fs.ErrInvalid, ""},
 		{"no program", "x:secret", backend.RcloneOptions{Program: "secret-no-such-program"}, nil, "start rclone: executable file not found"},
+		{"no program there", "x:secret", backend.RcloneOptions{Program: "/secret/no/program"}, nil, "start rclone: "},
 		{"no remote", "secret:secret", backend.RcloneOptions{Program: backendtest.Rclone(t)}, nil, "rclone has ended: Failed to create file system for ...: didn't find section in config file"},
 		{"no repository", ":memory:secret", backend.RcloneOptions{Program: backendtest.Rclone(t)}, backend.ErrNoRepository, ""},
 	} {

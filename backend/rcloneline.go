@@ -34,7 +34,7 @@ func (l *lastLine) Write(p []byte) (int, error) {
 
 var (
 	rcloneTime   = regexp.MustCompile(`^[0-9/]+ [0-9:.]+ `)
-	rclonePlace  = regexp.MustCompile(`"[^"]*"?|[^ ]*[/\\@][^ ]*`) // of the last kind are paths, addresses and users
+	rclonePlace  = regexp.MustCompile(`"(?:\\.|[^"\\])*"?|[^ ]*[/\\@][^ ]*`) // quoted, a path, an address, a user
 	rcloneSecret = regexp.MustCompile(`(?i)pass|token|secret|key|auth`)
 )
 

@@ -50,7 +50,13 @@ func openREST(ctx context.Context, address string, o Options, create bool) (Back
 	t := o.Network.transport()
 	if socket != "" {
 		t.Proxy = nil
-		t.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) { return o.Network.dial(ctx, "unix", socket) }
+		t.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			c, err := o.Network.dial(ctx, "unix", socket)
+			if errors.Is(err, fs.ErrNotExist) { // of the socket, not of a file of the repository
+				err = temporary(errors.New("connect: there is no such socket"))
+			}
+			return c, err
+		}
 	}
 	user, password := o.REST.User, o.REST.Password
 	if u.User != nil {

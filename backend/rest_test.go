@@ -27,15 +27,6 @@ func skipSameName(t *testing.T) {
 	}
 }
 
-func createAt(t *testing.T, address string, o backend.Options) backend.Backend {
-	t.Helper()
-	b, err := backend.Create(t.Context(), address, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
 func TestRESTMemory(t *testing.T) {
 	t.Parallel()
 	server := backendtest.RcloneServer{Remote: ":memory:", User: "me", Password: "secret"}

@@ -10,7 +10,6 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
-	"syscall"
 )
 
 // statusError is an answer that has no meaning in the protocol.
@@ -50,8 +49,8 @@ func refusal(resp *http.Response) error {
 	}
 }
 
-// lost says why there is no answer, or only a part of one. The errors of net and net/url hold the address, so nothing of
-// their text is used.
+// lost says why there is no answer, or only a part of one. The errors of net/url hold the address, so nothing of their text
+// is used.
 func lost(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -70,18 +69,6 @@ func lost(ctx context.Context, err error) error {
 	}
 	if e, ok := errors.AsType[*net.OpError](err); ok && e.Op == "remote error" {
 		return fmt.Errorf("the server refuses the connection: %w", e.Err) // an alert of TLS
-	}
-	if e, ok := errors.AsType[*net.DNSError](err); ok {
-		if e.IsNotFound {
-			return errors.New("the name of the server is not known")
-		}
-		return temporary(errors.New("the name of the server cannot be looked up now"))
-	}
-	if e, ok := errors.AsType[syscall.Errno](err); ok {
-		return temporary(fmt.Errorf("no connection to the server: %w", e))
-	}
-	if e, ok := errors.AsType[net.Error](err); ok && e.Timeout() {
-		return temporary(errors.New("the server does not answer"))
 	}
 	return temporary(errors.New("the connection to the server was lost"))
 }

@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"iter"
+	"net/http"
 	"path"
 	"strconv"
 	"strings"
@@ -101,8 +103,12 @@ func (at s3Address) connect(o Options) (*s3Bucket, error) {
 	if !ok {
 		return nil, errors.New("open S3 storage: the bucket lookup is neither auto, path nor dns")
 	}
+	creds, err := b.o.credentials()
+	if err != nil {
+		return nil, err
+	}
 	client, err := minio.NewCore(at.endpoint, &minio.Options{
-		Creds:        b.o.credentials(),
+		Creds:        creds,
 		Secure:       !at.plain,
 		Transport:    b.wire,
 		Region:       b.o.Region,
@@ -116,15 +122,19 @@ func (at s3Address) connect(o Options) (*s3Bucket, error) {
 	return b, nil
 }
 
-func (o S3Options) credentials() *credentials.Credentials {
-	if o.AccessKey == "" && o.CredentialsFile != "" {
-		profile := o.Profile
-		if profile == "" {
-			profile = "default" // or the library reads the environment
-		}
-		return credentials.NewFileAWSCredentials(o.CredentialsFile, profile)
+func (o S3Options) credentials() (*credentials.Credentials, error) {
+	if o.AccessKey != "" || o.CredentialsFile == "" {
+		return credentials.NewStaticV4(o.AccessKey, o.SecretKey, o.SessionToken), nil
 	}
-	return credentials.NewStaticV4(o.AccessKey, o.SecretKey, o.SessionToken)
+	c := credentials.NewFileAWSCredentials(o.CredentialsFile, cmp.Or(o.Profile, "default")) // without, it reads the environment
+	value, err := c.GetWithContext(&credentials.CredContext{Client: http.DefaultClient})
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("read the file of S3 credentials: %w", fs.ErrNotExist)
+	case err != nil || value.AccessKeyID == "":
+		return nil, errors.New("read the file of S3 credentials: it has no usable keys for the profile")
+	}
+	return c, nil
 }
 
 // open makes sure that there is a repository. The config is loaded rather than asked for: only the answer to a GET says why
@@ -139,7 +149,7 @@ func (b *s3Bucket) open(ctx context.Context) error {
 	case err != nil:
 		return fmt.Errorf("open S3 storage: %w", err)
 	}
-	return nil
+	return b.mayLock(ctx)
 }
 
 func (b *s3Bucket) create(ctx context.Context) error {
@@ -155,7 +165,23 @@ func (b *s3Bucket) create(ctx context.Context) error {
 	case !errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("create S3 storage: %w", err)
 	}
-	return nil
+	return b.mayLock(ctx)
+}
+
+// mayLock makes sure that locks are kept, where the options ask for them: some servers take them for a bucket without, and
+// do nothing. Credentials that may not ask are no reason to stop.
+func (b *s3Bucket) mayLock(ctx context.Context) error {
+	if b.o.LockMode == "" {
+		return nil
+	}
+	enabled, _, _, _, err := b.client.GetObjectLockConfig(ctx, b.name)
+	if code := minio.ToErrorResponse(err).Code; code == "ObjectLockConfigurationNotFoundError" || err == nil && enabled != "Enabled" {
+		return errors.New("open S3 storage: the bucket does not allow its files to be locked")
+	}
+	if err = b.explain(ctx, err); err == nil || errors.Is(err, fs.ErrPermission) || errors.Is(err, errors.ErrUnsupported) {
+		return nil
+	}
+	return fmt.Errorf("ask whether files may be locked: %w", err)
 }
 
 // reach loads a byte of the config. A bucket in another region than expected is asked once more, there.
@@ -339,8 +365,12 @@ func (b *s3Bucket) Remove(ctx context.Context, f File) error {
 		return fmt.Errorf("remove %s: %w", f, err)
 	}
 	defer done()
-	if _, err = b.stat(ctx, b.key(f)); err == nil {
-		err = b.explain(ctx, b.client.RemoveObject(ctx, b.name, b.key(f), minio.RemoveObjectOptions{}))
+	if _, err = b.stat(ctx, b.key(f)); err == nil || errors.Is(err, fs.ErrNotExist) {
+		// What is not there is removed, too, for the answer that nothing may be.
+		rerr := b.explain(ctx, b.client.RemoveObject(ctx, b.name, b.key(f), minio.RemoveObjectOptions{}))
+		if err == nil || errors.Is(rerr, fs.ErrPermission) {
+			err = rerr
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("remove %s: %w", f, err)
@@ -359,10 +389,19 @@ func (b *s3Bucket) Sum(ctx context.Context, f File) (sum [32]byte, how Proof, er
 	if err != nil {
 		return sum, "", fmt.Errorf("ask for the SHA-256 of %s: %w", f, err)
 	}
-	// That of an object which came in parts is one of their checksums: it has a "-" and their number behind it.
-	told, err := base64.StdEncoding.DecodeString(info.ChecksumSHA256)
-	if err != nil || len(told) != len(sum) || info.ChecksumMode == "COMPOSITE" {
+	sum, ok := wholeSum(info)
+	if !ok {
 		return sum, "", fmt.Errorf("ask for the SHA-256 of %s: %w", f, errors.ErrUnsupported)
 	}
-	return [32]byte(told), ProofStored, nil
+	return sum, ProofStored, nil
+}
+
+// wholeSum is the SHA-256 of an object, if one is told. That of an object which came in parts is one of their checksums: it
+// has a "-" and their number behind it.
+func wholeSum(info minio.ObjectInfo) (sum [32]byte, ok bool) {
+	told, err := base64.StdEncoding.DecodeString(info.ChecksumSHA256)
+	if err != nil || len(told) != len(sum) || info.ChecksumMode == "COMPOSITE" {
+		return sum, false
+	}
+	return [32]byte(told), true
 }

@@ -8,8 +8,6 @@ import (
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,13 +17,23 @@ import (
 	"testing"
 	"time"
 
+	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/credentials"
+
 	"russet/backend"
 	"russet/backend/backendtest"
 )
 
-// s3Options are those for a server of the tests.
+// s3Options are those for a server of the tests; nothing is tried twice.
 func s3Options(s *backendtest.S3Server) backend.Options {
-	return backend.Options{S3: backend.S3Options{AccessKey: s.AccessKey, SecretKey: s.SecretKey, Region: "us-east-1"}}
+	return s3Login(s.AccessKey, s.SecretKey, "us-east-1")
+}
+
+func s3Login(access, secret, region string) backend.Options {
+	return backend.Options{
+		S3:      backend.S3Options{AccessKey: access, SecretKey: secret, Region: region},
+		Network: backend.NetworkOptions{Retry: -1},
+	}
 }
 
 func createAt(t *testing.T, address string, o backend.Options) backend.Backend {
@@ -74,17 +82,21 @@ func TestS3Locked(t *testing.T) {
 // front puts a handler before a server. What it returns false for goes on to the server, as it came.
 func front(t *testing.T, s *backendtest.S3Server, handle func(w http.ResponseWriter, r *http.Request) bool) (address string) {
 	t.Helper()
-	target := &url.URL{Scheme: "http", Host: s.Host}
-	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
-		r.SetURL(target)
-		r.Out.Host = r.In.Host // it is signed
-	}}
+	proxy, err := backendtest.StartWebProxy("http://" + s.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !handle(w, r) {
 			proxy.ServeHTTP(w, r)
 		}
 	}))
-	t.Cleanup(server.Close)
+	t.Cleanup(func() {
+		server.Close()
+		if err := proxy.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 	return "s3:" + server.URL + "/bucket"
 }
 
@@ -253,5 +265,109 @@ func TestS3OfRestic(t *testing.T) {
 		if _, err := backend.Create(t.Context(), address, s3Options(s)); !errors.Is(err, fs.ErrExist) {
 			t.Errorf("Create over restic's: got %v, want %v", err, fs.ErrExist)
 		}
+	}
+}
+
+// TestS3Probe asks a real server, and one that does not do what it says.
+func TestS3Probe(t *testing.T) {
+	t.Parallel()
+	s := backendtest.VersityGW(t, os.UserCacheDir)
+	o := s3Options(s)
+	createAt(t, s.Address("plain"), o)
+	o.S3.LockMode, o.S3.LockPeriod = "governance", time.Hour
+	createAt(t, s.Address("locked"), o)
+	// Deletes what is locked, replaces what is there, looks at no checksum and keeps none.
+	lax := front(t, s, func(w http.ResponseWriter, r *http.Request) bool {
+		switch {
+		case !strings.Contains(r.URL.Path, "/probe-"):
+			return false
+		case r.Method == http.MethodDelete:
+			w.WriteHeader(http.StatusNoContent)
+		default:
+			w.Header().Set("X-Amz-Version-Id", "1")
+			w.Header().Set("Last-Modified", time.Now().UTC().Format(http.TimeFormat))
+		}
+		return true
+	})
+	createAt(t, s.Address("bucket"), s3Options(s))
+	for _, c := range []struct {
+		address string
+		has     []bool
+	}{
+		{s.Address("locked"), []bool{true, true, true, true}},
+		{s.Address("plain/place"), []bool{true, true, true, false}},
+		{lax, []bool{false, false, false, false}},
+	} {
+		b := createAt(t, c.address, s3Options(s))
+		found, err := backend.Probe(t.Context(), b)
+		if err != nil || len(found) != len(c.has) {
+			t.Errorf("Probe of %s: got %v, %v", c.address, found, err)
+			continue
+		}
+		for i, f := range found {
+			if f.Has != c.has[i] || f.Err != nil {
+				t.Errorf("Probe of %s: %s: got %t, %v, want %t", c.address, f.Feature, f.Has, f.Err, c.has[i])
+			}
+		}
+	}
+	for _, bucket := range []string{"plain/place", "locked"} {
+		left, err := os.ReadDir(s.Folder(bucket))
+		if err == nil && len(left) > 1 {
+			t.Errorf("after Probe %s holds %v", bucket, left)
+		}
+	}
+	if _, err := backend.Probe(t.Context(), backend.NewMemory()); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("Probe of a memory: got %v, want %v", err, errors.ErrUnsupported)
+	}
+}
+
+// TestS3LockedVersions looks behind a removal: what was locked is still there, and cannot be deleted; locks of repositories
+// are not locked.
+func TestS3LockedVersions(t *testing.T) {
+	t.Parallel()
+	s := backendtest.VersityGW(t, os.UserCacheDir)
+	o := s3Options(s)
+	o.S3.LockMode, o.S3.LockPeriod = "compliance", time.Hour
+	b := createAt(t, s.Address("locked"), o)
+	data := []byte("a file that is locked")
+	client, err := minio.New(s.Host, &minio.Options{Creds: credentials.NewStaticV4(s.AccessKey, s.SecretKey, "")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range []backend.Kind{backend.Data, backend.Snapshot, backend.Lock} {
+		f := saveAt(t, b, k, data)
+		if err := b.Remove(t.Context(), f); err != nil {
+			t.Fatal(err)
+		}
+		kept := 0
+		for v := range client.ListObjectsIter(t.Context(), "locked", minio.ListObjectsOptions{Prefix: k.String(), Recursive: true, WithVersions: true}) {
+			if v.Err != nil {
+				t.Fatal(v.Err)
+			}
+			if v.IsDeleteMarker {
+				continue
+			}
+			err := client.RemoveObject(t.Context(), "locked", v.Key, minio.RemoveObjectOptions{VersionID: v.VersionID})
+			if err != nil {
+				kept++
+			}
+		}
+		want := 1
+		if k == backend.Lock {
+			want = 0
+		}
+		if kept != want {
+			t.Errorf("%s: %d versions could not be deleted, want %d", k, kept, want)
+		}
+		saveAt(t, b, k, data)
+	}
+	o.S3.LockPeriod = 0
+	if _, err := backend.Open(t.Context(), s.Address("locked"), o); err == nil {
+		t.Error("a lock mode without a period: got no error")
+	}
+	createAt(t, s.Address("plain"), s3Options(s))
+	o.S3.LockPeriod = time.Hour
+	if _, err := backend.Create(t.Context(), s.Address("plain"), o); err == nil || !strings.Contains(err.Error(), "does not allow its files to be locked") {
+		t.Errorf("locks in a bucket without locks: got %v", err)
 	}
 }

@@ -78,11 +78,8 @@ func (b *s3Bucket) explain(ctx context.Context, err error) error {
 	if r, ok := errors.AsType[minio.ErrorResponse](err); ok {
 		return b.explainAnswer(r)
 	}
-	if t, ok := errors.AsType[temporaryError](err); ok {
-		return t
-	}
 	if l, ok := errors.AsType[lineError](err); ok {
-		return l
+		return l.error
 	}
 	return errors.New("the server's answer makes no sense")
 }

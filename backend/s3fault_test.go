@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -44,8 +45,8 @@ func everyCall(ctx context.Context, b backend.Backend) map[string]error {
 	return errs
 }
 
-// answer is what a server says instead of what it was asked for.
-type answer struct {
+// s3Answer is what a server says instead of what it was asked for.
+type s3Answer struct {
 	status    int
 	code      string // in the XML of a body, which the answer to a HEAD has not
 	says      string // what every error says
@@ -57,7 +58,7 @@ func is(target error) func(error) bool {
 	return func(err error) bool { return errors.Is(err, target) }
 }
 
-var answers = []answer{
+var s3Answers = []s3Answer{
 	{status: 503, code: "SlowDown", says: "the server ", temporary: true},
 	{status: 503, says: "the server is busy or out of order (503)", temporary: true},
 	{status: 500, code: "InternalError", says: "the server is busy or out of order (500)", temporary: true},
@@ -84,7 +85,7 @@ var answers = []answer{
 // TestS3Answers asks servers that have one answer to everything.
 func TestS3Answers(t *testing.T) {
 	t.Parallel()
-	for _, a := range answers {
+	for _, a := range s3Answers {
 		t.Run(fmt.Sprintf("%d%s", a.status, a.code), func(t *testing.T) {
 			t.Parallel()
 			a.check(t)
@@ -92,7 +93,7 @@ func TestS3Answers(t *testing.T) {
 	}
 }
 
-func (a answer) check(t *testing.T) {
+func (a s3Answer) check(t *testing.T) {
 	var bad atomic.Bool
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !bad.Load() { // there is a bucket without a repository
@@ -109,13 +110,13 @@ func (a answer) check(t *testing.T) {
 	}))
 	defer server.Close()
 	address := "s3:" + strings.Replace(server.URL, "127.0.0.1", "localhost", 1) + "/the-bucket/the-prefix"
-	b := createAt(t, address, backend.Options{S3: backend.S3Options{AccessKey: accessKey, SecretKey: secretKey, Region: "us-east-1"}})
+	b := createAt(t, address, s3Login(accessKey, secretKey, "us-east-1"))
 	bad.Store(true)
 	errs := everyCall(t.Context(), b)
 	if len(errs) != 8 {
 		t.Errorf("got %d errors, want 8", len(errs))
 	}
-	_, errs["Open"] = backend.Open(t.Context(), address, backend.Options{S3: backend.S3Options{AccessKey: accessKey, SecretKey: secretKey}})
+	_, errs["Open"] = backend.Open(t.Context(), address, s3Login(accessKey, secretKey, ""))
 	for call, err := range errs {
 		if !strings.Contains(err.Error(), a.says) || a.wants != nil && !a.wants(err) || backend.IsTemporary(err) != a.temporary {
 			t.Errorf("%s: got %v, temporary %t, want %q, %t", call, err, backend.IsTemporary(err), a.says, a.temporary)
@@ -157,7 +158,7 @@ func TestS3WrongKeys(t *testing.T) {
 		{right.AccessKey, right.SecretKey, "the-bucket/the-prefix", "no repository here", backend.ErrNoRepository},
 	} {
 		for _, region := range []string{"us-east-1", ""} {
-			o := backend.Options{S3: backend.S3Options{AccessKey: c.access, SecretKey: c.secret, Region: region}}
+			o := s3Login(c.access, c.secret, region)
 			_, err := backend.Open(t.Context(), s.Address(c.bucket), o)
 			if !errors.Is(err, c.wants) || !strings.Contains(err.Error(), c.says) || backend.IsTemporary(err) {
 				t.Errorf("Open of %s as %q in %q: got %v, want %q", c.bucket, c.access, region, err, c.says)
@@ -165,6 +166,37 @@ func TestS3WrongKeys(t *testing.T) {
 			}
 			wantClean(t, err)
 		}
+	}
+}
+
+// TestS3File has credentials in a file.
+func TestS3File(t *testing.T) {
+	t.Parallel()
+	s := backendtest.VersityGW(t, os.UserCacheDir)
+	name := filepath.Join(t.TempDir(), "the-file")
+	text := fmt.Sprintf("[default]\naws_access_key_id = %s\naws_secret_access_key = %s\n[mine]\naws_access_key_id = %s\naws_secret_access_key = %s\n[empty]\n",
+		accessKey, secretKey, s.AccessKey, s.SecretKey)
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ file, profile, says string }{
+		{name, "mine", ""},
+		{name, "", "the server does not know the access key"},
+		{name, "empty", "no usable keys"},
+		{name, "other", "no usable keys"},
+		{name + "not", "mine", "file does not exist"},
+	} {
+		o := s3Login("", "", "us-east-1")
+		o.S3.CredentialsFile, o.S3.Profile = c.file, c.profile
+		_, err := backend.Create(t.Context(), s.Address("the-bucket"), o)
+		if c.says == "" && err == nil {
+			continue
+		}
+		if err == nil || c.says == "" || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "the-file") {
+			t.Errorf("profile %q: got %v, want %q", c.profile, err, c.says)
+			continue
+		}
+		wantClean(t, err)
 	}
 }
 
@@ -188,7 +220,7 @@ func TestS3Vanished(t *testing.T) {
 	}
 	s.Stop()
 	for call, err := range everyCall(t.Context(), b) {
-		if !backend.IsTemporary(err) || !strings.Contains(err.Error(), "the server refuses the connection") {
+		if !backend.IsTemporary(err) || !strings.Contains(err.Error(), "connection refused") {
 			t.Errorf("%s: got %v", call, err)
 		}
 		wantClean(t, err)
@@ -208,7 +240,7 @@ func TestS3Redirect(t *testing.T) {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, other.URL+r.URL.Path, status)
 		}))
-		o := backend.Options{S3: backend.S3Options{AccessKey: accessKey, SecretKey: secretKey}}
+		o := s3Login(accessKey, secretKey, "")
 		_, err := backend.Open(t.Context(), "s3:"+server.URL+"/the-bucket", o)
 		if err == nil || !strings.Contains(err.Error(), "the server wants to be asked at another address") {
 			t.Errorf("Open, redirected by %d: got %v", status, err)
@@ -272,7 +304,7 @@ func TestS3Hostile(t *testing.T) {
 	}))
 	defer server.Close()
 	status = 404
-	b := createAt(t, "s3:"+server.URL+"/the-bucket", backend.Options{S3: backend.S3Options{Region: "us-east-1"}})
+	b := createAt(t, "s3:"+server.URL+"/the-bucket", s3Login("", "", "us-east-1"))
 	load := func(offset int64) error {
 		_, err := b.Load(t.Context(), backendtest.Named(backend.Data, nil), offset, make([]byte, 10))
 		return err
@@ -291,10 +323,10 @@ func TestS3Hostile(t *testing.T) {
 	page := `<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>x</NextContinuationToken>%s</ListBucketResult>`
 	object := "<Contents><Key>%s</Key><Size>%s</Size></Contents>"
 	for what, list := range map[string]string{
-		"no XML":          "{}",
-		"the same page":   fmt.Sprintf(page, fmt.Sprintf(object, key, "1")),
-		"a huge page":     fmt.Sprintf(page, "<Name>"+strings.Repeat("x", 9<<20)+"</Name>"),
-		"no token":        `<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>`,
+		"no XML":        "{}",
+		"the same page": fmt.Sprintf(page, fmt.Sprintf(object, key, "1")),
+		"a huge page":   fmt.Sprintf(page, "<Name>"+strings.Repeat("x", 9<<20)+"</Name>"),
+		"no token":      `<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>`,
 	} {
 		body = list
 		var err error
@@ -303,6 +335,39 @@ func TestS3Hostile(t *testing.T) {
 		if err == nil || backend.IsTemporary(err) {
 			t.Errorf("a list with %s: got %v, want an error", what, err)
 			continue
+		}
+		wantClean(t, err)
+	}
+}
+
+// TestS3Storm asks a server that wants to be asked again later, and one that does not answer.
+func TestS3Storm(t *testing.T) {
+	t.Parallel()
+	s := backendtest.VersityGW(t, os.UserCacheDir)
+	var storm atomic.Int64
+	address := front(t, s, func(w http.ResponseWriter, r *http.Request) bool {
+		switch n := storm.Add(-1); {
+		case n > 100:
+			_, _ = io.Copy(io.Discard, r.Body) // to see the connection end
+			<-r.Context().Done()
+			return true
+		case n >= 0:
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return true
+		}
+		return false
+	})
+	o := s3Options(s)
+	o.Network = backend.NetworkOptions{Retry: time.Minute, Stall: 100 * time.Millisecond}
+	b := createAt(t, address, o)
+	storm.Store(1)
+	saveAt(t, b, backend.Data, []byte("the first"))
+	o.Network.Retry = -1
+	b = createAt(t, address, o)
+	storm.Store(1000)
+	for call, err := range everyCall(t.Context(), b) {
+		if !backend.IsTemporary(err) || !strings.Contains(err.Error(), "nothing has moved") {
+			t.Errorf("%s of a server that hangs: got %v", call, err)
 		}
 		wantClean(t, err)
 	}

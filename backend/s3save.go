@@ -66,30 +66,36 @@ func (b *s3Bucket) saveConfig(ctx context.Context, up s3Upload) error {
 	case !errors.Is(err, fs.ErrNotExist):
 		return err
 	}
-	err = b.put(ctx, up)
+	_, err = b.put(ctx, up)
 	if minio.ToErrorResponse(err).StatusCode == 412 {
 		if _, err = b.stat(ctx, up.key); !errors.Is(err, fs.ErrNotExist) {
 			return cmp.Or(err, fs.ErrExist)
 		}
 		up.once = false // the server takes the marker of a removal for an object
-		err = b.put(ctx, up)
+		_, err = b.put(ctx, up)
 	}
 	return b.explain(ctx, err)
 }
 
-// saveNamed replaces what has the name only if that has another length, and so is damaged.
+// saveNamed replaces what has the name only if that has another length, and so is damaged. A server that has the object may
+// say so and hang up while the data is still on its way, so that its answer is lost.
 func (b *s3Bucket) saveNamed(ctx context.Context, up s3Upload) error {
-	err := b.put(ctx, up)
-	if minio.ToErrorResponse(err).StatusCode == 412 {
+	_, err := b.put(ctx, up)
+	_, lost := errors.AsType[lineError](err)
+	exists := minio.ToErrorResponse(err).StatusCode == 412
+	if lost && ctx.Err() == nil || exists {
 		info, there := b.stat(ctx, up.key)
 		if there == nil && info.Size == int64(len(up.data)) {
 			return nil
 		}
-		if there != nil && !errors.Is(there, fs.ErrNotExist) {
+		if exists && there != nil && !errors.Is(there, fs.ErrNotExist) {
 			return there
 		}
+		exists = exists || there == nil
+	}
+	if exists {
 		up.once = false
-		err = b.put(ctx, up)
+		_, err = b.put(ctx, up)
 	}
 	switch minio.ToErrorResponse(err).Code {
 	case minio.BadDigest, codeOtherSum:
@@ -99,6 +105,9 @@ func (b *s3Bucket) saveNamed(ctx context.Context, up s3Upload) error {
 	}
 	return b.explain(ctx, err)
 }
+
+// sumHeader holds the SHA-256 of an upload as base64.
+const sumHeader = "x-amz-checksum-sha256"
 
 // codeOtherSum is what AWS says of a body that does not have the signed SHA-256.
 const codeOtherSum = "XAmzContentSHA256Mismatch"
@@ -116,26 +125,26 @@ type s3Upload struct {
 
 // put uploads. Some servers refuse headers that they do not know: what this one refuses is left out from then on. The error
 // is the library's, not explained yet.
-func (b *s3Bucket) put(ctx context.Context, up s3Upload) error {
+func (b *s3Bucket) put(ctx context.Context, up s3Upload) (minio.UploadInfo, error) {
 	sums, conditions := !b.noSums.Load(), !b.noConditions.Load()
-	first := b.putOnce(ctx, up, sums, conditions)
-	if !refusesHeaders(first) {
-		return first
+	info, refused := b.putOnce(ctx, up, sums, conditions)
+	if !refusesHeaders(refused) {
+		return info, refused
 	}
 	for _, without := range []struct{ sums, conditions bool }{{sums, false}, {false, conditions}, {false, false}} {
 		if without.sums == sums && without.conditions == conditions {
 			continue
 		}
-		err := b.putOnce(ctx, up, without.sums, without.conditions)
+		info, err := b.putOnce(ctx, up, without.sums, without.conditions)
 		if err == nil {
 			b.noSums.Store(!without.sums)
 			b.noConditions.Store(!without.conditions)
 		}
 		if !refusesHeaders(err) {
-			return err
+			return info, err
 		}
 	}
-	return first
+	return info, refused
 }
 
 func refusesHeaders(err error) bool {
@@ -144,7 +153,7 @@ func refusesHeaders(err error) bool {
 }
 
 // putOnce signs the SHA-256 in any case: a server that checks signatures checks the body with it.
-func (b *s3Bucket) putOnce(ctx context.Context, up s3Upload, sums, conditions bool) error {
+func (b *s3Bucket) putOnce(ctx context.Context, up s3Upload, sums, conditions bool) (minio.UploadInfo, error) {
 	o := minio.PutObjectOptions{
 		StorageClass: up.class, Mode: up.mode, RetainUntilDate: up.until,
 		DisableContentSha256: true, // which means: do not sign piece by piece
@@ -152,7 +161,7 @@ func (b *s3Bucket) putOnce(ctx context.Context, up s3Upload, sums, conditions bo
 	}
 	md5Sum := ""
 	if sums {
-		o.UserMetadata["x-amz-checksum-sha256"] = base64.StdEncoding.EncodeToString(up.sum[:])
+		o.UserMetadata[sumHeader] = base64.StdEncoding.EncodeToString(up.sum[:])
 	} else {
 		sum := md5.Sum(up.data)
 		md5Sum = base64.StdEncoding.EncodeToString(sum[:])
@@ -162,8 +171,7 @@ func (b *s3Bucket) putOnce(ctx context.Context, up s3Upload, sums, conditions bo
 	}
 	body := &s3Body{r: bytes.NewReader(up.data)}
 	defer body.end()
-	_, err := b.client.PutObject(ctx, b.name, up.key, body, int64(len(up.data)), md5Sum, hex.EncodeToString(up.sum[:]), o)
-	return err
+	return b.client.PutObject(ctx, b.name, up.key, body, int64(len(up.data)), md5Sum, hex.EncodeToString(up.sum[:]), o)
 }
 
 // s3Body reads the data of a Save until that returns. A transport may go on reading after it has answered.

@@ -2,13 +2,9 @@ package backend
 
 import (
 	"context"
-	"crypto/tls"
-	"errors"
 	"io"
-	"net"
 	"net/http"
 	"sync/atomic"
-	"syscall"
 	"time"
 )
 
@@ -26,7 +22,7 @@ type s3Transport struct {
 func (t *s3Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	answer, err := t.base.RoundTrip(r)
 	if err != nil {
-		return nil, wireError(r.Context(), err)
+		return nil, lineError{lost(r.Context(), err)}
 	}
 	if date, err := http.ParseTime(answer.Header.Get("Date")); err == nil {
 		t.skew.Store(int64(time.Until(date)))
@@ -58,43 +54,12 @@ func (a *s3Answer) Read(p []byte) (int, error) {
 		a.left -= n
 	}
 	if err != nil && err != io.EOF {
-		err = wireError(a.ctx, err)
+		err = lineError{lost(a.ctx, err)}
 	}
 	return n, err
 }
 
-// A lineError is what went wrong between here and the server, without its address. It has no cause to unwrap: those of
-// systems count as fs.ErrPermission and the like, which mean other things here.
-type lineError string
+// A lineError is what went wrong between here and the server, to be found again in what the library makes of it.
+type lineError struct{ error }
 
-func (e lineError) Error() string { return string(e) }
-
-// wireError turns what the transport says into a sentence. All of it may pass but a certificate that is not trusted.
-func wireError(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	if _, bad := errors.AsType[*tls.CertificateVerificationError](err); bad {
-		return lineError("the server's certificate is not one that this computer trusts")
-	}
-	if _, bad := errors.AsType[tls.RecordHeaderError](err); bad {
-		return lineError("the server does not speak TLS")
-	}
-	var timeout net.Error
-	switch {
-	case errors.Is(err, syscall.ECONNREFUSED):
-		err = lineError("the server refuses the connection")
-	case isUnknownHost(err):
-		err = lineError("no server of that name was found")
-	case errors.As(err, &timeout) && timeout.Timeout():
-		err = lineError("the server does not answer")
-	default:
-		err = lineError("the connection to the server broke off")
-	}
-	return temporary(err)
-}
-
-func isUnknownHost(err error) bool {
-	_, is := errors.AsType[*net.DNSError](err)
-	return is
-}
+func (e lineError) Unwrap() error { return e.error }

@@ -17,7 +17,7 @@ import (
 // together.
 type sftpTarget struct {
 	user, host, port string
-	alias            string // the name that known hosts have it under
+	known            string // the host and port that known hosts have it under
 	keyFiles         []string
 	knownHosts       []string
 	agent            string // the agent's socket; empty is none
@@ -26,9 +26,6 @@ type sftpTarget struct {
 
 // address is the server's, for dialling.
 func (t sftpTarget) address() string { return net.JoinHostPort(t.host, t.port) }
-
-// known is the address that known hosts have it under.
-func (t sftpTarget) known() string { return net.JoinHostPort(t.alias, t.port) }
 
 // maxJumps is more servers than anybody goes through.
 const maxJumps = 8
@@ -80,7 +77,10 @@ func (o SFTPOptions) target(configs sshConfigs, a sftpAddress) sftpTarget {
 		agent:          o.AgentSocket,
 		identitiesOnly: strings.EqualFold(configs.get(a.host, "IdentitiesOnly"), "yes"),
 	}
-	t.alias = first(configs.get(a.host, "HostKeyAlias"), t.host)
+	t.known = t.address()
+	if alias := configs.get(a.host, "HostKeyAlias"); alias != "" {
+		t.known = net.JoinHostPort(alias, "22") // which stands for itself there, whatever the port is
+	}
 	// The tokens of ssh_config(5) that name files.
 	expand := strings.NewReplacer("%%", "%", "%d", o.Home, "%u", o.User, "%h", t.host, "%n", a.host, "%p", t.port, "%r", t.user)
 	file := func(name string) string {

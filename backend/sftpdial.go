@@ -65,9 +65,9 @@ func (l *sftpLogin) shake(ctx context.Context, conn net.Conn) (*ssh.Client, erro
 		User:              l.target.user,
 		Auth:              methods,
 		HostKeyCallback:   l.hostKeys.verify,
-		HostKeyAlgorithms: l.hostKeys.algorithms(l.target.known()),
+		HostKeyAlgorithms: l.hostKeys.algorithms(l.target.known),
 	}
-	c, channels, requests, err := ssh.NewClientConn(conn, l.target.known(), config)
+	c, channels, requests, err := ssh.NewClientConn(conn, l.target.known, config)
 	if err != nil {
 		_ = conn.Close()
 		return nil, l.explain(ctx, err)
@@ -93,7 +93,7 @@ func (l *sftpLogin) explain(ctx context.Context, err error) error {
 		return fmt.Errorf("connect: the server offers no %s that can be trusted: %w", none.What, errors.ErrUnsupported)
 	}
 	if isCut(err) {
-		return temporary(errConnectionLost)
+		return whyLost(err)
 	}
 	return fmt.Errorf("log in: the server takes neither a key nor a password that there is: %w", fs.ErrPermission)
 }
@@ -109,7 +109,7 @@ func startSubsystem(ctx context.Context, shell *ssh.Client) (*sftp.Client, error
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	case isCut(err):
-		return nil, temporary(errConnectionLost)
+		return nil, whyLost(err)
 	default:
 		return nil, fmt.Errorf("start SFTP: the server does not offer it: %w", errors.ErrUnsupported)
 	}
@@ -152,11 +152,15 @@ func (o Options) startSFTP(ctx context.Context, argv []string) (*sftpConn, error
 	}
 	stop := context.AfterFunc(ctx, cut)
 	defer stop()
-	client, err := sftp.NewClientPipe(out, in)
+	stream := o.Network.limited(out, in, func() error {
+		cut()
+		return nil
+	})
+	client, err := sftp.NewClientPipe(stream, stream)
 	if err == nil {
-		return newSFTPConn(client, nil, cut, func() { _ = program.Wait() }), nil
+		return newSFTPConn(client, nil, func() { _ = stream.Close() }, func() { _ = program.Wait() }), nil
 	}
-	cut()
+	_ = stream.Close()
 	code := ""
 	if exit, ok := errors.AsType[*exec.ExitError](program.Wait()); ok && exit.Exited() {
 		code = " and ends with " + strconv.Itoa(exit.ExitCode())

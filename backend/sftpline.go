@@ -41,7 +41,7 @@ func newSFTPLine(a sftpAddress, o Options) (*sftpLine, error) {
 			if err != nil {
 				return nil, err
 			}
-			w.hops = append(w.hops, &sftpLogin{options: o.SFTP, target: target, hostKeys: keys})
+			w.hops = append(w.hops, &sftpLogin{options: o.SFTP, network: o.Network, target: target, hostKeys: keys})
 		}
 		l.dial = w.dial
 	}
@@ -117,6 +117,7 @@ type sftpConn struct {
 	shell  *ssh.Client   // nil where a program makes the connection
 	cut    func()        // ends it at once
 	lost   chan struct{} // closed when it has ended
+	why    error         // it ended; to be read then
 	closes sync.WaitGroup
 }
 
@@ -124,8 +125,12 @@ type sftpConn struct {
 func newSFTPConn(c *sftp.Client, shell *ssh.Client, cut, wait func()) *sftpConn {
 	conn := &sftpConn{Client: c, shell: shell, cut: cut, lost: make(chan struct{})}
 	go func() {
-		_ = c.Wait()
+		why := c.Wait()
 		cut()
+		if shell != nil {
+			why = shell.Wait()
+		}
+		conn.why = whyLost(why)
 		wait()
 		close(conn.lost)
 	}()
@@ -155,6 +160,14 @@ func (c *sftpConn) closeLater(f *sftp.File) {
 // errConnectionLost is what becomes of all errors that only a connection has.
 var errConnectionLost = errors.New("the connection to the server is lost")
 
+// whyLost leaves of the reason why a connection ended what does not name it.
+func whyLost(why error) error {
+	if errors.Is(why, errStalled) {
+		return temporary(errStalled)
+	}
+	return temporary(errConnectionLost)
+}
+
 // explain says what an error of package sftp means, without names of the server's.
 func (c *sftpConn) explain(err error) error {
 	for _, known := range []error{
@@ -179,8 +192,13 @@ func (c *sftpConn) explain(err error) error {
 		}
 	}
 	// What is left is the connection's, but for answers that make no sense, after which it is of no use either.
-	c.cut()
-	return temporary(errConnectionLost)
+	return c.ended()
+}
+
+// ended ends the connection, if it has not ended, and says why it did.
+func (c *sftpConn) ended() error {
+	c.end()
+	return c.why
 }
 
 // isCut reports whether an error is one that a connection has that was cut or hangs.

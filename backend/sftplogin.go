@@ -23,6 +23,7 @@ const maxKeyFile = 1 << 20
 // concurrently.
 type sftpLogin struct {
 	options  SFTPOptions
+	network  NetworkOptions
 	target   sftpTarget
 	hostKeys hostKeys
 	password []byte
@@ -124,7 +125,9 @@ func (l *sftpLogin) keyFile(ctx context.Context, name string) ssh.Signer {
 }
 
 func (l *sftpLogin) unlock(ctx context.Context, name string, text []byte) (ssh.Signer, error) {
-	passphrase, err := l.options.Passphrase(ctx, name)
+	var passphrase []byte
+	var err error
+	l.network.idle(func() { passphrase, err = l.options.Passphrase(ctx, name) })
 	if err != nil {
 		l.failed = fmt.Errorf("ask for the passphrase of a key: %w", err)
 		return nil, l.failed
@@ -146,7 +149,9 @@ func (l *sftpLogin) askPassword(ctx context.Context) ([]byte, error) {
 	if l.password != nil {
 		return l.password, nil
 	}
-	password, err := l.options.Password(ctx)
+	var password []byte
+	var err error
+	l.network.idle(func() { password, err = l.options.Password(ctx) })
 	if err != nil {
 		l.failed = fmt.Errorf("ask for the password of the server: %w", err)
 		return nil, l.failed

@@ -65,7 +65,7 @@ func (p *sftpPlace) save(ctx context.Context, c *sftpConn, f File, data []byte) 
 	case replaces:
 		err = c.failure(c.PosixRename(temporary, name), p.root, 0)
 	default:
-		err = p.replace(c, temporary, name)
+		err = p.replace(ctx, c, temporary, name, data)
 	}
 	if err != nil {
 		_ = c.Remove(temporary)
@@ -156,17 +156,31 @@ func (p *sftpPlace) name(c *sftpConn, temporary, name string) error {
 	return c.failure(err, p.root, 0)
 }
 
-// replace gives a file a name that may be taken, on a server that cannot do so at once. Only what has another length makes
-// way: names are hashes, and what has the same length is what was saved before, or damage that is not told here.
-func (p *sftpPlace) replace(c *sftpConn, temporary, name string) error {
-	err := p.name(c, temporary, name)
-	if !errors.Is(err, fs.ErrExist) {
-		return err
+// replaceTries is how often somebody else may save the same name in between.
+const replaceTries = 4
+
+// replace gives a file a name that may be taken, on a server that cannot do so at once. Only what has other bytes, and is
+// damaged, makes way: what is whole must not be absent for a moment.
+func (p *sftpPlace) replace(ctx context.Context, c *sftpConn, temporary, name string, data []byte) error {
+	for range replaceTries {
+		err := p.name(c, temporary, name)
+		if !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		there := make([]byte, len(data)+1)
+		n, err := c.load(ctx, name, 0, there)
+		if err == nil && bytes.Equal(there[:n], data) {
+			_ = c.Remove(temporary)
+			return nil
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if err := c.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return c.explain(err)
+		}
 	}
-	if err := c.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return c.explain(err)
-	}
-	return p.name(c, temporary, name)
+	return fs.ErrExist
 }
 
 // syncFolder makes the names in a folder durable, where the server can: OpenSSH's opens folders as it opens files.

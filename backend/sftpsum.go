@@ -97,7 +97,7 @@ func (c *sftpConn) runSum(ctx context.Context, tool, name string) (sum [32]byte,
 		if _, refused := errors.AsType[*ssh.OpenChannelError](err); refused {
 			return sum, false, nil
 		}
-		return sum, false, temporary(errConnectionLost)
+		return sum, false, c.ended()
 	}
 	defer session.Close()
 	stop := context.AfterFunc(ctx, func() { _ = session.Close() })
@@ -130,7 +130,7 @@ func (c *sftpConn) lostOr(ctx context.Context) error {
 		return ctx.Err()
 	}
 	if c.isLost() {
-		return temporary(errConnectionLost)
+		return c.ended()
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"runtime"
 	"sync"
 
 	"russet/backend"
@@ -49,7 +50,9 @@ type Repository struct {
 	index  *index.Index
 	cutter *chunk.Cutter
 	codec  *codec
-	spare  *sync.Pool // of *scratch, for small blobs
+	// connections is how many requests are answered at once; 0 for a drive.
+	connections int
+	spare       *sync.Pool // of *scratch, for small blobs
 }
 
 // InitOptions are what ends up in the new repository besides random numbers.
@@ -216,6 +219,15 @@ func (r *Repository) Cutter() *chunk.Cutter { return r.cutter }
 // Backend is where the repository's files lie. What is asked of it comes from no
 // cache.
 func (r *Repository) Backend() backend.Backend { return r.place }
+
+// SetConnections says that n requests at once cost no more time than one, as at the
+// far end of a line: so many packs are on their way then, and so many readers read.
+// It is called before anything else.
+func (r *Repository) SetConnections(n int) { r.connections = n }
+
+// readers is how many goroutines read what is opened and hashed then: one a core
+// keeps a drive busy, a line needs as many as it has connections.
+func (r *Repository) readers() int { return max(runtime.GOMAXPROCS(0), r.connections) }
 
 // UseCache takes index files, snapshots and trees from c, a cache of Backend(), as
 // far as they are there. What must be proven to lie at the place is read there all

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	"runtime"
 	"slices"
 	"sync"
 
@@ -86,7 +85,7 @@ func (r *Repository) packFiles(ctx context.Context) iter.Seq2[packFile, error] {
 func (r *Repository) readIndexFiles(ctx context.Context, ids []chunk.ID, add func(index.Pack)) ([]indexFile, error) {
 	files, readers := make([]indexFile, len(ids)), r.indexReaders()
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(runtime.GOMAXPROCS(0))
+	group.SetLimit(r.readers())
 	for i, id := range ids {
 		files[i].id = id
 		group.Go(func() error {
@@ -179,7 +178,7 @@ type describedFile struct {
 func (w *indexRewrite) load(ctx context.Context, ids []chunk.ID) iter.Seq2[describedFile, error] {
 	return func(yield func(describedFile, error) bool) {
 		readers := w.r.indexReaders()
-		for some := range slices.Chunk(ids, runtime.GOMAXPROCS(0)) {
+		for some := range slices.Chunk(ids, w.r.readers()) {
 			files := make([]describedFile, len(some))
 			group, gctx := errgroup.WithContext(ctx)
 			for i, id := range some {

@@ -28,6 +28,7 @@ func newStore(t *testing.T) backend.Backend {
 type judge struct {
 	dir string // of the repository
 	cwd string
+	env []string // for a storage
 }
 
 func (j judge) command(t *testing.T, args ...string) *exec.Cmd {
@@ -38,6 +39,7 @@ func (j judge) command(t *testing.T, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(t.Context(), "restic", append([]string{"-r", j.dir, "--no-cache"}, args...)...)
 	cmd.Dir = j.cwd
 	cmd.Env = append(os.Environ(), "RESTIC_PASSWORD="+testPassword, "RESTIC_FROM_PASSWORD="+testPassword)
+	cmd.Env = append(cmd.Env, j.env...)
 	return cmd
 }
 

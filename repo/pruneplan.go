@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"runtime"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -103,7 +102,7 @@ func (p *planner) loadSnapshots(ctx context.Context) (roots []chunk.ID, err erro
 	p.progress.begin("reading snapshots", len(p.snapshots), 0)
 	trees := make([]chunk.ID, len(p.snapshots))
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(runtime.GOMAXPROCS(0))
+	group.SetLimit(p.r.readers())
 	for i, id := range p.snapshots {
 		group.Go(func() error {
 			s, err := p.r.LoadSnapshot(ctx, id)

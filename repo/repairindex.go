@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -199,7 +198,7 @@ func (p *indexPlanner) readPacks(ctx context.Context, sizes map[chunk.ID]int64, 
 		}
 		return nil
 	})
-	for range runtime.GOMAXPROCS(0) {
+	for range p.r.readers() {
 		group.Go(func() error {
 			reader := newPackReader(&checker{r: p.r, opt: CheckOptions{Progress: p.opt.Progress}})
 			for f := range queue {

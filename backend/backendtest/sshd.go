@@ -87,6 +87,17 @@ func NewSSHKey(t testing.TB, name, kind, passphrase string) {
 	if bits != "" {
 		args = append(args, "-b", bits)
 	}
+	keygen(t, args...)
+}
+
+// SignSSHKey signs the public key of a host with an authority's private one; the certificate lies beside it, in -cert.pub.
+func SignSSHKey(t testing.TB, authority, public, host string) {
+	t.Helper()
+	keygen(t, "-q", "-s", authority, "-I", host, "-h", "-n", host, public)
+}
+
+func keygen(t testing.TB, args ...string) {
+	t.Helper()
 	if out, err := exec.CommandContext(t.Context(), sshProgram(t, "ssh-keygen"), args...).CombinedOutput(); err != nil {
 		t.Fatalf("ssh-keygen: %v\n%s", err, out)
 	}

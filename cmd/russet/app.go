@@ -119,6 +119,7 @@ func (p *program) verbs() []*cli.Command {
 		p.offsiteVerb(),
 		p.keyVerb(),
 		p.unlockVerb(),
+		p.validateStorageVerb(),
 		p.demoVerb(),
 		p.simulateVerb(),
 		p.versionVerb(),

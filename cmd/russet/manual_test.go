@@ -88,6 +88,8 @@ var messages = []struct {
 	{"`offsite verify`, for each copy", offsiteVerifyMessage{MessageType: "offsite_verify"}},
 	{"`key`", keyMessage{MessageType: "key"}},
 	{"`unlock`", unlockMessage{MessageType: "unlocked"}},
+	{"`validate-storage`, for each thing that it tries", trialMessage{MessageType: "trial"}},
+	{"`validate-storage`, at its end", trialsMessage{MessageType: "summary"}},
 	{"`version`", versionMessage{MessageType: "version"}},
 	{"long runs, once a second", statusMessage{MessageType: "status"}},
 }

@@ -36,7 +36,7 @@ const (
 	lockRead              // shared, and --no-lock does without
 	lockShared            // for those who add
 	lockExclusive         // for those who change what is there
-	lockCheck             // exclusive, and --no-lock does without
+	lockCheck             // exclusive, or shared where locks cannot be removed again; --no-lock does without
 )
 
 // withRepository opens the repository, takes the lock, works, and gives the
@@ -71,9 +71,14 @@ func (p *program) locked(ctx context.Context, c *cli.Context, r *repo.Repository
 	if (kind == lockShared || kind == lockExclusive) && isMirror(r) {
 		return fmt.Errorf("open repository %s to write: %w", at, errMirror)
 	}
-	lock, err := r.Lock(ctx, kind >= lockExclusive, p.lockOptions(c.Duration("retry-lock")))
+	opt := p.lockOptions(c.Duration("retry-lock"))
+	opt.OrShared = kind == lockCheck
+	lock, err := r.Lock(ctx, kind >= lockExclusive, opt)
 	if err != nil {
 		return unlessGone(ctx, at, at.named(lockError(err, withoutLock(c, kind))))
+	}
+	if kind == lockCheck && !lock.Exclusive() {
+		p.note("locks cannot be removed here, so this one lets others add to the repository meanwhile")
 	}
 	err = work(lock.Context(), r)
 	if lost := context.Cause(lock.Context()); err != nil && lost != nil {
@@ -106,6 +111,8 @@ func lockError(err error, reads bool) error {
 		err = situation{err, errDeadHolder}
 	}
 	switch {
+	case appendOnly(err):
+		err = situation{err, errAppendOnly}
 	case errors.Is(err, repo.ErrDamaged):
 		err = situation{err, errBadLock}
 	case readOnly(err) && reads:
@@ -114,6 +121,12 @@ func lockError(err error, reads bool) error {
 		err = situation{err, errReadOnly}
 	}
 	return fmt.Errorf("lock repository: %w", err)
+}
+
+// appendOnly tells whether a place lets nothing be removed.
+func appendOnly(err error) bool {
+	_, ok := errors.AsType[*repo.AppendOnlyError](err)
+	return ok
 }
 
 // readOnly tells whether a drive or a folder refuses to be written.
@@ -127,8 +140,11 @@ func readOnly(err error) bool {
 // no longer there: then that is the error, and what failed first a detail. What
 // goes wrong on a network says so itself.
 func unlessGone(ctx context.Context, at place, err error) error {
-	if err == nil || ctx.Err() != nil || isRemote(at.address) {
+	if err == nil || ctx.Err() != nil {
 		return err
+	}
+	if isRemote(at.address) {
+		return atStorage(err)
 	}
 	be, gone := backend.Open(ctx, at.address, backend.Options{})
 	if gone == nil {
@@ -160,6 +176,7 @@ func (p *program) openRepository(ctx context.Context, at place) (r *repo.Reposit
 	}
 	uncache := func() {}
 	if isRemote(at.address) {
+		r.SetConnections(backend.Connections(at.address, p.storage.options))
 		uncache = p.useCache(r, be, time.Now())
 	}
 	return r, func() {
@@ -196,10 +213,17 @@ func (p *program) lockOptions(retry time.Duration) repo.LockOptions {
 func owner(now time.Time) repo.Owner {
 	o := repo.Owner{Time: now}
 	o.Hostname, _ = os.Hostname() // without a name we are nobody's holder
-	if u, err := user.Current(); err == nil {
-		o.Username = u.Username
-	}
+	o.Username = userName()
 	return o
+}
+
+// userName is the name of this computer's user, or nothing.
+func userName() string {
+	u, err := user.Current()
+	if err != nil {
+		return ""
+	}
+	return u.Username
 }
 
 // latestName asks for the newest snapshot; "latest:PREFIX" for that of a

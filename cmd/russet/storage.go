@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -67,8 +68,11 @@ func (p *program) readStorage(c *cli.Context) error {
 		}
 		*limit.to = rate << 10
 	}
-	o.Network.Warn = func(err error, next time.Duration) { p.warn("%v; trying again in %s", err, duration(next)) }
+	o.Network.Warn = func(err error, next time.Duration) {
+		p.warn("%v; trying again in %.0f s", err, math.Ceil(next.Seconds()))
+	}
 	p.readNames(&o.S3)
+	p.readSSH(&o.SFTP)
 	return setOptions(o, c.StringSlice("option"))
 }
 
@@ -146,13 +150,14 @@ func (p *program) reach(ctx context.Context, at place, open func(context.Context
 		return nil, err
 	}
 	if at.login == nil {
-		return open(ctx, at.address, o)
+		be, err = open(ctx, at.address, o)
+		return be, atStorage(err)
 	}
 	err = at.login.unlock(ctx, p, func() (err error) {
-		be, err = open(ctx, at.address, at.login.use(o))
+		be, err = open(ctx, at.address, at.login.use(p, o))
 		return err
 	})
-	return be, err
+	return be, atStorage(err)
 }
 
 // spoolName is the folder of a spool beside a repository, and that above the spools

@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -42,6 +43,23 @@ var storageKinds = map[string]func(t *testing.T) storageServer{
 			named: "rest:" + strings.TrimSuffix(strings.Replace(at, "//", "//ada:"+storageSecret+"@", 1), "/"),
 		}
 	},
+	"sftp": func(t *testing.T) storageServer {
+		s := backendtest.StartSSHD(t)
+		home := t.TempDir()
+		for from, to := range map[string]string{s.KeyFile: "id_ed25519", s.KnownHosts: "known_hosts"} {
+			if err := os.MkdirAll(filepath.Join(home, ".ssh"), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Symlink(from, filepath.Join(home, ".ssh", to)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		at := s.Address(t.TempDir())
+		return storageServer{
+			store: at, away: strings.Replace(at, ":"+s.Port, ":1", 1),
+			env: []string{"HOME=" + home, "SSH_AUTH_SOCK="},
+		}
+	},
 	"rclone": func(t *testing.T) storageServer {
 		backendtest.Rclone(t)
 		return storageServer{store: "rclone:" + t.TempDir(), env: []string{"RCLONE_CONFIG=" + filepath.Join(t.TempDir(), "none")}}
@@ -50,43 +68,55 @@ var storageKinds = map[string]func(t *testing.T) storageServer{
 
 // TestStorageScripts runs the scenarios in testdata/storage over a server of each
 // kind. They have the commands exits, which finds the server's password in what a
-// command says, too, exec phone and samebackup, the conditions s3, rest, rclone, sftp and
-// away, and the variables STORE (an address that is the script's own), AWAY and NAMED.
+// command says, too, exec phone, plug, unplug and samebackup, the conditions s3, rest, rclone, sftp,
+// away and tty, and the variables STORE (an address that is the script's own), AWAY,
+// NAMED and TYPED (the password of rest).
 func TestStorageScripts(t *testing.T) {
 	t.Parallel()
 	for kind, start := range storageKinds {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
-			s := start(t)
-			testscript.Run(t, testscript.Params{
-				Dir:                 "testdata/storage",
-				RequireExplicitExec: true,
-				Cmds: map[string]func(*testscript.TestScript, bool, []string){
-					"exits": func(ts *testscript.TestScript, neg bool, args []string) { discreet(ts, neg, args, s.secrets()) }, "samebackup": sameBackup,
-				},
-				Condition: func(name string) (bool, error) {
-					if name == "away" {
-						return s.away != "", nil
-					}
-					return name == kind, nil
-				},
-				Setup: func(env *testscript.Env) error {
-					own := "/" + filepath.Base(env.WorkDir)
-					env.Vars = append(env.Vars, s.env...)
-					env.Setenv("STORE", s.store+own)
-					env.Setenv("AWAY", s.away+own)
-					env.Setenv("NAMED", s.named+own)
-					for _, which := range []string{"", "FROM_", "TO_"} {
-						env.Setenv("RUSSET_"+which+"PASSWORD", "secret")
-					}
-					env.Setenv("XDG_CACHE_HOME", filepath.Join(env.WorkDir, "cache"))
-					env.Setenv("UDID", sim.Tiny().UDID)
-					env.Setenv("USBMUXD_SOCKET_ADDRESS", "127.0.0.1:1") // nobody
-					return nil
-				},
-			})
+			start(t).run(t, kind, "testdata/storage")
 		})
 	}
+}
+
+// run runs the scripts of a folder over the server.
+func (s storageServer) run(t *testing.T, kind, folder string) {
+	t.Helper()
+	phones := new(simulations)
+	testscript.Run(t, testscript.Params{
+		Dir:                 folder,
+		RequireExplicitExec: true,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": func(ts *testscript.TestScript, neg bool, args []string) { discreet(ts, neg, args, s.secrets()) }, "samebackup": sameBackup,
+			"plug": phones.plug, "unplug": phones.unplug,
+		},
+		Condition: func(name string) (bool, error) {
+			switch name {
+			case "away":
+				return s.away != "", nil
+			case "tty":
+				return runtime.GOOS == "linux" || runtime.GOOS == "darwin", nil
+			}
+			return name == kind, nil
+		},
+		Setup: func(env *testscript.Env) error {
+			own := "/" + filepath.Base(env.WorkDir)
+			env.Vars = append(env.Vars, s.env...)
+			env.Setenv("STORE", s.store+own)
+			env.Setenv("TYPED", storageSecret)
+			env.Setenv("AWAY", s.away+own)
+			env.Setenv("NAMED", s.named+own)
+			for _, which := range []string{"", "FROM_", "TO_"} {
+				env.Setenv("RUSSET_"+which+"PASSWORD", "secret")
+			}
+			env.Setenv("XDG_CACHE_HOME", filepath.Join(env.WorkDir, "cache"))
+			env.Setenv("UDID", sim.Tiny().UDID)
+			env.Setenv("USBMUXD_SOCKET_ADDRESS", "127.0.0.1:1") // nobody
+			return nil
+		},
+	})
 }
 
 // secrets are what no verb may say.

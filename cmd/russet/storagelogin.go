@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -14,10 +15,18 @@ import (
 	"russet/backend"
 )
 
+// The schemes of places that know users.
+const (
+	schemeS3   = "s3"
+	schemeREST = "rest"
+	schemeSFTP = "sftp"
+)
+
 // login says who we are at a place elsewhere that knows users, and where the
 // password comes from. A place's login is one through the whole run, so that
 // nobody is asked twice.
 type login struct {
+	scheme   string // schemeS3, schemeREST or schemeSFTP
 	address  string
 	user     string // for s3 the id of an access key
 	password secret
@@ -32,10 +41,10 @@ type login struct {
 // made for this sort of place. It is nil where a place has none.
 func (p *program) storageLogin(c *cli.Context, address string, names placeNames) (_ *login, err error) {
 	scheme, _, _ := strings.Cut(address, ":")
-	if !isRemote(address) || scheme != "s3" && scheme != "rest" {
+	if !isRemote(address) || !slices.Contains([]string{schemeS3, schemeREST, schemeSFTP}, scheme) {
 		return nil, nil
 	}
-	l := &login{address: address, password: secret{what: "storage's password"}}
+	l := &login{scheme: scheme, address: address, password: secret{what: "storage's password"}}
 	if names.variable == "" {
 		l.user = c.String("storage-user")
 		l.password.file, l.password.command = c.String("storage-password-file"), c.String("storage-password-command")
@@ -45,9 +54,12 @@ func (p *program) storageLogin(c *cli.Context, address string, names placeNames)
 	if err != nil {
 		return nil, err
 	}
-	user, password := p.env(resticPrefix+"REST_USERNAME"), p.env(resticPrefix+"REST_PASSWORD")
-	if scheme == "s3" {
+	var user, password string
+	switch scheme {
+	case schemeS3:
 		user, password = p.env("AWS_ACCESS_KEY_ID"), p.env("AWS_SECRET_ACCESS_KEY")
+	case schemeREST:
+		user, password = p.env(resticPrefix+"REST_USERNAME"), p.env(resticPrefix+"REST_PASSWORD")
 	}
 	if !l.password.given() && (l.user == "" || l.user == user) {
 		l.password.value, l.token = password, p.env("AWS_SESSION_TOKEN")
@@ -65,21 +77,22 @@ func (l *login) name() string {
 		before, rest = rest[:i+2], rest[i+2:]
 	}
 	parts := strings.SplitN(rest, "/", 3)
-	if scheme == "s3" && len(parts) > 1 {
+	if scheme == schemeS3 && len(parts) > 1 {
 		parts[0] += "/" + parts[1]
 	}
 	return scheme + ":" + before + strings.Replace(parts[0], ":"+hiddenPart+"@", "@", 1)
 }
 
 // use is o with the login that was found.
-func (l *login) use(o backend.Options) backend.Options {
-	if strings.HasPrefix(l.address, "s3:") {
-		if l.user != "" {
-			o.S3.AccessKey, o.S3.SecretKey, o.S3.SessionToken = l.user, l.text, l.token
-		}
-		return o
+func (l *login) use(p *program, o backend.Options) backend.Options {
+	switch {
+	case l.scheme == schemeSFTP:
+		l.useSSH(p, &o.SFTP)
+	case l.scheme == schemeREST:
+		o.REST.User, o.REST.Password = l.user, l.text
+	case l.user != "":
+		o.S3.AccessKey, o.S3.SecretKey, o.S3.SessionToken = l.user, l.text, l.token
 	}
-	o.REST.User, o.REST.Password = l.user, l.text
 	return o
 }
 
@@ -88,6 +101,11 @@ func (l *login) use(o backend.Options) backend.Options {
 func (l *login) unlock(ctx context.Context, p *program, try func() error) error {
 	if l.known {
 		return try()
+	}
+	if l.scheme == schemeSFTP { // which asks when the server does
+		err := try()
+		l.known = err == nil || errors.Is(err, backend.ErrNoRepository)
+		return err
 	}
 	err := l.unasked(ctx, p, try)
 	for tries := passwordTries; tries > 0 && errors.Is(err, fs.ErrPermission) && !l.password.given() && p.hasTerminal(); tries-- {
@@ -99,7 +117,8 @@ func (l *login) unlock(ctx context.Context, p *program, try func() error) error 
 		}
 		err = try()
 	}
-	l.known = err == nil || errors.Is(err, backend.ErrNoRepository)
+	// Without a password, that there is none may be all that a stranger is told.
+	l.known = err == nil || errors.Is(err, backend.ErrNoRepository) && l.text != ""
 	return err
 }
 
@@ -125,7 +144,7 @@ func (l *login) unasked(ctx context.Context, p *program, try func() error) (err 
 func (l *login) ask(ctx context.Context, p *program) (err error) {
 	at := visible(l.name())
 	user, password := "user", "password"
-	if strings.HasPrefix(l.address, "s3:") {
+	if l.scheme == schemeS3 {
 		user, password = "access key id", "secret access key"
 	}
 	if l.user == "" {
@@ -142,7 +161,11 @@ func (l *login) keep() error {
 	if l == nil || !l.known || l.text == "" {
 		return usageError{"--save-password: this place wants no password"}
 	}
-	if err := keyring.Set(keyringService, l.name(), l.user+"\n"+l.text); err != nil {
+	kept := l.user + "\n" + l.text
+	if l.scheme == schemeSFTP { // whose address names the user
+		kept = l.text
+	}
+	if err := keyring.Set(keyringService, l.name(), kept); err != nil {
 		return fmt.Errorf("keep the storage's password: %w: %w", errNoKeyring, err)
 	}
 	return nil

@@ -47,6 +47,17 @@ var storageOptions = []storageOption{
 		o.S3.LockPeriod = time.Duration(days) * 24 * time.Hour
 		return err
 	}},
+	{"sftp.command", "a program that speaks SFTP on its input and output, with arguments, in place of Russet's own client", func(o *backend.Options, v string) (err error) {
+		o.SFTP.Command, err = splitCommand(v)
+		return err
+	}},
+	{"sftp.args", "arguments for the program ssh, which is run then", func(o *backend.Options, v string) (err error) {
+		o.SFTP.Args, err = splitCommand(v)
+		return err
+	}},
+	{"sftp.connections", "how many files travel at once (5)", func(o *backend.Options, v string) error {
+		return connections(&o.SFTP.Connections, v)
+	}},
 	{"rest.connections", "how many files travel at once (5)", func(o *backend.Options, v string) error {
 		return connections(&o.REST.Connections, v)
 	}},
