@@ -51,7 +51,7 @@ func TestCrashRun(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			tr := backendtest.Trial{
-				Store: c.store, Every: *everyPoint, Sample: 6,
+				Store: c.store, Every: *everyPoint, Sample: 4,
 				Run: func(ctx context.Context, be backend.Backend) error { return c.place(ctx, be).run(ctx, hours(5)) },
 				Judge: func(ctx context.Context, be backend.Backend, _ bool) error {
 					p := c.place(ctx, be)

@@ -221,11 +221,11 @@ var advices = []advice{
 	{errConflicts, codeConflicts, "russet sync conflicts NAME lists them"},
 	{reconcile.ErrBusy, codeLocked, "wait for the other run"},
 	{reconcile.ErrNoSync, 0, "russet sync status lists the syncs that there are"},
+	{offsite.ErrBad, codeDamaged, ""}, // and remedied
 	{errStale, codeStale, "russet offsite run brings it up to date"},
 	{offsite.ErrBusy, codeLocked, "wait for the other run"},
 	{offsite.ErrNoCopy, 0, "russet offsite status lists the copies that there are"},
 	{offsite.ErrOther, 0, "nothing was written there; where that was meant, remove the copy and add it anew"},
-	{offsite.ErrBad, codeDamaged, ""}, // and remedied
 	{errSamePlace, 0, "a copy is a repository of its own: choose another address"},
 	{errServerPassword, 0, "give it with --server-password-file or --server-password-command, set RUSSET_SERVER_PASSWORD, or run on a terminal"},
 	{errNoKeyring, 0, "without --save-password it is taken from --server-password-file or --server-password-command, from RUSSET_SERVER_PASSWORD, or asked for"},

@@ -152,12 +152,19 @@ func (p *program) showOffsiteRun(m offsiteRunMessage, took time.Duration) error 
 		return nil
 	}
 	var b strings.Builder
-	if m.Nothing {
-		fmt.Fprintf(&b, "  nothing to do: %s", plural(m.Snapshots, "snapshot"))
-	} else {
-		fmt.Fprintf(&b, "  put %s, %s there in %s: %s", plural(m.Packs, "pack"), size(m.Bytes), duration(took), plural(m.Snapshots, "snapshot"))
+	switch {
+	case m.Nothing:
+		b.WriteString("  nothing to do: ")
+	case m.Packs > 0:
+		fmt.Fprintf(&b, "  put %s, %s there in %s: ", plural(m.Packs, "pack"), size(m.Bytes), duration(took))
+	default: // files of a mirror, or snapshots whose content was there
+		b.WriteString("  ")
 	}
-	b.WriteString(" of the repository's are there\n")
+	fmt.Fprintf(&b, "%s of the repository's are there", plural(m.Snapshots, "snapshot"))
+	if m.Waiting > 0 {
+		fmt.Fprintf(&b, ", %s not", count(int64(m.Waiting)))
+	}
+	b.WriteString("\n")
 	for _, problem := range m.Problems {
 		fmt.Fprintf(&b, "  %s: data/%s\n", problem.Result, problem.Pack)
 	}
