@@ -294,12 +294,7 @@ func TestDrillDeep(t *testing.T) {
 func TestCancel(t *testing.T) {
 	t.Parallel()
 	p := newPair(t)
-	for i := range 12 {
-		p.save(t, "a", hours(0).Add(time.Duration(i)), byte(i))
-		if err := p.run(t.Context(), hours(2)); err != nil {
-			t.Fatal(err)
-		}
-	}
+	p.versions(t, 12)
 	store, c, err := p.attach(t.Context())
 	if err != nil {
 		t.Fatal(err)

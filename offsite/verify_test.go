@@ -2,12 +2,14 @@ package offsite
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
 	"russet/backend"
 	"russet/backend/backendtest"
 	"russet/chunk"
+	"russet/index"
 )
 
 // TestRounds: what was put there is unproven; verifications read what was proven
@@ -110,21 +112,49 @@ func TestTold(t *testing.T) {
 	}
 }
 
-// TestMute: an object of which the storage tells nothing is read, as far as may be.
+// versions saves many versions in the source and copies each by itself, so that the copy
+// has a lot of packs.
+func (p pair) versions(t *testing.T, n int) {
+	t.Helper()
+	for i := range n {
+		p.save(t, "a", hours(0).Add(time.Duration(i)), byte(i))
+		if err := p.run(t.Context(), hours(1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestRemoteShare: what the storage reads to tell it counts as read.
+func TestRemoteShare(t *testing.T) {
+	t.Parallel()
+	p := newPair(t)
+	p.versions(t, 12)
+	p.copy = teller{Backend: p.copy, how: backend.ProofRead}
+	if res, err := p.verify(t.Context(), hours(2), 0.1); err != nil || res.Read == 0 || res.Read > 2*provers || res.Left == 0 || res.Told > 0 {
+		t.Errorf("%+v, %v, want a part", res, err)
+	}
+}
+
+// TestMute: an object of which the storage tells nothing is read, and what was told
+// takes nothing off what may be read.
 func TestMute(t *testing.T) {
 	t.Parallel()
 	p := newPair(t)
-	p.save(t, "a", hours(0), 1, 2, 3)
-	place := p.copy
-	if err := p.run(t.Context(), hours(1)); err != nil {
-		t.Fatal(err)
+	p.versions(t, 12)
+	st, _ := p.status(t)
+	due := st.Packs.due(hours(2)) // the mute ones come last, when 0.6 of the bytes have been asked for
+	last := due[len(due)-2:]
+	p.copy = teller{p.copy, backend.ProofStored, func(f backend.File) bool {
+		return slices.ContainsFunc(last, func(id chunk.ID) bool { return fileOf(id) == f })
+	}}
+	res, err := p.verify(t.Context(), hours(2), 0.6)
+	if err != nil || res.Told != len(due)-2 || res.Read != 2 || res.Left != 0 {
+		t.Errorf("%+v, %v, want all but two told, and these read", res, err)
 	}
-	all := packs(t, place)
-	mute := func(f backend.File) bool { return f.Name == all[0].Name || f.Name == all[1].Name }
-	p.copy = teller{place, backend.ProofStored, mute}
-	res, err := p.verify(t.Context(), hours(2), 1)
-	if err != nil || res.Told != len(all)-2 || res.Read != 2 {
-		t.Errorf("%+v, %v, want all but two told", res, err)
+	for _, id := range last {
+		if st, _ := p.status(t); st.Packs[id].Method != Downloaded {
+			t.Errorf("a mute one was proven by %v", st.Packs[id].Method)
+		}
 	}
 }
 
@@ -168,6 +198,49 @@ func TestBad(t *testing.T) {
 		if _, s := p.status(t); s.Bad != 0 || s.Broken != 0 || s.Proven != 2 || !s.Since.Equal(hours(4)) {
 			t.Errorf("%s, mended: %+v", name, s)
 		}
+	}
+}
+
+// TestHeal: a run copies again what the copy has lost, and says so at once. The pack
+// stays missing until the copy's index is repaired; the snapshot is whole.
+func TestHeal(t *testing.T) {
+	t.Parallel()
+	p := newPair(t)
+	p.save(t, "a", hours(0), 1)
+	if err := p.run(t.Context(), hours(1)); err != nil {
+		t.Fatal(err)
+	}
+	spoil(t, p, 1, nil)
+	if err := p.run(t.Context(), hours(1)); err != nil {
+		t.Fatal(err)
+	}
+	st, s := p.status(t)
+	if len(st.Runs) != 2 || s.Bad != 1 || s.Broken != 0 || s.Packs != 3 {
+		t.Errorf("after the run: %+v, %+v", s, st.Runs)
+	}
+	if res, err := p.verify(t.Context(), hours(2), 1); !errors.Is(err, ErrBad) || res.AllProven != 1 {
+		t.Errorf("%+v, %v, want the snapshot proven and a pack missing", res, err)
+	}
+}
+
+// TestSourceBroken: where the source has lost folders, the copy's are read.
+func TestSourceBroken(t *testing.T) {
+	t.Parallel()
+	p := newPair(t)
+	sn := p.save(t, "a", hours(0), 1)
+	if err := p.run(t.Context(), hours(1)); err != nil {
+		t.Fatal(err)
+	}
+	r := p.open(t).r
+	loc, ok := r.Index().Lookup(index.Handle{ID: *sn.Tree, Type: index.Tree})
+	if !ok {
+		t.Fatal("the source has no such tree")
+	}
+	if err := p.source.Remove(t.Context(), fileOf(loc.Pack)); err != nil {
+		t.Fatal(err)
+	}
+	if res, err := p.verify(t.Context(), hours(2), 1); err != nil || res.AllProven != 1 {
+		t.Errorf("%+v, %v, want the snapshot proven", res, err)
 	}
 }
 
