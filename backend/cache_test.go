@@ -119,7 +119,7 @@ func (f far) wantRead(t *testing.T, b backend.Backend, k backend.Kind) {
 	}
 }
 
-func list(t *testing.T, b backend.Backend) {
+func listKept(t *testing.T, b backend.Backend) {
 	t.Helper()
 	for _, k := range []backend.Kind{backend.Snapshot, backend.Index} {
 		for _, err := range b.List(t.Context(), k) {
@@ -136,7 +136,7 @@ func TestCacheFetchesOnce(t *testing.T) {
 	f, folder := newFar(t, backendtest.Faults{}), t.TempDir()
 	for range 3 {
 		c := openCache(t, f, folder)
-		list(t, c)
+		listKept(t, c)
 		for k := backend.Key; k <= backend.Data; k++ {
 			f.wantRead(t, c, k)
 		}
@@ -166,7 +166,7 @@ func TestCacheKeepsWhatItSaves(t *testing.T) {
 		t.Fatalf("the pack at the place: got %d bytes and error %v, want it whole", len(got), err)
 	}
 	next := openCache(t, f, folder)
-	list(t, next)
+	listKept(t, next)
 	for _, k := range []backend.Kind{backend.Snapshot, backend.Index, backend.Data} {
 		f.wantRead(t, next, k)
 		if got := f.loads(k); got != 0 {
@@ -180,7 +180,7 @@ func TestCacheHidesNoLoss(t *testing.T) {
 	t.Parallel()
 	f, folder := newFar(t, backendtest.Faults{}), t.TempDir()
 	c := openCache(t, f, folder)
-	list(t, c)
+	listKept(t, c)
 	f.wantRead(t, c, backend.Index)
 	if err := f.place.Remove(t.Context(), f.file[backend.Index]); err != nil {
 		t.Fatal(err)
@@ -190,8 +190,8 @@ func TestCacheHidesNoLoss(t *testing.T) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("before a listing: got error %v, want fs.ErrNotExist", err)
 	}
-	list(t, c)
-	list(t, next)
+	listKept(t, c)
+	listKept(t, next)
 	for _, c := range []*backend.Cache{c, next} {
 		_, err = c.Load(t.Context(), f.file[backend.Index], 0, make([]byte, 10))
 		if !errors.Is(err, fs.ErrNotExist) {
@@ -208,7 +208,7 @@ func TestCacheHalfAListing(t *testing.T) {
 	t.Parallel()
 	f, folder := newFar(t, backendtest.Faults{}), t.TempDir()
 	c := openCache(t, f, folder)
-	list(t, c)
+	listKept(t, c)
 	f.wantRead(t, c, backend.Index)
 	more := backendtest.Bytes(100, 9)
 	if err := f.place.Save(t.Context(), backendtest.Named(backend.Index, more), more); err != nil {
@@ -221,7 +221,7 @@ func TestCacheHalfAListing(t *testing.T) {
 	broken := backendtest.NewFaulty(f, backendtest.Faults{FailAt: 1, FailCount: -1})
 	for range openCache(t, broken, folder).List(t.Context(), backend.Index) {
 	}
-	list(t, next)
+	listKept(t, next)
 	f.wantRead(t, next, backend.Index)
 	if got := f.loads(backend.Index); got != 1 {
 		t.Errorf("the index was loaded %d times, want 1", got)
@@ -242,7 +242,7 @@ func TestCacheDamagedHere(t *testing.T) {
 			f, folder := newFar(t, backendtest.Faults{}), t.TempDir()
 			read := func() {
 				c := openCache(t, f, folder)
-				list(t, c)
+				listKept(t, c)
 				for _, k := range []backend.Kind{backend.Snapshot, backend.Index, backend.Data} {
 					f.wantRead(t, c, k)
 				}
@@ -283,7 +283,7 @@ func TestCacheDamagedThere(t *testing.T) {
 		f.data[k][7] ^= 1
 	}
 	c := openCache(t, f, folder)
-	list(t, c)
+	listKept(t, c)
 	f.wantRead(t, c, backend.Index)
 	f.wantRead(t, c, backend.Data)
 	if left, _ := filepath.Glob(filepath.Join(folder, "*", strings.Repeat("?", 64))); len(left) > 0 {
@@ -296,7 +296,7 @@ func TestWithoutCache(t *testing.T) {
 	t.Parallel()
 	f := newFar(t, backendtest.Faults{})
 	c := openCache(t, f, t.TempDir())
-	list(t, c)
+	listKept(t, c)
 	f.wantRead(t, c, backend.Index)
 	f.wantRead(t, c, backend.Data)
 	ctx := backend.WithoutCache(t.Context())
@@ -381,7 +381,7 @@ func TestCacheUnwritable(t *testing.T) {
 		}
 	}
 	c := openCache(t, f, folder)
-	list(t, c)
+	listKept(t, c)
 	for _, k := range []backend.Kind{backend.Snapshot, backend.Index, backend.Data} {
 		f.wantRead(t, c, k)
 	}
@@ -399,7 +399,7 @@ func TestCacheAges(t *testing.T) {
 	names := []string{strings.Repeat("a", 64), strings.Repeat("b", 64), strings.Repeat("c", 64)}
 	for _, name := range names {
 		c := openCache(t, f, filepath.Join(all, name))
-		list(t, c)
+		listKept(t, c)
 		f.wantRead(t, c, backend.Index)
 		f.wantRead(t, c, backend.Data)
 	}

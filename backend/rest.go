@@ -37,6 +37,7 @@ type rest struct {
 	user, password string
 	slots          chan struct{} // holds one of each request that is under way
 	made           bool          // by us, just now: there need not be a config
+	config         firstConfig   // what the first talk has brought
 	close          func() error
 }
 
@@ -51,11 +52,7 @@ func openREST(ctx context.Context, address string, o Options, create bool) (Back
 	if socket != "" {
 		t.Proxy = nil
 		t.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
-			c, err := o.Network.dial(ctx, "unix", socket)
-			if errors.Is(err, fs.ErrNotExist) { // of the socket, not of a file of the repository
-				err = temporary(errors.New("connect: there is no such socket"))
-			}
-			return c, err
+			return o.Network.dial(ctx, "unix", socket)
 		}
 	}
 	user, password := o.REST.User, o.REST.Password
@@ -109,7 +106,7 @@ func parseREST(address string) (u *url.URL, socket string, err error) {
 
 // begin is the first talk with the server.
 func (r *rest) begin(ctx context.Context, create bool) error {
-	_, err := r.size(ctx, File{})
+	err := r.config.load(ctx, r.Load)
 	switch {
 	case err == nil && create:
 		return fmt.Errorf("create repository: %w", fs.ErrExist)

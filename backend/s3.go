@@ -1,7 +1,6 @@
 package backend
 
 import (
-	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -9,39 +8,13 @@ import (
 	"io"
 	"io/fs"
 	"iter"
-	"net/http"
 	"path"
 	"strconv"
 	"strings"
 	"sync/atomic"
-	"time"
 
 	"github.com/minio/minio-go/v7"
-	"github.com/minio/minio-go/v7/pkg/credentials"
 )
-
-// S3Options are the settings of places that are reached by S3.
-type S3Options struct {
-	AccessKey    string // with SecretKey empty: requests are anonymous
-	SecretKey    string
-	SessionToken string
-
-	CredentialsFile string // where there is no AccessKey: a file as AWS's tools write it
-	Profile         string // the section of that file; "default" if empty
-
-	Region        string // if empty, the server is asked
-	BucketLookup  string // "path", "dns" or, as far as it can be guessed, "auto"; empty is "auto"
-	ListObjectsV1 bool   // for servers that know only the old listing
-	StorageClass  string // of packs of data. What every run reads stays in the standard class
-
-	LockMode   string        // "governance" or "compliance": versions of files, but for locks, cannot be deleted for the LockPeriod
-	LockPeriod time.Duration // not for nothing where LockMode is set
-
-	Connections int // how many files travel at once; 5 if zero, as restic does
-}
-
-// s3Connections is what restic takes.
-const s3Connections = 5
 
 // s3Bucket keeps files as the objects of a bucket, in the layout that is restic's default: "data/" with 256 subfolders.
 // What it saves is durable as far as the server is: an answered PUT is all that S3 promises. A name is given to an object
@@ -58,150 +31,9 @@ type s3Bucket struct {
 	noConditions atomic.Bool // the server knows no If-None-Match
 }
 
-// openS3 opens a place, or with create makes it, as [Open] and [Create] say. rest is the address behind the scheme. A
-// bucket that is not there is made by create, with the locking of objects where the options ask for it.
-func openS3(ctx context.Context, rest string, o Options, create bool) (Backend, error) {
-	at, err := parseS3(rest)
-	if err != nil {
-		return nil, err
-	}
-	b, err := at.connect(o)
-	if err != nil {
-		return nil, err
-	}
-	if create {
-		err = b.create(ctx)
-	} else {
-		err = b.open(ctx)
-	}
-	if err != nil {
-		b.Close()
-		return nil, err
-	}
-	return b, nil
-}
-
-// connect prepares the client; nothing is sent yet.
-func (at s3Address) connect(o Options) (*s3Bucket, error) {
-	b := &s3Bucket{name: at.bucket, prefix: at.prefix, o: o.S3, wire: &s3Transport{base: o.Network.transport()}}
-	if b.o.Connections <= 0 {
-		b.o.Connections = s3Connections
-	}
-	b.slots = make(chan struct{}, b.o.Connections)
-	switch minio.RetentionMode(strings.ToUpper(b.o.LockMode)) {
-	case "":
-	case minio.Governance, minio.Compliance:
-		if b.o.LockPeriod <= 0 {
-			return nil, errors.New("open S3 storage: a lock mode wants a period")
-		}
-	default:
-		return nil, errors.New("open S3 storage: the lock mode is neither governance nor compliance")
-	}
-	lookup, ok := map[string]minio.BucketLookupType{
-		"": minio.BucketLookupAuto, "auto": minio.BucketLookupAuto, "path": minio.BucketLookupPath, "dns": minio.BucketLookupDNS,
-	}[b.o.BucketLookup]
-	if !ok {
-		return nil, errors.New("open S3 storage: the bucket lookup is neither auto, path nor dns")
-	}
-	creds, err := b.o.credentials()
-	if err != nil {
-		return nil, err
-	}
-	client, err := minio.NewCore(at.endpoint, &minio.Options{
-		Creds:        creds,
-		Secure:       !at.plain,
-		Transport:    b.wire,
-		Region:       b.o.Region,
-		BucketLookup: lookup,
-		MaxRetries:   1, // tries again are the retry's
-	})
-	if err != nil {
-		return nil, errors.New("open S3 storage: the address names no server") // the library's error holds it
-	}
-	b.client = client
-	return b, nil
-}
-
-func (o S3Options) credentials() (*credentials.Credentials, error) {
-	if o.AccessKey != "" || o.CredentialsFile == "" {
-		return credentials.NewStaticV4(o.AccessKey, o.SecretKey, o.SessionToken), nil
-	}
-	c := credentials.NewFileAWSCredentials(o.CredentialsFile, cmp.Or(o.Profile, "default")) // without, it reads the environment
-	value, err := c.GetWithContext(&credentials.CredContext{Client: http.DefaultClient})
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("read the file of S3 credentials: %w", fs.ErrNotExist)
-	case err != nil || value.AccessKeyID == "":
-		return nil, errors.New("read the file of S3 credentials: it has no usable keys for the profile")
-	}
-	return c, nil
-}
-
-// open makes sure that there is a repository. The config is loaded rather than asked for: only the answer to a GET says why
-// not.
-func (b *s3Bucket) open(ctx context.Context) error {
-	err := b.reach(ctx)
-	switch {
-	case errors.Is(err, errNoBucket):
-		return fmt.Errorf("%w: %w", ErrNoRepository, errNoBucket)
-	case errors.Is(err, fs.ErrNotExist):
-		return ErrNoRepository
-	case err != nil:
-		return fmt.Errorf("open S3 storage: %w", err)
-	}
-	return b.mayLock(ctx)
-}
-
-func (b *s3Bucket) create(ctx context.Context) error {
-	err := b.reach(ctx)
-	switch {
-	case err == nil:
-		return fmt.Errorf("create S3 storage: a repository is there: %w", fs.ErrExist)
-	case errors.Is(err, errNoBucket):
-		err = b.client.MakeBucket(ctx, b.name, minio.MakeBucketOptions{Region: b.o.Region, ObjectLocking: b.o.LockMode != ""})
-		if code := minio.ToErrorResponse(err).Code; err != nil && code != minio.BucketAlreadyOwnedByYou {
-			return fmt.Errorf("create the bucket: %w", b.explain(ctx, err))
-		}
-	case !errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("create S3 storage: %w", err)
-	}
-	return b.mayLock(ctx)
-}
-
-// mayLock makes sure that locks are kept, where the options ask for them: some servers take them for a bucket without, and
-// do nothing. Credentials that may not ask are no reason to stop.
-func (b *s3Bucket) mayLock(ctx context.Context) error {
-	if b.o.LockMode == "" {
-		return nil
-	}
-	enabled, _, _, _, err := b.client.GetObjectLockConfig(ctx, b.name)
-	if code := minio.ToErrorResponse(err).Code; code == "ObjectLockConfigurationNotFoundError" || err == nil && enabled != "Enabled" {
-		return errors.New("open S3 storage: the bucket does not allow its files to be locked")
-	}
-	if err = b.explain(ctx, err); err == nil || errors.Is(err, fs.ErrPermission) || errors.Is(err, errors.ErrUnsupported) {
-		return nil
-	}
-	return fmt.Errorf("ask whether files may be locked: %w", err)
-}
-
-// reach loads a byte of the config. A bucket in another region than expected is asked once more, there.
-func (b *s3Bucket) reach(ctx context.Context) error {
-	_, err := b.load(ctx, b.key(File{}), 0, make([]byte, 1))
-	if _, wrong := errors.AsType[regionError](err); wrong {
-		_, err = b.load(ctx, b.key(File{}), 0, make([]byte, 1))
-	}
-	return err
-}
-
 // key is the name of a file's object.
 func (b *s3Bucket) key(f File) string {
 	return path.Join(b.prefix, f.path())
-}
-
-// Close lets go of idle connections.
-func (b *s3Bucket) Close() error {
-	b.wire.base.CloseIdleConnections()
-	return nil
 }
 
 // admit is what operations begin with that transfer something; done gives the place to the next.
@@ -229,7 +61,7 @@ func (b *s3Bucket) Load(ctx context.Context, f File, offset int64, dst []byte) (
 	}
 	n := 0
 	if len(dst) == 0 {
-		_, err = b.stat(ctx, b.key(f))
+		_, err = b.stat(ctx, b.key(f), false)
 	} else {
 		n, err = b.load(ctx, b.key(f), offset, dst)
 	}
@@ -288,14 +120,17 @@ func rangeStart(s string) (int64, bool) {
 	return n, err == nil
 }
 
-// stat tells of an object without loading it. An answer to a HEAD has no room for a reason, so where the object is not to
-// be had a GET asks for that.
-func (b *s3Bucket) stat(ctx context.Context, key string) (minio.ObjectInfo, error) {
-	info, err := b.client.StatObject(ctx, b.name, key, minio.StatObjectOptions{Checksum: true})
-	switch minio.ToErrorResponse(err).StatusCode {
-	case 400, 403, 404:
+// stat tells of an object without loading it, with sums also its SHA-256. An answer to a HEAD has no room for a reason, so
+// where the object is not to be had a GET asks for that. Some servers refuse to be asked for checksums.
+func (b *s3Bucket) stat(ctx context.Context, key string, sums bool) (minio.ObjectInfo, error) {
+	info, err := b.client.StatObject(ctx, b.name, key, minio.StatObjectOptions{Checksum: sums})
+	switch status := minio.ToErrorResponse(err).StatusCode; status {
+	case 400, 403, 404, 501:
 		if _, why := b.load(ctx, key, 0, make([]byte, 1)); why != nil {
 			return info, why
+		}
+		if sums && (status == 400 || status == 501) {
+			return info, errors.ErrUnsupported
 		}
 	}
 	if err != nil {
@@ -323,7 +158,7 @@ func (b *s3Bucket) list(ctx context.Context, k Kind, yield func(Info) bool) erro
 		return fs.ErrInvalid
 	}
 	if k == Config {
-		info, err := b.stat(ctx, b.key(File{}))
+		info, err := b.stat(ctx, b.key(File{}), false)
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
@@ -365,7 +200,7 @@ func (b *s3Bucket) Remove(ctx context.Context, f File) error {
 		return fmt.Errorf("remove %s: %w", f, err)
 	}
 	defer done()
-	if _, err = b.stat(ctx, b.key(f)); err == nil || errors.Is(err, fs.ErrNotExist) {
+	if _, err = b.stat(ctx, b.key(f), false); err == nil || errors.Is(err, fs.ErrNotExist) {
 		// What is not there is removed, too, for the answer that nothing may be.
 		rerr := b.explain(ctx, b.client.RemoveObject(ctx, b.name, b.key(f), minio.RemoveObjectOptions{}))
 		if err == nil || errors.Is(rerr, fs.ErrPermission) {
@@ -385,7 +220,7 @@ func (b *s3Bucket) Sum(ctx context.Context, f File) (sum [32]byte, how Proof, er
 		return sum, "", fmt.Errorf("ask for the SHA-256 of %s: %w", f, err)
 	}
 	defer done()
-	info, err := b.stat(ctx, b.key(f))
+	info, err := b.stat(ctx, b.key(f), true)
 	if err != nil {
 		return sum, "", fmt.Errorf("ask for the SHA-256 of %s: %w", f, err)
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"io/fs"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -138,6 +139,82 @@ func TestS3Headers(t *testing.T) {
 	}
 }
 
+// TestS3Requests counts what each call asks the server.
+func TestS3Requests(t *testing.T) {
+	t.Parallel()
+	s := backendtest.VersityGW(t, os.UserCacheDir)
+	proxy, err := backendtest.StartWebProxy("http://" + s.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer proxy.Close()
+	o, address := s3Options(s), "s3:"+proxy.URL()+"/bucket"
+	b := createAt(t, address, o)
+	saveAt(t, b, backend.Config, []byte("config"))
+	data := backendtest.Bytes(100, 1)
+	f := backendtest.Named(backend.Data, data)
+	for _, c := range []struct {
+		what string
+		do   func() error
+		want map[string]int
+	}{
+		{"Open", func() (err error) { b, err = backend.Open(t.Context(), address, o); return err }, map[string]int{"GET": 1}},
+		{"Save", func() error { return b.Save(t.Context(), f, data) }, map[string]int{"PUT": 1}},
+		{"Load", func() error { _, err := b.Load(t.Context(), f, 10, data); return err }, map[string]int{"GET": 1}},
+		{"Sum", func() error { _, _, err := backend.Sum(t.Context(), b, f); return err }, map[string]int{"HEAD": 1}},
+		{"List", func() (last error) {
+			for _, last = range b.List(t.Context(), backend.Data) {
+			}
+			return last
+		}, map[string]int{"GET": 1}},
+		{"Remove", func() error { return b.Remove(t.Context(), f) }, map[string]int{"HEAD": 1, "DELETE": 1}},
+	} {
+		before := proxy.Requests()
+		if err := c.do(); err != nil {
+			t.Errorf("%s: %v", c.what, err)
+		}
+		got := proxy.Requests()
+		for method := range got {
+			if got[method] -= before[method]; got[method] == 0 {
+				delete(got, method)
+			}
+		}
+		if !maps.Equal(got, c.want) {
+			t.Errorf("%s: got requests %v, want %v", c.what, got, c.want)
+		}
+	}
+}
+
+// TestS3Pages lists more than fits into one answer, by both versions of the list.
+func TestS3Pages(t *testing.T) {
+	t.Parallel()
+	s := backendtest.VersityGW(t, os.UserCacheDir)
+	o := s3Options(s)
+	createAt(t, s.Address("bucket"), o)
+	folder := filepath.Join(s.Folder("bucket"), "place", "index")
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	const files = 2100
+	for n := range files {
+		if err := os.WriteFile(filepath.Join(folder, backendtest.Named(backend.Index, backendtest.Bytes(n, 1)).Name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, o.S3.ListObjectsV1 = range []bool{false, true} {
+		got := make(map[string]bool)
+		for info, err := range createAt(t, s.Address("bucket/place"), o).List(t.Context(), backend.Index) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got[info.Name] = true
+		}
+		if len(got) != files {
+			t.Errorf("List, the old way %t: got %d files, want %d", o.S3.ListObjectsV1, len(got), files)
+		}
+	}
+}
+
 // TestS3Corrupted lets one upload reach the server with another byte, which it must find.
 func TestS3Corrupted(t *testing.T) {
 	t.Parallel()
@@ -179,6 +256,16 @@ func TestS3Sum(t *testing.T) {
 	sum, how, err := backend.Sum(t.Context(), b, f)
 	if hex.EncodeToString(sum[:]) != f.Name || how != backend.ProofStored || err != nil {
 		t.Errorf("Sum: got %x, %s, %v, want %s, %s", sum, how, err, f.Name, backend.ProofStored)
+	}
+	refuses := createAt(t, front(t, s, func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Header.Get("X-Amz-Checksum-Mode") == "" {
+			return false
+		}
+		w.WriteHeader(http.StatusNotImplemented)
+		return true
+	}), s3Options(s))
+	if _, _, err := backend.Sum(t.Context(), refuses, f); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("Sum of a server that refuses to tell: got %v, want %v", err, errors.ErrUnsupported)
 	}
 	absent := backendtest.Named(backend.Data, nil)
 	if _, _, err := backend.Sum(t.Context(), b, absent); !errors.Is(err, fs.ErrNotExist) {

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -358,17 +359,61 @@ func TestS3Storm(t *testing.T) {
 		return false
 	})
 	o := s3Options(s)
-	o.Network = backend.NetworkOptions{Retry: time.Minute, Stall: 100 * time.Millisecond}
+	o.Network.Retry = time.Minute
 	b := createAt(t, address, o)
 	storm.Store(1)
 	saveAt(t, b, backend.Data, []byte("the first"))
-	o.Network.Retry = -1
+
+	o.Network = backend.NetworkOptions{Retry: -1, Stall: 500 * time.Millisecond}
 	b = createAt(t, address, o)
 	storm.Store(1000)
-	for call, err := range everyCall(t.Context(), b) {
-		if !backend.IsTemporary(err) || !strings.Contains(err.Error(), "nothing has moved") {
-			t.Errorf("%s of a server that hangs: got %v", call, err)
+	data := []byte("the second")
+	f := backendtest.Named(backend.Data, data)
+	var calls sync.WaitGroup
+	for call, do := range map[string]func() error{
+		"Save":   func() error { return b.Save(t.Context(), f, data) },
+		"Load":   func() error { _, err := b.Load(t.Context(), f, 0, make([]byte, 1)); return err },
+		"Remove": func() error { return b.Remove(t.Context(), f) },
+		"List": func() (last error) {
+			for _, last = range b.List(t.Context(), backend.Data) {
+			}
+			return last
+		},
+	} {
+		calls.Go(func() {
+			err := do()
+			if !backend.IsTemporary(err) || !strings.Contains(err.Error(), "nothing has moved") {
+				t.Errorf("%s of a server that hangs: got %v", call, err)
+				return
+			}
+			wantClean(t, err)
+		})
+	}
+	calls.Wait()
+}
+
+// TestS3Region finds out in which region a bucket is, also where the credentials may not ask for that.
+func TestS3Region(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.URL.Query().Has("location"):
+			w.WriteHeader(http.StatusForbidden)
+			fmt.Fprint(w, `<Error><Code>AccessDenied</Code></Error>`)
+		case !strings.Contains(r.Header.Get("Authorization"), "/eu-west-9/s3/"):
+			w.WriteHeader(http.StatusBadRequest)
+			fmt.Fprint(w, `<Error><Code>AuthorizationHeaderMalformed</Code><Region>eu-west-9</Region></Error>`)
+		default:
+			w.WriteHeader(http.StatusNotFound)
+			fmt.Fprint(w, `<Error><Code>NoSuchKey</Code></Error>`)
 		}
-		wantClean(t, err)
+	}))
+	defer server.Close()
+	if _, err := backend.Open(t.Context(), "s3:"+server.URL+"/the-bucket", s3Login(accessKey, secretKey, "")); !errors.Is(err, backend.ErrNoRepository) {
+		t.Errorf("Open: got %v, want %v", err, backend.ErrNoRepository)
+	}
+	_, err := backend.Open(t.Context(), "s3:"+server.URL+"/the-bucket", s3Login(accessKey, secretKey, "us-east-1"))
+	if err == nil || !strings.Contains(err.Error(), "another region: eu-west-9") {
+		t.Errorf("Open in another region: got %v", err)
 	}
 }

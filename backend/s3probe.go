@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"path"
 	"time"
@@ -93,8 +94,8 @@ func (p s3Probe) refusesToReplace(ctx context.Context) (bool, error) {
 }
 
 func (p s3Probe) tellsSums(ctx context.Context) (bool, error) {
-	info, err := p.stat(ctx, p.base+"-plain")
-	if err != nil {
+	info, err := p.stat(ctx, p.base+"-plain", true)
+	if err != nil && !errors.Is(err, errors.ErrUnsupported) {
 		return false, err
 	}
 	_, ok := wholeSum(info)

@@ -59,7 +59,7 @@ func (b *s3Bucket) saveAs(ctx context.Context, f File, data []byte, class string
 
 // saveConfig looks first, too, as some servers replace whatever is there, condition or not.
 func (b *s3Bucket) saveConfig(ctx context.Context, up s3Upload) error {
-	_, err := b.stat(ctx, up.key)
+	_, err := b.stat(ctx, up.key, false)
 	switch {
 	case err == nil:
 		return fs.ErrExist
@@ -68,7 +68,7 @@ func (b *s3Bucket) saveConfig(ctx context.Context, up s3Upload) error {
 	}
 	_, err = b.put(ctx, up)
 	if minio.ToErrorResponse(err).StatusCode == 412 {
-		if _, err = b.stat(ctx, up.key); !errors.Is(err, fs.ErrNotExist) {
+		if _, err = b.stat(ctx, up.key, false); !errors.Is(err, fs.ErrNotExist) {
 			return cmp.Or(err, fs.ErrExist)
 		}
 		up.once = false // the server takes the marker of a removal for an object
@@ -82,9 +82,10 @@ func (b *s3Bucket) saveConfig(ctx context.Context, up s3Upload) error {
 func (b *s3Bucket) saveNamed(ctx context.Context, up s3Upload) error {
 	_, err := b.put(ctx, up)
 	_, lost := errors.AsType[lineError](err)
+	lost = lost && !errors.Is(err, errStalled)
 	exists := minio.ToErrorResponse(err).StatusCode == 412
 	if lost && ctx.Err() == nil || exists {
-		info, there := b.stat(ctx, up.key)
+		info, there := b.stat(ctx, up.key, false)
 		if there == nil && info.Size == int64(len(up.data)) {
 			return nil
 		}

@@ -86,6 +86,7 @@ type Lock struct {
 	left  []chunk.ID // replaced files that may still be there
 	stays error      // why its files may not be removed
 	lost  error      // why the lock is no longer held
+	seen  sight      // of its file
 }
 
 // LockedError names the process that holds a conflicting lock. It is an
@@ -132,6 +133,12 @@ func (r *Repository) Lock(ctx context.Context, exclusive bool, opt LockOptions) 
 			return nil, err
 		}
 	}
+	if !exclusive && r.connections > 0 {
+		l, err := r.lockAtOnce(ctx, opt)
+		if l != nil || err != nil && !errors.Is(err, ErrLocked) {
+			return l, err
+		}
+	}
 	deadline := time.Now().Add(opt.Retry)
 	nobodys := map[chunk.ID]bool{}
 	var w watch
@@ -165,9 +172,7 @@ func (r *Repository) tryLock(ctx context.Context, exclusive bool, opt LockOption
 	if err != nil {
 		return nil, err
 	}
-	l := &Lock{r: r, done: make(chan struct{}), now: opt.clock(), file: lockFile{
-		Hostname: opt.Owner.Hostname, Username: opt.Owner.Username, PID: opt.PID, Boot: opt.Boot,
-	}}
+	l := r.newLock(opt)
 	if exclusive || skipped > 0 {
 		err = l.try(ctx, o, exclusive)
 	}
@@ -185,9 +190,20 @@ func (r *Repository) tryLock(ctx context.Context, exclusive bool, opt LockOption
 		// A file may be there all the same, and would block others for half an hour.
 		return nil, errors.Join(err, l.remove(ctx))
 	}
+	return l.held(ctx), nil
+}
+
+func (r *Repository) newLock(opt LockOptions) *Lock {
+	return &Lock{r: r, done: make(chan struct{}), now: opt.clock(), file: lockFile{
+		Hostname: opt.Owner.Hostname, Username: opt.Owner.Username, PID: opt.PID, Boot: opt.Boot,
+	}}
+}
+
+// held begins to keep a lock fresh that was taken.
+func (l *Lock) held(ctx context.Context) *Lock {
 	l.ctx, l.cancel = context.WithCancelCause(context.WithValue(ctx, lockKey{}, l))
 	go l.refresh()
-	return l, nil
+	return l
 }
 
 // write writes the lock's first file.
@@ -196,6 +212,7 @@ func (l *Lock) write(ctx context.Context, exclusive bool) (err error) {
 	defer l.mu.Unlock()
 	l.file.Time, l.file.Exclusive, l.wrote = l.now(), exclusive, time.Now()
 	l.id, err = l.r.saveLock(ctx, l.file)
+	l.see(err)
 	return err
 }
 
@@ -299,8 +316,9 @@ func confirmLock(ctx context.Context) error {
 	l.mu.Lock()
 	lost, age := l.lost, l.age()
 	var err error
-	if lost == nil {
+	if lost == nil && !l.justSeen() {
 		_, err = l.r.loadLock(ctx, l.id)
+		l.see(err)
 	}
 	l.mu.Unlock()
 	if lost != nil {
@@ -351,6 +369,7 @@ func (l *Lock) replace(ctx context.Context) error {
 	}
 	l.left = append(l.left, l.id)
 	l.file, l.wrote, l.id = f, now, id
+	l.see(nil)
 	_ = l.sweep(ctx) // what stays is tried again, at the latest by Unlock
 	return nil
 }

@@ -31,17 +31,14 @@ type lookout struct {
 // are removed.
 func (o *lookout) look(ctx context.Context, since func([]backend.Info) time.Time) (skipped int, err error) {
 	for range maxLooks {
-		var infos []backend.Info
-		for info, err := range o.r.be.List(ctx, backend.Lock) {
-			if err != nil {
-				return 0, fmt.Errorf("list locks: %w", err)
-			}
-			infos = append(infos, info)
+		infos, err := o.r.listLocks(ctx)
+		if err != nil {
+			return 0, err
 		}
 		skipped = 0
 		vanished, first := false, since(infos)
 		for _, info := range infos {
-			if info.ModTime.Before(first) && !info.ModTime.IsZero() {
+			if writtenBefore(info, first) {
 				skipped++
 				continue
 			}
@@ -60,11 +57,16 @@ func (o *lookout) look(ctx context.Context, since func([]backend.Info) time.Time
 	return 0, errors.New("list locks: each time some are gone before they can be loaded")
 }
 
+// writtenBefore tells whether a file was, where the place tells times.
+func writtenBefore(info backend.Info, t time.Time) bool {
+	return !info.ModTime.IsZero() && info.ModTime.Before(t)
+}
+
 // inspect looks at one lock. One that conflicts is a LockedError.
 func (o *lookout) inspect(ctx context.Context, info backend.Info) error {
 	id, err := chunk.ParseID(info.Name)
-	if err != nil || o.seen[id] || info.Size == 0 {
-		return nil // restic ignores an empty lock file too
+	if err != nil || o.seen[id] {
+		return nil
 	}
 	f, err := o.r.loadLock(ctx, id)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -80,16 +82,45 @@ func (o *lookout) inspect(ctx context.Context, info backend.Info) error {
 	return nil
 }
 
-// perhapsStale tells since when locks must be written to be looked at before it
-// is known what the place's clock says, and whether locks can be removed there.
-func (o *lookout) perhapsStale(infos []backend.Info) time.Time {
-	now := o.opt.clock()()
-	for _, info := range infos {
-		if info.ModTime.After(now) {
-			now = info.ModTime
+// listLocks lists the files of locks, but for empty ones, which restic ignores,
+// too.
+func (r *Repository) listLocks(ctx context.Context) ([]backend.Info, error) {
+	var infos []backend.Info
+	for info, err := range r.be.List(ctx, backend.Lock) {
+		if err != nil {
+			return nil, fmt.Errorf("list locks: %w", err)
+		}
+		if info.Size > 0 {
+			infos = append(infos, info)
 		}
 	}
-	return now.Add(-lockStale)
+	return infos, nil
+}
+
+// freshSince tells since when a lock must be written, by the place's clock, to be
+// held, where the newest of those listed may be; it is zero where the place tells
+// no times.
+func freshSince(infos []backend.Info) time.Time {
+	var newest time.Time
+	for _, info := range infos {
+		if info.ModTime.After(newest) {
+			newest = info.ModTime
+		}
+	}
+	if newest.IsZero() {
+		return newest
+	}
+	return newest.Add(-lockStale)
+}
+
+// perhapsStale is freshSince by our clock, too: that may tell more, and is proof
+// of nothing.
+func (o *lookout) perhapsStale(infos []backend.Info) time.Time {
+	since := o.opt.clock()().Add(-lockStale)
+	if fresh := freshSince(infos); fresh.After(since) {
+		return fresh
+	}
+	return since
 }
 
 // everyOne is for looks that leave none out.

@@ -368,3 +368,38 @@ func copyTwice(t *testing.T, from *Repository, canLocks bool) {
 	}
 	checkClean(t, be)
 }
+
+// A check and a backup are cut off wherever they can be, and fail wherever they
+// can, where their locks stay: the next ones are not stopped by that.
+func TestCrashLockStays(t *testing.T) {
+	t.Parallel()
+	first, second := many(1, 3), many(7, 3)
+	care := func(ctx context.Context, be backend.Backend) error {
+		be = backendtest.NewAppendOnly(be, false)
+		r, err := Open(ctx, be, testPassword)
+		if err != nil {
+			return err
+		}
+		opt := asker
+		opt.OrShared = true
+		l, err := r.Lock(ctx, true, opt)
+		if err != nil {
+			return err
+		}
+		err = errors.Join(wait(l.Context(), 40*time.Minute), holdVersions(l.Context(), r, first))
+		if err := errors.Join(err, l.Unlock(ctx)); err != nil {
+			return err
+		}
+		return backup(ctx, be, second)
+	}
+	both(t, func(t *testing.T) backendtest.Trial {
+		tr := trial(t, care, first)
+		tr.Judge = func(ctx context.Context, be backend.Backend, _ bool) error {
+			if err := care(ctx, be); err != nil {
+				return err
+			}
+			return judgeVersions(ctx, backendtest.NewAppendOnly(be, false), first, second)
+		}
+		return tr
+	})
+}

@@ -75,16 +75,6 @@ func (s *S3Server) Address(bucket string) string { return "s3:http://" + s.Host 
 // Folder returns where a bucket's objects lie as files.
 func (s *S3Server) Folder(bucket string) string { return filepath.Join(s.folder, "buckets", bucket) }
 
-// Log returns what the server has said of its requests so far, a line each.
-func (s *S3Server) Log() string {
-	s.t.Helper()
-	said, err := os.ReadFile(filepath.Join(s.folder, "log"))
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return string(said)
-}
-
 // Stop kills the server: connections break, and new ones are refused.
 func (s *S3Server) Stop() {
 	if s.cmd == nil {

@@ -24,6 +24,9 @@ var appendOnlyKinds = map[string]func(t *testing.T) storageServer{
 		at := backendtest.RcloneServer{Remote: t.TempDir(), AppendOnly: true}.Start(t)
 		return storageServer{store: "rest:" + strings.TrimSuffix(at, "/")}
 	},
+	"sftp": func(t *testing.T) storageServer {
+		return sftpStorage(t, "Subsystem sftp internal-sftp -P remove,rmdir")
+	},
 	"s3":       func(t *testing.T) storageServer { return keepingS3(t, "") },
 	"s3-locks": func(t *testing.T) storageServer { return keepingS3(t, "/locks/") },
 }

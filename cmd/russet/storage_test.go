@@ -43,27 +43,31 @@ var storageKinds = map[string]func(t *testing.T) storageServer{
 			named: "rest:" + strings.TrimSuffix(strings.Replace(at, "//", "//ada:"+storageSecret+"@", 1), "/"),
 		}
 	},
-	"sftp": func(t *testing.T) storageServer {
-		s := backendtest.StartSSHD(t)
-		home := t.TempDir()
-		for from, to := range map[string]string{s.KeyFile: "id_ed25519", s.KnownHosts: "known_hosts"} {
-			if err := os.MkdirAll(filepath.Join(home, ".ssh"), 0o700); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.Symlink(from, filepath.Join(home, ".ssh", to)); err != nil {
-				t.Fatal(err)
-			}
-		}
-		at := s.Address(t.TempDir())
-		return storageServer{
-			store: at, away: strings.Replace(at, ":"+s.Port, ":1", 1),
-			env: []string{"HOME=" + home, "SSH_AUTH_SOCK="},
-		}
-	},
+	"sftp": func(t *testing.T) storageServer { return sftpStorage(t) },
 	"rclone": func(t *testing.T) storageServer {
 		backendtest.Rclone(t)
 		return storageServer{store: "rclone:" + t.TempDir(), env: []string{"RCLONE_CONFIG=" + filepath.Join(t.TempDir(), "none")}}
 	},
+}
+
+// sftpStorage is sshd with more lines of its configuration.
+func sftpStorage(t *testing.T, config ...string) storageServer {
+	t.Helper()
+	s := backendtest.StartSSHD(t, config...)
+	home := t.TempDir()
+	for from, to := range map[string]string{s.KeyFile: "id_ed25519", s.KnownHosts: "known_hosts"} {
+		if err := os.MkdirAll(filepath.Join(home, ".ssh"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(from, filepath.Join(home, ".ssh", to)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	at := s.Address(t.TempDir())
+	return storageServer{
+		store: at, away: strings.Replace(at, ":"+s.Port, ":1", 1),
+		env: []string{"HOME=" + home, "SSH_AUTH_SOCK="},
+	}
 }
 
 // TestStorageScripts runs the scenarios in testdata/storage over a server of each

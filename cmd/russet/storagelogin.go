@@ -62,7 +62,10 @@ func (p *program) storageLogin(c *cli.Context, address string, names placeNames)
 		user, password = p.env(resticPrefix+"REST_USERNAME"), p.env(resticPrefix+"REST_PASSWORD")
 	}
 	if !l.password.given() && (l.user == "" || l.user == user) {
-		l.password.value, l.token = password, p.env("AWS_SESSION_TOKEN")
+		l.password.value = password
+		if scheme == schemeS3 {
+			l.token = p.env("AWS_SESSION_TOKEN")
+		}
 	}
 	l.user = cmp.Or(l.user, user)
 	return l, nil
@@ -80,7 +83,7 @@ func (l *login) name() string {
 	if scheme == schemeS3 && len(parts) > 1 {
 		parts[0] += "/" + parts[1]
 	}
-	return scheme + ":" + before + strings.Replace(parts[0], ":"+hiddenPart+"@", "@", 1)
+	return scheme + ":" + before + strings.TrimSuffix(strings.Replace(parts[0], ":"+hiddenPart+"@", "@", 1), ":")
 }
 
 // use is o with the login that was found.
