@@ -2,6 +2,7 @@ package offsite
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -48,15 +49,15 @@ func (s *Store) Create(ctx context.Context, config Config, to *repo.Repository) 
 	return st, nil
 }
 
-// Problem is a pack of a copy that is not as it should be.
+// Problem is a file of a copy that is not as it should be.
 type Problem struct {
-	Pack   chunk.ID
+	File   backend.File
 	Size   int64 // bytes that it should have
 	Result Result
 }
 
 // String says it in a line, for people.
-func (p Problem) String() string { return fmt.Sprintf("%v: data/%v", p.Result, p.Pack) }
+func (p Problem) String() string { return fmt.Sprintf("%v: %v", p.Result, p.File) }
 
 // takeStock loads the copy's index and lists its packs and snapshots: the ledger then
 // has the packs that its index names, new ones as put there at a time, and says which
@@ -64,7 +65,7 @@ func (p Problem) String() string { return fmt.Sprintf("%v: data/%v", p.Result, p
 func (c *Copy) takeStock(ctx context.Context, now uint32) (fresh []chunk.ID, err error) {
 	// Snapshots first: what they need is in the index that is loaded after them.
 	c.there, err = c.to.AllSnapshots(ctx)
-	if err != nil {
+	if err != nil && !errors.Is(err, repo.ErrDamaged) { // a verification names damaged ones
 		return nil, err
 	}
 	c.there = slices.DeleteFunc(c.there, func(s *repo.Snapshot) bool {
@@ -168,5 +169,5 @@ func damaged(n int) error {
 	if n == 0 {
 		return nil
 	}
-	return fmt.Errorf("verify copy: %w (packs damaged or missing: %d)", ErrBad, n)
+	return fmt.Errorf("verify copy: %w (files damaged or missing: %d)", ErrBad, n)
 }

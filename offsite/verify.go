@@ -1,6 +1,7 @@
 package offsite
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -45,6 +46,7 @@ type VerifyOptions struct {
 
 // VerifyResult is what a verification did. Sizes are bytes.
 type VerifyResult struct {
+	Small                int // files beside packs that are right: keys, snapshots, index
 	Told, Read           int // packs that are right: as the storage has kept it, or as they were read
 	ReadBytes            int64
 	Left                 int // packs that were neither told nor read this time
@@ -53,21 +55,28 @@ type VerifyResult struct {
 	Snapshots, AllProven int // that stand there, and that are proven
 }
 
-// Verify proves packs of the copy, those first whose proofs are oldest: it asks the
-// storage for their SHA-256, and reads them where it cannot tell. It writes nothing to
+// Verify proves the copy: all keys, snapshots and index files, which are small, and packs,
+// those first whose proofs are oldest. It asks the storage for their SHA-256, and reads
+// them where it cannot tell. It writes nothing to
 // the copy. What looks damaged is read a second time before it is believed. A run that
 // was cut off is gone on with by the next one.
 //
-// The error wraps ErrBad when a pack is damaged or gone.
+// The error wraps ErrBad when anything is damaged or gone.
 func (c *Copy) Verify(ctx context.Context, opt VerifyOptions) (res VerifyResult, err error) {
 	fail := func(err error) (VerifyResult, error) {
 		return res, fmt.Errorf("verify copy: %w", err)
 	}
-	opt.Progress.SetPhase("listing")
-	if _, err := c.takeStock(ctx, seconds(opt.Now)); err != nil {
+	opt.Progress.SetPhase("proving small files")
+	v := &verifier{c: c, now: opt.Now, progress: opt.Progress, report: opt.Report, save: opt.Save, saved: time.Now()}
+	if err := v.small(ctx); err != nil {
 		return fail(err)
 	}
-	v := &verifier{c: c, now: opt.Now, progress: opt.Progress, report: opt.Report, save: opt.Save, saved: time.Now()}
+	opt.Progress.SetPhase("listing packs")
+	if _, err := c.takeStock(ctx, seconds(opt.Now)); err != nil {
+		res.Problems = v.problems
+		return fail(errors.Join(damaged(len(v.problems)), err))
+	}
+	small := len(v.problems)
 	due := c.State.Packs.due(opt.Now)
 	total := int64(0)
 	for _, id := range due {
@@ -80,7 +89,7 @@ func (c *Copy) Verify(ctx context.Context, opt VerifyOptions) (res VerifyResult,
 	opt.Progress.SetPhase("proving")
 	failed := v.prove(ctx, due, max(1, int64(min(opt.Share, 1)*float64(total))))
 	res = v.res
-	res.Problems, res.Left = v.problems, len(due)-res.Told-res.Read-len(v.problems)
+	res.Problems, res.Left = v.problems, len(due)-res.Told-res.Read-(len(v.problems)-small)
 	if failed == nil {
 		opt.Progress.SetPhase("looking at snapshots")
 		failed = c.measure(ctx)
@@ -152,26 +161,75 @@ func (v *verifier) prove(ctx context.Context, due []chunk.ID, budget int64) erro
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
-	slices.SortFunc(v.problems, func(a, b Problem) int { return a.Pack.Compare(b.Pack) })
+	slices.SortFunc(v.problems, func(a, b Problem) int {
+		return cmp.Or(cmp.Compare(a.File.Kind, b.File.Kind), cmp.Compare(a.File.Name, b.File.Name))
+	})
 	return err
 }
 
-// packDue is a pack whose turn has come.
-type packDue struct {
-	id   chunk.ID
+// small proves the files without which packs are of no use: there are few, and each is
+// proven every time.
+func (v *verifier) small(ctx context.Context) error {
+	group, within := errgroup.WithContext(ctx)
+	group.SetLimit(provers)
+	for _, kind := range []backend.Kind{backend.Key, backend.Snapshot, backend.Index} {
+		for info, err := range v.c.to.Backend().List(within, kind) {
+			if err != nil {
+				return errors.Join(group.Wait(), err)
+			}
+			id, err := chunk.ParseID(info.Name)
+			if err != nil {
+				continue
+			}
+			group.Go(func() error {
+				p := fileDue{file: backend.File{Kind: kind, Name: info.Name}, id: id, size: info.Size, read: true}
+				got, err := v.one(within, p, make([]byte, min(readAtOnce, info.Size+1)))
+				if err != nil || got.result == Missing { // removed since it was listed
+					return err
+				}
+				v.mu.Lock()
+				defer v.mu.Unlock()
+				if got.result == Right {
+					v.res.Small++
+				} else {
+					v.problem(Problem{p.file, p.size, got.result})
+				}
+				return nil
+			})
+		}
+	}
+	err := group.Wait()
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// problem notes a problem. v.mu is held.
+func (v *verifier) problem(p Problem) {
+	v.problems = append(v.problems, p)
+	if v.report != nil {
+		v.report(p)
+	}
+}
+
+// fileDue is a file whose turn has come.
+type fileDue struct {
+	file backend.File
+	id   chunk.ID // its name
 	size int64
 	gone Result // what the list says of it: Missing, or Unknown
 	read bool   // it may be read
 }
 
 // next takes the next pack, and what may be read off for it.
-func (v *verifier) next() (packDue, bool) {
+func (v *verifier) next() (fileDue, bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if len(v.due) == 0 || v.left <= 0 && v.reads && !v.fresh {
-		return packDue{}, false
+		return fileDue{}, false
 	}
-	p := packDue{id: v.due[0]}
+	p := fileDue{file: fileOf(v.due[0]), id: v.due[0]}
 	e := v.c.State.Packs[p.id]
 	p.size, p.read = e.Size, v.left > 0
 	if e.Result == Missing {
@@ -183,18 +241,18 @@ func (v *verifier) next() (packDue, bool) {
 	return p, true
 }
 
-// proof is what came of a look at a pack. It is none where result is Unknown.
+// proof is what came of a look at a file. It is none where result is Unknown.
 type proof struct {
 	method Method
 	result Result
 }
 
-// one looks at one pack.
-func (v *verifier) one(ctx context.Context, p packDue, buf []byte) (proof, error) {
+// one looks at one file.
+func (v *verifier) one(ctx context.Context, p fileDue, buf []byte) (proof, error) {
 	if p.gone == Missing {
 		return proof{result: Missing}, nil
 	}
-	sum, how, err := backend.Sum(ctx, v.c.to.Backend(), fileOf(p.id))
+	sum, how, err := backend.Sum(ctx, v.c.to.Backend(), p.file)
 	method := HeadSHA256
 	switch {
 	case how == backend.ProofRead:
@@ -220,8 +278,8 @@ func (v *verifier) one(ctx context.Context, p packDue, buf []byte) (proof, error
 
 func fileOf(id chunk.ID) backend.File { return backend.File{Kind: backend.Data, Name: id.String()} }
 
-// read reads a pack to its end; a second time where it looks damaged.
-func (v *verifier) read(ctx context.Context, p packDue, buf []byte) (proof, error) {
+// read reads a file to its end; a second time where it looks damaged.
+func (v *verifier) read(ctx context.Context, p fileDue, buf []byte) (proof, error) {
 	for range 2 {
 		id, err := v.hash(ctx, p, buf)
 		switch {
@@ -236,11 +294,11 @@ func (v *verifier) read(ctx context.Context, p packDue, buf []byte) (proof, erro
 	return proof{result: Damaged}, nil
 }
 
-func (v *verifier) hash(ctx context.Context, p packDue, buf []byte) (id chunk.ID, err error) {
+func (v *verifier) hash(ctx context.Context, p fileDue, buf []byte) (id chunk.ID, err error) {
 	h := sha256.New()
 	for at := int64(0); at <= p.size; { // and a byte more: it may have grown
 		want := buf[:min(int64(len(buf)), p.size+1-at)]
-		n, err := v.c.to.Backend().Load(ctx, fileOf(p.id), at, want)
+		n, err := v.c.to.Backend().Load(ctx, p.file, at, want)
 		if err != nil {
 			return id, err
 		}
@@ -256,7 +314,7 @@ func (v *verifier) hash(ctx context.Context, p packDue, buf []byte) (id chunk.ID
 }
 
 // done notes what came of a look, and saves now and then.
-func (v *verifier) done(p packDue, got proof) error {
+func (v *verifier) done(p fileDue, got proof) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.progress.Add(1, 0)
@@ -279,11 +337,7 @@ func (v *verifier) done(p packDue, got proof) error {
 		}
 	default:
 		e.Proven, e.Method, e.Result = 0, Unproven, got.result
-		problem := Problem{p.id, p.size, got.result}
-		v.problems = append(v.problems, problem)
-		if v.report != nil {
-			v.report(problem)
-		}
+		v.problem(Problem{p.file, p.size, got.result})
 	}
 	v.c.State.Packs[p.id] = e
 	if v.save == nil || time.Since(v.saved) < saveEvery {

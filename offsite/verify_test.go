@@ -182,7 +182,7 @@ func TestBad(t *testing.T) {
 		}
 		f, whole := spoil(t, p, 2, c.change)
 		res, err := p.verify(t.Context(), hours(4), 1)
-		if !errors.Is(err, ErrBad) || len(res.Problems) != 1 || res.Problems[0].Result != c.want || res.Problems[0].Pack.String() != f.Name {
+		if !errors.Is(err, ErrBad) || len(res.Problems) != 1 || res.Problems[0].Result != c.want || res.Problems[0].File != f {
 			t.Errorf("%s: %+v, %v, want %v", name, res, err, c.want)
 		}
 		if _, s := p.status(t); s.Bad != 1 || s.Broken != 1 || s.Proven != 1 {
@@ -197,6 +197,45 @@ func TestBad(t *testing.T) {
 		}
 		if _, s := p.status(t); s.Bad != 0 || s.Broken != 0 || s.Proven != 2 || !s.Since.Equal(hours(4)) {
 			t.Errorf("%s, mended: %+v", name, s)
+		}
+	}
+}
+
+// TestBadSmall: damage in a snapshot's file or the index is found, whatever a cache may
+// have of it, and named before it ends anything.
+func TestBadSmall(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []backend.Kind{backend.Snapshot, backend.Index} {
+		p := newPair(t)
+		p.save(t, "a", hours(0), 1)
+		p.save(t, "b", hours(0), 2)
+		if err := p.run(t.Context(), hours(1)); err != nil {
+			t.Fatal(err)
+		}
+		store, c, err := p.attach(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var bad backend.File
+		for info, err := range p.copy.List(t.Context(), kind) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			bad = backend.File{Kind: kind, Name: info.Name}
+		}
+		if err := backendtest.Damage(t.Context(), p.copy, bad, func(b []byte) []byte { b[40] ^= 1; return b }); err != nil {
+			t.Fatal(err)
+		}
+		var told []Problem
+		res, err := c.Verify(t.Context(), VerifyOptions{Now: hours(2), Share: 1, Report: func(p Problem) { told = append(told, p) }})
+		if !errors.Is(err, ErrBad) || len(told) != 1 || told[0].File != bad || len(res.Problems) != 1 || told[0].Result != Damaged {
+			t.Errorf("%v: %+v, %v, told %v", kind, res, err, told)
+		}
+		if err := store.Save(t.Context(), c.State); err != nil {
+			t.Fatal(err)
+		}
+		if _, s := p.status(t); kind == backend.Snapshot && (len(s.Waiting) != 1 || s.Proven != 1) {
+			t.Errorf("%v: %+v, want the other one proven", kind, s)
 		}
 	}
 }

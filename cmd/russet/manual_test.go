@@ -84,7 +84,7 @@ var messages = []struct {
 	{"`offsite add` and `offsite remove`", offsiteMessage{MessageType: "offsite_added"}},
 	{"`offsite run`, for each copy, behind the messages of copy or mirror", offsiteRunMessage{MessageType: "offsite_run"}},
 	{"`offsite status`, for each copy", offsiteStatusMessage{MessageType: "offsite"}},
-	{"`offsite verify`, for each pack that is not as it should be", offsiteProblemMessage{MessageType: "problem"}},
+	{"`offsite verify`, for each file that is not as it should be", offsiteProblemMessage{MessageType: "problem"}},
 	{"`offsite verify`, for each copy", offsiteVerifyMessage{MessageType: "offsite_verify"}},
 	{"`key`", keyMessage{MessageType: "key"}},
 	{"`unlock`", unlockMessage{MessageType: "unlocked"}},

@@ -28,16 +28,16 @@ type offsiteRunMessage struct {
 	Problems    []offsiteProblemMessage `json:"problems,omitempty" doc:"packs that are not what was put there"`
 }
 
-// offsiteProblemMessage is a pack of a copy that is not as it should be.
+// offsiteProblemMessage is a file of a copy that is not as it should be.
 type offsiteProblemMessage struct {
 	MessageType string `json:"message_type,omitempty" doc:"\"problem\", of offsite verify"`
 	Name        string `json:"name" doc:"of the copy"`
-	Pack        string `json:"pack" doc:"the name of its file"`
+	File        string `json:"file" doc:"of the copy's repository"`
 	Result      string `json:"result" doc:"damaged or missing"`
 }
 
 func describeProblem(name string, problem offsite.Problem) offsiteProblemMessage {
-	return offsiteProblemMessage{Name: name, Pack: problem.Pack.String(), Result: problem.Result.String()}
+	return offsiteProblemMessage{Name: name, File: problem.File.String(), Result: problem.Result.String()}
 }
 
 // offsiteRun is offsite run.
@@ -166,7 +166,7 @@ func (p *program) showOffsiteRun(m offsiteRunMessage, took time.Duration) error 
 	}
 	b.WriteString("\n")
 	for _, problem := range m.Problems {
-		fmt.Fprintf(&b, "  %s: data/%s\n", problem.Result, problem.Pack)
+		fmt.Fprintf(&b, "  %s: %s\n", problem.Result, problem.File)
 	}
 	_, err := fmt.Fprint(p.stdout, b.String())
 	return err

@@ -19,11 +19,12 @@ import (
 type offsiteVerifyMessage struct {
 	MessageType   string  `json:"message_type" doc:"\"offsite_verify\""`
 	Name          string  `json:"name" doc:"of the copy"`
+	Small         int     `json:"small" doc:"keys, snapshots and index files that are right"`
 	Told          int     `json:"told" doc:"packs whose SHA-256 the storage has kept, and told"`
 	Read          int     `json:"read" doc:"packs that were read, by the storage or from there"`
 	ReadBytes     int64   `json:"read_bytes" doc:"of those"`
 	Left          int     `json:"left" doc:"packs whose turn has not come"`
-	Bad           int     `json:"bad" doc:"packs that are damaged or missing"`
+	Bad           int     `json:"bad" doc:"files that are damaged or missing"`
 	Packs         int     `json:"packs" doc:"of the copy"`
 	NeverProven   int     `json:"never_proven" doc:"packs that no run has proven yet"`
 	Snapshots     int     `json:"snapshots" doc:"that stand there"`
@@ -87,7 +88,7 @@ func (p *program) verifyCopy(ctx, within context.Context, store *offsite.Store, 
 	})
 	show.stop()
 	m := offsiteVerifyMessage{
-		MessageType: "offsite_verify", Name: config.Name, Told: res.Told, Read: res.Read, ReadBytes: res.ReadBytes, Left: res.Left, Bad: len(res.Problems),
+		MessageType: "offsite_verify", Name: config.Name, Small: res.Small, Told: res.Told, Read: res.Read, ReadBytes: res.ReadBytes, Left: res.Left, Bad: len(res.Problems),
 		Packs: res.Packs, NeverProven: res.NeverProven, Snapshots: res.Snapshots, Proven: res.AllProven,
 	}
 	whole := err == nil || errors.Is(err, offsite.ErrBad)
