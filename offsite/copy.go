@@ -132,7 +132,7 @@ func (c *Copy) record(ctx context.Context, run Run) ([]Problem, bool, error) {
 	if c.State.Config.Kind == Twin {
 		quiet = quiet && len(fresh) == 0 // of a mirror these are the notes of the last run
 	}
-	if last := c.State.last(Put); quiet && run.Time.Sub(last) < noteEvery && !run.Time.Before(last) {
+	if quiet && c.State.Noted(run.Time) {
 		return nil, false, nil
 	}
 	v := &verifier{c: c, now: run.Time, fresh: true}
@@ -148,6 +148,13 @@ func (c *Copy) record(ctx context.Context, run Run) ([]Problem, bool, error) {
 	}
 	c.State.note(run)
 	return v.problems, true, nil
+}
+
+// Noted tells whether a run was noted in the last hour, so that one that had nothing to
+// do is not.
+func (st *State) Noted(now time.Time) bool {
+	last := st.last(Put)
+	return now.Sub(last) < noteEvery && !now.Before(last)
 }
 
 // unnoted is how many snapshots stand there that no run has noted yet.

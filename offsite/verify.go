@@ -25,8 +25,8 @@ const (
 	// readAtOnce is how much of a pack is read at a time, in bytes.
 	readAtOnce = 4 << 20
 	// saveEvery is how often what was proven is saved: so much of a run that is killed
-	// is done again.
-	saveEvery = 5 * time.Minute
+	// is done again. Each time stores some megabytes anew where the ledger is large.
+	saveEvery = 30 * time.Minute
 )
 
 // VerifyOptions say how far a verification goes.

@@ -121,12 +121,17 @@ func (p *program) cutOff(ctx context.Context, store *offsite.Store, st *offsite.
 func (p *program) recordRun(ctx, within context.Context, store *offsite.Store, copied *offsite.Copy, start time.Time, nothing bool, all []*repo.Snapshot) error {
 	st := copied.State
 	runs := len(st.Runs)
-	problems, changed, err := copied.Record(within, offsite.Run{Time: start})
-	if err == nil && changed {
-		err = store.Save(ctx, st)
-	}
-	if err != nil {
-		return err
+	var problems []offsite.Problem
+	if !nothing || !st.Noted(start) {
+		var changed bool
+		var err error
+		problems, changed, err = copied.Record(within, offsite.Run{Time: start})
+		if err == nil && changed {
+			err = store.Save(ctx, st)
+		}
+		if err != nil {
+			return err
+		}
 	}
 	status := st.Status(all)
 	m := offsiteRunMessage{
