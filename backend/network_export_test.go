@@ -16,3 +16,9 @@ func PersistentSlow(o NetworkOptions, b Backend) Backend {
 	o.link = o.newLink()
 	return o.persistent(b)
 }
+
+// Hurried are options with short pauses, for tests with servers.
+func Hurried(o NetworkOptions) NetworkOptions {
+	o.pause = time.Millisecond
+	return o
+}

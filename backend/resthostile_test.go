@@ -127,6 +127,7 @@ func restCases(elsewhere string) []restCase {
 		{"whole", with(200, "0123456789", "Content-Length: 10"), load(7), "789", nil, ""},
 		{"whole behind the end", with(200, "0123456789", "Content-Length: 10"), load(70), "", nil, ""},
 		{"other part", with(206, "2345", part("3-6/10"), "Content-Length: 4"), load(2), "", errForGood, "another part"},
+		{"other part that ends there", with(206, "345", part("3-5/10"), "Content-Length: 4"), load(2), "", errForGood, "another part"},
 		{"part of which file", with(206, "2345", "Content-Length: 4"), load(2), "", errForGood, "another part"},
 		{"shorter part", with(206, "23", part("2-3/10"), "Content-Length: 2"), load(2), "", errForGood, "another part"},
 		{"longer part", with(206, "234567", part("2-5/10"), "Content-Length: 6"), load(2), "", errForGood, "another length"},
@@ -139,7 +140,7 @@ func restCases(elsewhere string) []restCase {
 		{"absent", status(404), load(2), "", fs.ErrNotExist, ""},
 
 		{"list 2", with(200, `[{"name":"`+ab+`","size":7},{"name":"../x","size":1},{"name":"`+ab+`","size":8}]`), list, "ab 7 ", nil, ""},
-		{"list 1", with(200, `["`+cd+`","index","`+ab+`"]`), list, "ab 10 cd 10 ", nil, ""},
+		{"list 1", with(200, `["`+cd+`","index","`+ab+`"]`), list, "cd 10 ab 10 ", nil, ""},
 		{"list of nothing", with(200, `[]`), list, "", nil, ""},
 		{"list null", with(200, `null`), list, "", nil, ""},
 		{"list nowhere", status(404), list, "", nil, ""},
@@ -216,6 +217,27 @@ func TestRESTHangs(t *testing.T) {
 			<-r.Context().Done()
 		}, o))
 		wantAnswer(t, err, errMayPass, "nothing has moved")
+	}
+}
+
+// TestRESTConsent wants a server that refuses to be asked before much is sent: while it closes the connection its answer can
+// get lost.
+func TestRESTConsent(t *testing.T) {
+	t.Parallel()
+	asked := make(chan string, 1)
+	b := openHostile(t, func(w http.ResponseWriter, r *http.Request) {
+		asked <- r.Header.Get("Expect")
+		w.WriteHeader(http.StatusInsufficientStorage)
+	}, once())
+	for _, c := range []struct {
+		bytes int
+		want  string
+	}{{100, ""}, {1 << 20, "100-continue"}} {
+		_, err := saveBytes(c.bytes)(t, b)
+		wantAnswer(t, err, errNoSpace, "")
+		if got := <-asked; got != c.want {
+			t.Errorf("%d bytes: got Expect %q, want %q", c.bytes, got, c.want)
+		}
 	}
 }
 

@@ -45,7 +45,7 @@ func (o NetworkOptions) again(ctx context.Context, try func(again bool) error, d
 	for n := 0; ; n++ {
 		begun := time.Now()
 		err := o.busy(func() error { return try(n > 0) })
-		if !IsTemporary(err) {
+		if !IsTemporary(err) || o.Retry < 0 {
 			return err
 		}
 		if first.IsZero() || done != nil && done() {

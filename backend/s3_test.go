@@ -148,7 +148,7 @@ func TestS3Requests(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer proxy.Close()
-	o, address := s3Options(s), "s3:"+proxy.URL()+"/bucket"
+	o, address := s3Login(s.AccessKey, s.SecretKey, ""), "s3:"+proxy.URL()+"/bucket"
 	b := createAt(t, address, o)
 	saveAt(t, b, backend.Config, []byte("config"))
 	data := backendtest.Bytes(100, 1)
@@ -158,7 +158,15 @@ func TestS3Requests(t *testing.T) {
 		do   func() error
 		want map[string]int
 	}{
+		{"Remove of nothing", func() error {
+			if err := b.Remove(t.Context(), f); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("Remove of nothing: got %v, want %v", err, fs.ErrNotExist)
+			}
+			return nil
+		}, map[string]int{"HEAD": 1, "DELETE": 1}},
 		{"Open", func() (err error) { b, err = backend.Open(t.Context(), address, o); return err }, map[string]int{"GET": 1}},
+		{"Load of the config", func() error { _, err := b.Load(t.Context(), backend.File{}, 0, make([]byte, 9)); return err }, nil},
+		{"Load of the config again", func() error { _, err := b.Load(t.Context(), backend.File{}, 0, make([]byte, 9)); return err }, map[string]int{"GET": 1}},
 		{"Save", func() error { return b.Save(t.Context(), f, data) }, map[string]int{"PUT": 1}},
 		{"Load", func() error { _, err := b.Load(t.Context(), f, 10, data); return err }, map[string]int{"GET": 1}},
 		{"Sum", func() error { _, _, err := backend.Sum(t.Context(), b, f); return err }, map[string]int{"HEAD": 1}},
@@ -168,6 +176,7 @@ func TestS3Requests(t *testing.T) {
 			return last
 		}, map[string]int{"GET": 1}},
 		{"Remove", func() error { return b.Remove(t.Context(), f) }, map[string]int{"HEAD": 1, "DELETE": 1}},
+		{"a lock", func() error { return b.Remove(t.Context(), saveAt(t, b, backend.Lock, data)) }, map[string]int{"PUT": 1, "DELETE": 1}},
 	} {
 		before := proxy.Requests()
 		if err := c.do(); err != nil {

@@ -54,6 +54,9 @@ func (b *s3Bucket) saveAs(ctx context.Context, f File, data []byte, class string
 	if err != nil {
 		return fmt.Errorf("save %s: %w", f, err)
 	}
+	if f.Kind == Lock {
+		b.locks.Store(f, true)
+	}
 	return nil
 }
 
@@ -172,7 +175,7 @@ func (b *s3Bucket) putOnce(ctx context.Context, up s3Upload, sums, conditions bo
 	}
 	body := &s3Body{r: bytes.NewReader(up.data)}
 	defer body.end()
-	return b.client.PutObject(ctx, b.name, up.key, body, int64(len(up.data)), md5Sum, hex.EncodeToString(up.sum[:]), o)
+	return b.client.PutObject(ctx, b.at.bucket, up.key, body, int64(len(up.data)), md5Sum, hex.EncodeToString(up.sum[:]), o)
 }
 
 // s3Body reads the data of a Save until that returns. A transport may go on reading after it has answered.

@@ -89,11 +89,19 @@ func (p *sftpPlace) makeFolders(c *sftpConn, f File) error {
 	if f.Kind == Config {
 		return nil
 	}
-	err := p.mkdir(c, path.Join(p.root, f.Kind.String()))
-	if err == nil && f.Kind == Data {
-		err = p.mkdir(c, path.Dir(p.path(f)))
+	folders := []string{path.Join(p.root, f.Kind.String())}
+	if f.Kind == Data {
+		folders = append(folders, path.Dir(p.path(f)))
 	}
-	return err
+	for _, folder := range folders {
+		if err := p.mkdir(c, folder); err != nil {
+			return err
+		}
+		if err := c.syncFolder(path.Dir(folder)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // write makes a file durable under a temporary name. On an error it is removed again, if that is possible.

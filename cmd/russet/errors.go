@@ -261,7 +261,7 @@ func (p *program) report(err error) int {
 		a.hint = readAgainHint + a.hint
 	}
 	code := cmp.Or(a.code, codeError)
-	text := err.Error()
+	text := withoutLogins(err.Error())
 	if code == codeCancelled {
 		text = errInterrupted.Error() // "read tree 4f2a: context canceled" tells nobody more
 	}
@@ -325,7 +325,7 @@ type warningMessage struct {
 
 // warn tells of something that is wrong or has to be done, but ends nothing.
 func (p *program) warn(format string, args ...any) {
-	text := fmt.Sprintf(format, args...)
+	text := withoutLogins(fmt.Sprintf(format, args...))
 	if p.json {
 		line, _ := json.Marshal(warningMessage{"warning", text}) // strings cannot fail
 		p.console.print(string(line))
@@ -337,6 +337,6 @@ func (p *program) warn(format string, args ...any) {
 // note tells people what is going on. Programs do not want it.
 func (p *program) note(format string, args ...any) {
 	if !p.json && !p.quiet {
-		p.console.print("russet: " + visible(fmt.Sprintf(format, args...)))
+		p.console.print("russet: " + visible(withoutLogins(fmt.Sprintf(format, args...))))
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"time"
@@ -239,6 +240,13 @@ func usualCache(system string, env environ) string {
 	}
 	return below("HOME", ".cache", "russet")
 }
+
+// logins finds users with passwords in addresses.
+var logins = regexp.MustCompile(`(//[^/:@\s"]*:)[^/\s"]*@`)
+
+// withoutLogins hides the passwords of addresses that stand in a text, wherever
+// somebody has typed one: as a verb, say, or as the name of a snapshot.
+func withoutLogins(text string) string { return logins.ReplaceAllString(text, "${1}"+hiddenPart+"@") }
 
 // hiddenPart stands for a password in an address that is shown.
 const hiddenPart = "***"

@@ -40,6 +40,19 @@ func TestShown(t *testing.T) {
 	}
 }
 
+func TestWithoutLogins(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		`unknown verb "rest:https://ada:p@w@host/"; did you mean it?`: `unknown verb "rest:https://ada:***@host/"; did you mean it?`,
+		"open sftp://ada@host:22//a b: rest:http://:pw@h/x@y":         "open sftp://ada@host:22//a b: rest:http://:***@h/x@y",
+		"at https://host:8000/a@b, and 3:4@5":                         "at https://host:8000/a@b, and 3:4@5",
+	} {
+		if got := withoutLogins(text); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}
+
 // FuzzShown: no password of a form that servers understand is shown.
 func FuzzShown(f *testing.F) {
 	f.Add("rest:https://", "ada", "host/path")
