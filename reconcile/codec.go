@@ -212,8 +212,6 @@ func decodeBodies(data []byte) (map[chunk.ID][]byte, error) {
 	return bodies, nil
 }
 
-// StatePath is the path in the snapshots of a sync's state.
-func StatePath(name string) string { return "/" + stateName + "/" + name }
-
-// stateName is the hostname and the tag of these snapshots.
-const stateName = "russet-sync"
+// stateKind is the kind of state that a sync's is: its snapshots have the path
+// /russet-sync/NAME.
+const stateKind = "sync"

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
-	"strings"
 	"time"
 
 	"russet/chunk"
@@ -16,9 +15,10 @@ import (
 // RepoStore keeps states as snapshots of a repository. Its contexts must be those of
 // a lock, shared or exclusive, and the index must be loaded. It is for one goroutine.
 type RepoStore struct {
-	r    *repo.Repository
-	opt  StoreOptions
-	open map[string]*stored // by name, what was loaded or saved last
+	r      *repo.Repository
+	opt    StoreOptions
+	states *repo.States
+	open   map[string]*stored // by name, what was loaded or saved last
 }
 
 // StoreOptions say who keeps states.
@@ -29,78 +29,94 @@ type StoreOptions struct {
 	Version string // of the program, as snapshots note it
 }
 
-// stored is a state in the repository.
+// stored are the bodies that a state in the repository has.
 type stored struct {
-	mine  []*repo.Snapshot  // of this name, oldest first
-	known map[chunk.ID]bool // all snapshots that were there
 	small map[chunk.ID][]byte
 	large map[chunk.ID]*repo.Node
 }
 
 // NewRepoStore returns the store of a repository.
 func NewRepoStore(r *repo.Repository, opt StoreOptions) *RepoStore {
-	return &RepoStore{r: r, opt: opt, open: map[string]*stored{}}
+	return &RepoStore{
+		r: r, opt: opt, open: map[string]*stored{},
+		states: r.NewStates(stateKind, repo.StateOptions{Owner: opt.Owner, Version: opt.Version}),
+	}
 }
 
 // Names are those of all syncs, sorted.
 func (s *RepoStore) Names(ctx context.Context) ([]string, error) {
-	all, err := s.r.AllSnapshots(ctx)
+	names, err := s.states.Names(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("list syncs: %w", err)
 	}
-	var names []string
-	for _, sn := range all {
-		if name, ok := stateOf(sn); ok {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	return slices.Compact(names), nil
+	return names, nil
 }
 
-// stateOf is the name of the sync whose state a snapshot holds.
-func stateOf(s *repo.Snapshot) (string, bool) {
-	if len(s.Paths) != 1 {
-		return "", false
+// stateError is an error of the repository's in the terms of a Store.
+func stateError(err error) error {
+	switch {
+	case errors.Is(err, repo.NoState):
+		return ErrNoSync
+	case errors.Is(err, repo.StateChanged):
+		return ErrBusy
+	case errors.Is(err, repo.BadState):
+		return fmt.Errorf("%w: %w", ErrState, err)
 	}
-	return strings.CutPrefix(s.Paths[0], StatePath(""))
+	return err
 }
 
 // Load implements Store.
 func (s *RepoStore) Load(ctx context.Context, name string) (*State, error) {
-	at := &stored{known: map[chunk.ID]bool{}, small: map[chunk.ID][]byte{}, large: map[chunk.ID]*repo.Node{}}
+	at := &stored{small: map[chunk.ID][]byte{}, large: map[chunk.ID]*repo.Node{}}
 	s.open[name] = at
-	ids, err := s.r.SnapshotIDs(ctx)
+	tree, err := s.states.Load(ctx, name)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("load state %s: %w", name, stateError(err))
 	}
-	var unread error
-	for _, id := range ids {
-		at.known[id] = true
-		sn, err := s.r.LoadSnapshot(ctx, id)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // forgotten since it was listed
-		}
-		if err != nil {
-			unread = err
-			continue
-		}
-		if of, ok := stateOf(sn); ok && of == name {
-			at.mine = append(at.mine, sn)
-		}
-	}
-	if len(at.mine) == 0 {
-		if unread != nil {
-			return nil, fmt.Errorf("load state: %w", unread)
-		}
-		return nil, fmt.Errorf("load state %s: %w", name, ErrNoSync)
-	}
-	repo.SortSnapshots(at.mine)
-	st, err := s.read(ctx, name, at, at.mine[len(at.mine)-1])
+	st, err := s.read(ctx, name, at, tree)
 	if err != nil {
 		return nil, fmt.Errorf("load state %s: %w", name, err)
 	}
 	return st, nil
+}
+
+// read reads the state in a folder.
+func (s *RepoStore) read(ctx context.Context, name string, at *stored, tree *repo.Tree) (*State, error) {
+	var err error
+	files := map[string][]byte{}
+	for _, n := range tree.Nodes {
+		switch {
+		case n.Type == repo.TypeFile && slices.Contains(stateFiles, n.Name):
+			if files[n.Name], err = s.r.ReadFile(ctx, n.Content, maxStateFile); err != nil {
+				return nil, fmt.Errorf("%w: %s: %w", ErrState, oneLine(n.Name), err)
+			}
+		case n.Name == dirBodies && n.Subtree != nil:
+			if err := s.readLarge(ctx, at, *n.Subtree); err != nil {
+				return nil, fmt.Errorf("%w: %w", ErrState, err)
+			}
+		}
+	}
+	if at.small, err = decodeBodies(files[fileBodies]); err != nil {
+		return nil, err
+	}
+	return decodeState(name, files)
+}
+
+// readLarge notes where large bodies are.
+func (s *RepoStore) readLarge(ctx context.Context, at *stored, tree chunk.ID) error {
+	t, err := s.r.LoadTree(ctx, tree)
+	if err != nil {
+		return err
+	}
+	if len(t.Nodes) > maxBodies {
+		return fmt.Errorf("%d bodies are more than %d", len(t.Nodes), maxBodies)
+	}
+	for _, n := range t.Nodes {
+		if id, err := chunk.ParseID(n.Name); err == nil && n.Type == repo.TypeFile {
+			at.large[id] = n
+		}
+	}
+	return nil
 }
 
 // Body implements Store.
@@ -145,79 +161,83 @@ func (s *RepoStore) Save(ctx context.Context, st *State, fresh map[chunk.ID][]by
 	if at == nil {
 		panic("reconcile: a state is saved that was not loaded")
 	}
-	if err := s.alone(ctx, name, at, chunk.ID{}); err != nil {
-		return err
-	}
-	next, tree, err := s.write(ctx, st, at, fresh)
+	next := &stored{small: map[chunk.ID][]byte{}, large: map[chunk.ID]*repo.Node{}}
+	err := s.states.Save(ctx, name, func(w *repo.StateWriter) (*repo.Tree, error) {
+		return write(ctx, w, st, at, next, fresh)
+	})
 	if err != nil {
-		return fmt.Errorf("save state %s: %w", name, err)
+		return fmt.Errorf("save state %s: %w", name, stateError(err))
 	}
-	when := s.opt.Owner.Time
-	if n := len(at.mine); n > 0 && !when.After(at.mine[n-1].Time) {
-		when = at.mine[n-1].Time.Add(time.Millisecond) // a clock that was set back
-	}
-	sn := &repo.Snapshot{
-		Time: when, Tree: &tree, Paths: []string{StatePath(name)}, Hostname: stateName,
-		Username: s.opt.Owner.Username, Tags: []string{stateName}, ProgramVersion: s.opt.Version,
-	}
-	id, err := s.r.SaveSnapshot(ctx, sn)
-	if err != nil {
-		return fmt.Errorf("save state %s: %w", name, err)
-	}
-	if err := s.alone(ctx, name, at, id); err != nil {
-		return errors.Join(err, s.r.RemoveSnapshot(ctx, id))
-	}
-	next.mine, next.known = []*repo.Snapshot{sn}, at.known
-	next.known[id] = true
-	for _, old := range at.mine {
-		// Where that fails, as on a store that only grows, forget does it some day.
-		if err := s.r.RemoveSnapshot(ctx, old.ID()); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			next.mine = append(next.mine, old)
-		}
-	}
-	repo.SortSnapshots(next.mine)
 	s.open[name] = next
 	return nil
 }
 
-// alone makes sure that nobody else saved a state of that name since it was loaded.
-func (s *RepoStore) alone(ctx context.Context, name string, at *stored, own chunk.ID) error {
-	ids, err := s.r.SnapshotIDs(ctx)
+// write writes the files of a state, and notes in next where its bodies are.
+func write(ctx context.Context, w *repo.StateWriter, st *State, at, next *stored, fresh map[chunk.ID][]byte) (*repo.Tree, error) {
+	large, err := writeBodies(ctx, w, st, at, next, fresh)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	for _, id := range ids {
-		if at.known[id] || id == own {
-			continue
-		}
-		sn, err := s.r.LoadSnapshot(ctx, id)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
+	files, err := encodeState(st)
+	if err == nil {
+		files[fileBodies], err = encodeBodies(next.small)
+	}
+	if err == nil {
+		err = readable(files)
+	}
+	if err != nil {
+		return nil, err
+	}
+	top := new(repo.Tree)
+	if large != nil {
+		top.Nodes = append(top.Nodes, large)
+	}
+	for name, data := range files {
+		n, err := w.File(ctx, name, data)
 		if err != nil {
-			return fmt.Errorf("save state %s: %w", name, err)
+			return nil, err
 		}
-		if of, ok := stateOf(sn); ok && of == name {
-			return fmt.Errorf("save state %s: %w", name, ErrBusy)
-		}
-		at.known[id] = true
+		top.Nodes = append(top.Nodes, n)
 	}
-	return nil
+	return top, nil
+}
+
+// writeBodies sorts the bodies that a state names into small and large ones, and returns
+// the folder of the latter; nil where there are none.
+func writeBodies(ctx context.Context, w *repo.StateWriter, st *State, at, next *stored, fresh map[chunk.ID][]byte) (*repo.Node, error) {
+	var err error
+	st.bodies(func(id chunk.ID) {
+		if err != nil || next.small[id] != nil || next.large[id] != nil {
+			return
+		}
+		data, ok := fresh[id]
+		if !ok {
+			data = at.small[id]
+		}
+		switch {
+		case data == nil && at.large[id] != nil:
+			next.large[id] = at.large[id]
+		case data == nil: // it was lost before: what can be had is kept
+		case len(data) < largeBody:
+			next.small[id] = data
+		default:
+			next.large[id], err = w.File(ctx, id.String(), data)
+		}
+	})
+	if err != nil || len(next.large) == 0 {
+		return nil, err
+	}
+	t := new(repo.Tree)
+	for _, n := range next.large {
+		t.Nodes = append(t.Nodes, n)
+	}
+	return w.Folder(ctx, dirBodies, t)
 }
 
 // Remove forgets a sync: its state, attic and journal. Both sides stay as they are.
 func (s *RepoStore) Remove(ctx context.Context, name string) error {
-	at := s.open[name]
-	if at == nil {
-		if _, err := s.Load(ctx, name); err != nil && !errors.Is(err, ErrState) {
-			return err
-		}
-		at = s.open[name]
-	}
-	for _, sn := range at.mine {
-		if err := s.r.RemoveSnapshot(ctx, sn.ID()); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("remove sync %s: %w", name, err)
-		}
+	if err := s.states.Remove(ctx, name); err != nil {
+		return fmt.Errorf("remove sync %s: %w", name, stateError(err))
 	}
 	delete(s.open, name)
 	return nil

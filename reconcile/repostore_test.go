@@ -284,29 +284,12 @@ func TestUnknownFile(t *testing.T) {
 	if err := Add(ctx, s, testConfig()); err != nil {
 		t.Fatal(err)
 	}
-	sn := s.open["home"].mine[0]
-	top, err := r.Find(ctx, *sn.Tree, StatePath("home"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	tree, err := r.LoadTree(ctx, *top.Subtree)
+	tree, err := s.states.Load(ctx, "home")
 	if err != nil {
 		t.Fatal(err)
 	}
 	tree.Nodes = append(tree.Nodes, &repo.Node{Name: "more", Type: repo.TypeFile, Content: []chunk.ID{chunk.Sum([]byte("nowhere"))}})
-	w := r.NewWriter(ctx)
-	defer w.Close()
-	o := output{s: s, w: w, when: testTime()}
-	id, err := o.folders(ctx, tree, "home", stateName)
-	if err == nil {
-		err = w.Flush(ctx)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	next := *sn
-	next.Tree, next.Time = &id, sn.Time.Add(time.Hour)
-	if _, err := r.SaveSnapshot(ctx, &next); err != nil {
+	if err := s.states.Save(ctx, "home", func(*repo.StateWriter) (*repo.Tree, error) { return tree, nil }); err != nil {
 		t.Fatal(err)
 	}
 	if st, err := s.Load(ctx, "home"); err != nil || st.Config.Name != "home" {

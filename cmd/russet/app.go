@@ -116,6 +116,7 @@ func (p *program) verbs() []*cli.Command {
 		p.recoverVerb(),
 		p.copyVerb(),
 		p.mirrorVerb(),
+		p.offsiteVerb(),
 		p.keyVerb(),
 		p.unlockVerb(),
 		p.validateStorageVerb(),

@@ -113,10 +113,7 @@ func (p *program) copyPlaces(c *cli.Context) (source, target place, err error) {
 }
 
 func (p *program) copy(ctx context.Context, c *cli.Context, from, to *repo.Repository) error {
-	if from.Polynomial() != to.Polynomial() {
-		p.warn("the two repositories cut files at different places: backups into one share nothing with copies from the other " +
-			"(a new one made with --copy-chunker-params would)")
-	}
+	p.warnOfCuts(from, to)
 	snaps, damaged := p.toBeCopied(ctx, c, from)
 	if damaged != nil && (c.NArg() > 0 || !errors.Is(damaged, repo.ErrDamaged)) {
 		return damaged
@@ -138,6 +135,14 @@ func (p *program) copy(ctx context.Context, c *cli.Context, from, to *repo.Repos
 		return err
 	}
 	return errors.Join(err, damaged, p.showCopy(res, time.Since(start)))
+}
+
+// warnOfCuts says where two repositories cut files at different places.
+func (p *program) warnOfCuts(from, to *repo.Repository) {
+	if from.Polynomial() != to.Polynomial() {
+		p.warn("the two repositories cut files at different places: backups into one share nothing with copies from the other " +
+			"(a new one made with --copy-chunker-params would)")
+	}
 }
 
 // toBeCopied lists the snapshots that are named, or all.

@@ -17,6 +17,7 @@ import (
 	"russet/internal/durable"
 	"russet/ios"
 	"russet/merge"
+	"russet/offsite"
 	"russet/reconcile"
 	"russet/repo"
 )
@@ -35,6 +36,7 @@ const (
 	codeFull         = 23
 	codeHeld         = 24
 	codeConflicts    = 25
+	codeStale        = 26
 	codePhoneAway    = 30
 	codePhoneWaits   = 31
 	codePhoneRefuses = 32
@@ -66,6 +68,7 @@ var exitCodes = []exitCode{
 	{codeFull, "the drive is full"},
 	{codeHeld, "a sync's plan is held back: it would remove or change much, or a side is not what it was"},
 	{codeConflicts, "a sync was done, and records wait for a decision"},
+	{codeStale, "an offsite copy is older than was asked for"},
 	{codePhoneAway, "no phone is connected, or it went away: to be tried again"},
 	{codePhoneWaits, "somebody has to do something at the phone (unlock it, tap Trust, enter the passcode): to be tried again then"},
 	{codePhoneRefuses, "the phone refuses, and will until something is changed"},
@@ -95,6 +98,8 @@ var (
 	errMoving            = errors.New("the source is changed all the time")
 	errNotConfirmed      = errors.New("not confirmed")
 	errConflicts         = errors.New("records wait for a decision")
+	errStale             = errors.New("it is out of date")
+	errSamePlace         = errors.New("it is the repository itself, or a mirror of it")
 	errNoSuchRecord      = errors.New("no such record")
 	errOtherDevice       = errors.New("it is of another device")
 	errNoSuchContainer   = errors.New("nothing is called that")
@@ -217,6 +222,12 @@ var advices = []advice{
 	{errConflicts, codeConflicts, "russet sync conflicts NAME lists them"},
 	{reconcile.ErrBusy, codeLocked, "wait for the other run"},
 	{reconcile.ErrNoSync, 0, "russet sync status lists the syncs that there are"},
+	{offsite.ErrBad, codeDamaged, ""}, // and remedied
+	{errStale, codeStale, "russet offsite run brings it up to date"},
+	{offsite.ErrBusy, codeLocked, "wait for the other run"},
+	{offsite.ErrNoCopy, 0, "russet offsite status lists the copies that there are"},
+	{offsite.ErrOther, 0, "nothing was written there; where that was meant, remove the copy and add it anew"},
+	{errSamePlace, 0, "a copy is a repository of its own: choose another address"},
 	{errServerPassword, 0, "give it with --server-password-file or --server-password-command, set RUSSET_SERVER_PASSWORD, or run on a terminal"},
 	{errNoKeyring, 0, "without --save-password it is taken from --server-password-file or --server-password-command, from RUSSET_SERVER_PASSWORD, or asked for"},
 	{errNothingOwn, 0, "name what shall be synced with --in"},

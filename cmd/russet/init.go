@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -67,21 +68,15 @@ func (p *program) initRepository(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	opt := repo.InitOptions{Cost: p.cost(), Owner: owner(time.Now())}
-	if opt.Polynomial, err = p.chunkerOf(c); err != nil {
+	pol, err := p.chunkerOf(c)
+	if err != nil {
 		return err
 	}
-	if be, err = p.createStorage(c.Context, at); err != nil {
-		return fmt.Errorf("make repository %s: %w", at, err)
-	}
-	defer closeBackend(be)
-	r, err := repo.Init(c.Context, be, password, opt)
-	if errors.Is(err, fs.ErrExist) {
-		err = situation{err, errLeftovers}
-	}
+	r, err := p.makeRepository(c.Context, at, password, pol)
 	if err != nil {
-		return fmt.Errorf("make repository %s: %w", at, err)
+		return err
 	}
+	defer closeBackend(r.Backend())
 	id := r.ID().String()
 	switch {
 	case p.json:
@@ -92,6 +87,24 @@ func (p *program) initRepository(c *cli.Context) error {
 	_, err = fmt.Fprintf(p.stdout, "made repository %.8s in %s\n"+
 		"Keep its password somewhere else too: without it, nothing in there can be read.\n", id, visible(at.String()))
 	return err
+}
+
+// makeRepository makes a repository that cuts files where pol says, 0 for places of
+// its own, and opens it.
+func (p *program) makeRepository(ctx context.Context, at place, password string, pol chunk.Pol) (*repo.Repository, error) {
+	be, err := p.createStorage(ctx, at)
+	if err != nil {
+		return nil, fmt.Errorf("make repository %s: %w", at, err)
+	}
+	r, err := repo.Init(ctx, be, password, repo.InitOptions{Cost: p.cost(), Owner: owner(time.Now()), Polynomial: pol})
+	if errors.Is(err, fs.ErrExist) {
+		err = situation{err, errLeftovers}
+	}
+	if err != nil {
+		closeBackend(be)
+		return nil, fmt.Errorf("make repository %s: %w", at, err)
+	}
+	return r, nil
 }
 
 // chunkerOf says where a new repository cuts files: as --copy-chunker-params has

@@ -60,6 +60,11 @@ func (p *program) withPlace(ctx context.Context, c *cli.Context, at place, kind 
 		return err
 	}
 	defer done()
+	return p.locked(ctx, c, r, at, kind, work)
+}
+
+// locked does work on a repository that is open, under a lock.
+func (p *program) locked(ctx context.Context, c *cli.Context, r *repo.Repository, at place, kind locking, work func(ctx context.Context, r *repo.Repository) error) error {
 	if kind == lockNone || withoutLock(c, kind) && asked(c, "no-lock") {
 		return unlessGone(ctx, at, work(ctx, r))
 	}

@@ -73,6 +73,11 @@ func (p *program) secondPlace(c *cli.Context, names placeNames) (place, error) {
 	if err != nil {
 		return place{}, err
 	}
+	return p.secondPlaceAt(c, address, names)
+}
+
+// secondPlaceAt is the other repository where its address is known.
+func (p *program) secondPlaceAt(c *cli.Context, address string, names placeNames) (_ place, err error) {
 	at := place{address: address, second: true}
 	if at.login, err = p.storageLogin(c, address, names); err != nil {
 		return at, err

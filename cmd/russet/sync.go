@@ -2,10 +2,7 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"os"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -14,17 +11,8 @@ import (
 	"russet/repo"
 )
 
-// syncAction is one of the things that sync does.
-type syncAction struct {
-	name, takes string
-	min, max    int // arguments behind the name; max -1 is any number
-	what        string
-	flags       []string // of those that not all have
-	run         func(p *program, c *cli.Context, args []string) error
-}
-
 // syncActions are all of them, in the order in which help lists them.
-var syncActions = []syncAction{
+var syncActions = []action{
 	{"add", "NAME", 1, 1, "say what is synced where", []string{"kind", "from", "to", "user", "in", "direction", "on-conflict", "same-server", "save-password"}, (*program).syncAdd},
 	{"plan", "NAME", 1, 1, "show what a run would do", []string{"snapshot", "no-lock"}, (*program).syncPlan},
 	{"run", "NAME", 1, 1, "plan, show the plan and do it", []string{"snapshot", "deletions", "plan", "no-lock", "save-password"}, (*program).syncRun},
@@ -37,15 +25,12 @@ var syncActions = []syncAction{
 }
 
 func (p *program) syncVerb() *cli.Command {
-	var description strings.Builder
-	for _, a := range syncActions {
-		fmt.Fprintf(&description, "  %-34s %s\n", a.name+" "+a.takes, a.what)
-	}
+	usage, description := describeActions(syncActions)
 	return &cli.Command{
 		Name:      "sync",
 		Category:  groupSync,
 		Usage:     "push what changed on a phone to servers and folders",
-		ArgsUsage: strings.Join(actionNames(), "|") + " ...",
+		ArgsUsage: usage + " ...",
 		UsageText: "russet sync add family --kind contacts --to carddav:https://dav.example.org --user ada\n" +
 			"russet sync add paper --kind calendar --from 00008030 --to folder:$HOME/calendar\n" +
 			"russet sync plan family\n" +
@@ -56,7 +41,7 @@ func (p *program) syncVerb() *cli.Command {
 			"what changed. It remembers that in the repository, encrypted, and whatever it replaces or\n" +
 			"removes, for a year.\n" +
 			"\n" +
-			description.String() +
+			description +
 			"\n" +
 			"Directions: safe (the default) pushes what changed on the phone, and leaves alone what was\n" +
 			"edited or removed at the target: edits wait as conflicts. mirror makes the records what they\n" +
@@ -91,59 +76,9 @@ func (p *program) syncVerb() *cli.Command {
 			&cli.StringFlag{Name: "server-password-file", Usage: "read the server's password from `FILE`"},
 			&cli.StringFlag{Name: "server-password-command", Usage: "take the server's password from what `COMMAND` prints"},
 		},
-		BashComplete: func(c *cli.Context) {
-			for _, a := range syncActions {
-				fmt.Fprintf(c.App.Writer, "%s\t%s\n", a.name, a.what)
-			}
-		},
-		Action: p.syncAction,
+		BashComplete: completeActions(syncActions),
+		Action:       func(c *cli.Context) error { return p.dispatchAction(c, syncActions) },
 	}
-}
-
-func actionNames() []string {
-	var names []string
-	for _, a := range syncActions {
-		names = append(names, a.name)
-	}
-	return names
-}
-
-func (p *program) syncAction(c *cli.Context) error {
-	name := c.Args().First()
-	if name == "" {
-		return usageError{"sync wants to know what to do: " + enumerate(actionNames(), "or")}
-	}
-	for _, a := range syncActions {
-		if a.name != name {
-			continue
-		}
-		args := c.Args().Tail()
-		if len(args) < a.min || a.max >= 0 && len(args) > a.max {
-			return usageError{fmt.Sprintf("sync %s takes %s", a.name, a.takes)}
-		}
-		if err := syncFlags(c, a); err != nil {
-			return err
-		}
-		return a.run(p, c, args)
-	}
-	return usageError{fmt.Sprintf("sync does not know %q; it knows %s", name, enumerate(actionNames(), "and"))}
-}
-
-// syncFlags finds flags that belong to something else than is done.
-func syncFlags(c *cli.Context, action syncAction) error {
-	for _, flag := range c.Command.Flags {
-		name := flag.Names()[0]
-		var owners []string // none: of all
-		for _, a := range syncActions {
-			if slices.Contains(a.flags, name) {
-				owners = append(owners, a.name)
-			}
-		}
-		if len(owners) > 0 && c.IsSet(name) && !slices.Contains(owners, action.name) {
-			return usageError{fmt.Sprintf("--%s is not for sync %s, but for sync %s", name, action.name, enumerate(owners, "and"))}
-		}
-	}
-	return nil
 }
 
 // withSyncs opens the repository under a lock, with its index, and the

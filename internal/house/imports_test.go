@@ -46,6 +46,7 @@ backend/backendtest: golang.org/x/time
 dav/davtest:
 --
 capture: golang.org/x/sync
+offsite: golang.org/x/sync
 reconcile:
 device/sim/agent:
 --
