@@ -22,8 +22,8 @@ import (
 	"russet/repo"
 )
 
-// server is a place on a server of somebody else behind a bad line.
-type server struct {
+// behind is a place on a server of somebody else behind a bad line.
+type behind struct {
 	address string
 	options backend.Options
 	line    *backendtest.Proxy
@@ -52,27 +52,27 @@ func badWeb(t *testing.T, target string) *backendtest.WebProxy {
 	return p
 }
 
-func farREST(t *testing.T) *server {
+func farREST(t *testing.T) *behind {
 	server := backendtest.RcloneServer{Remote: t.TempDir()}
 	web := badWeb(t, strings.TrimSuffix(server.Start(t), "/"))
 	line := badLine(t, strings.TrimPrefix(web.URL(), "http://"))
-	return &server{
+	return &behind{
 		address: "rest:http://" + line.Address() + "/repo/", line: line, web: web,
 		stop: func() { line.Refuse(true) }, start: func() { line.Refuse(false) },
 	}
 }
 
-func farS3(t *testing.T) *server {
+func farS3(t *testing.T) *behind {
 	server := backendtest.VersityGW(t, os.UserCacheDir)
 	web := badWeb(t, "http://"+server.Host)
 	line := badLine(t, strings.TrimPrefix(web.URL(), "http://"))
-	return &server{
+	return &behind{
 		address: "s3:http://" + line.Address() + "/bucket/repo", options: s3Options(server), line: line, web: web,
 		stop: server.Stop, start: server.Restart,
 	}
 }
 
-func farSFTP(t *testing.T) *server {
+func farSFTP(t *testing.T) *behind {
 	server := backendtest.StartSSHD(t)
 	folder := filepath.Join(t.TempDir(), "repo")
 	line := badLine(t, net.JoinHostPort(server.Host, server.Port))
@@ -88,7 +88,7 @@ func farSFTP(t *testing.T) *server {
 	}
 	o := server.Options()
 	o.SFTP.KnownHosts = []string{name}
-	return &server{
+	return &behind{
 		address: strings.Replace(server.Address(folder), ":"+server.Port+"/", ":"+port+"/", 1), options: o, line: line,
 		stop: server.Stop, start: func() { server.Start(t) },
 	}
@@ -97,27 +97,27 @@ func farSFTP(t *testing.T) *server {
 // A trouble begins before an operation, and ends when somebody was warned of it.
 type trouble struct {
 	name  string
-	begin func(f *server)
-	end   func(f *server)
+	begin func(f *behind)
+	end   func(f *behind)
 	web   bool // only where HTTP is spoken
 }
 
-func nothing(*server) {}
+func nothing(*behind) {}
 
 var troubles = []trouble{
-	{name: "the server is stopped", begin: func(f *server) { f.stop() }, end: func(f *server) { f.start() }},
-	{name: "connections are cut", begin: func(f *server) { f.line.CutAfter(rand.Int64N(30_000)) }, end: nothing},
-	{name: "a storm of refusals", begin: func(f *server) { f.web.Fail(5, 503, false) }, end: nothing, web: true},
-	{name: "the server hangs", begin: func(f *server) { f.line.Hang(true) }, end: func(f *server) { f.line.Hang(false) }},
-	{name: "answers are lost", begin: func(f *server) { f.web.Fail(3, 500, true) }, end: nothing, web: true},
-	{name: "connections are refused", begin: func(f *server) { f.line.Refuse(true) }, end: func(f *server) { f.line.Refuse(false) }},
+	{name: "the server is stopped", begin: func(f *behind) { f.stop() }, end: func(f *behind) { f.start() }},
+	{name: "connections are cut", begin: func(f *behind) { f.line.CutAfter(rand.Int64N(30_000)) }, end: nothing},
+	{name: "a storm of refusals", begin: func(f *behind) { f.web.Fail(5, 503, false) }, end: nothing, web: true},
+	{name: "the server hangs", begin: func(f *behind) { f.line.Hang(true) }, end: func(f *behind) { f.line.Hang(false) }},
+	{name: "answers are lost", begin: func(f *behind) { f.web.Fail(3, 500, true) }, end: nothing, web: true},
+	{name: "connections are refused", begin: func(f *behind) { f.line.Refuse(true) }, end: func(f *behind) { f.line.Refuse(false) }},
 }
 
 // TestFarTroubles makes backups while the server and the line to it are in trouble, one after the other, each few operations:
 // the work goes on, and everything is there afterwards.
 func TestFarTroubles(t *testing.T) {
 	t.Parallel()
-	for scheme, open := range map[string]func(t *testing.T) *server{"REST": farREST, "S3": farS3, "SFTP": farSFTP} {
+	for scheme, open := range map[string]func(t *testing.T) *behind{"REST": farREST, "S3": farS3, "SFTP": farSFTP} {
 		t.Run(scheme, func(t *testing.T) {
 			t.Parallel()
 			f := open(t)
@@ -130,7 +130,7 @@ func TestFarTroubles(t *testing.T) {
 }
 
 // wantLimits moves half a MiB each way with limits, which takes its time at the least, and asks for what is absent.
-func wantLimits(t *testing.T, f *server) {
+func wantLimits(t *testing.T, f *behind) {
 	t.Helper()
 	for _, limits := range []backend.NetworkOptions{{Upload: 2 << 20}, {Download: 2 << 20}} {
 		o := f.options
@@ -156,7 +156,7 @@ func wantLimits(t *testing.T, f *server) {
 }
 
 // wantAway opens a place at an address where nobody listens: nothing is tried again.
-func wantAway(t *testing.T, f *server) {
+func wantAway(t *testing.T, f *behind) {
 	t.Helper()
 	if err := f.line.Close(); err != nil {
 		t.Error(err)
@@ -170,7 +170,7 @@ func wantAway(t *testing.T, f *server) {
 }
 
 // makeTrouble makes two backups with all kinds of trouble.
-func makeTrouble(t *testing.T, f *server) {
+func makeTrouble(t *testing.T, f *behind) {
 	t.Helper()
 	var mu sync.Mutex // guards what follows
 	var now *trouble
@@ -282,7 +282,7 @@ func saveVersion(ctx context.Context, b backend.Backend, version byte) (err erro
 }
 
 // wantVersions opens the repository anew and wants it clean, with each version once and nobody's lock.
-func wantVersions(t *testing.T, f *server, versions int) {
+func wantVersions(t *testing.T, f *behind, versions int) {
 	t.Helper()
 	ctx := t.Context()
 	b, err := backend.Open(ctx, f.address, f.options)
