@@ -6,18 +6,27 @@ import (
 
 	"russet/backend"
 	"russet/backend/backendtest"
+	"russet/chunk"
 	"russet/repo"
 )
 
-// backupFar backs a folder up as a process does whose repository is far away, and returns what it asked of the place.
-func backupFar(t *testing.T, place *backend.Memory, cache, folder string) []backendtest.Op {
+// distant is a repository far away, of which a process keeps a cache and remembers the key.
+type distant struct {
+	place *backend.Memory
+	cache string
+	key   chunk.ID
+}
+
+// backup backs a folder up, and returns what it asked of the place.
+func (d *distant) backup(t *testing.T, folder string) []backendtest.Op {
 	t.Helper()
-	counted := backendtest.NewFaulty(place, backendtest.Faults{})
-	r, err := repo.Open(t.Context(), counted, "x")
+	counted := backendtest.NewFaulty(d.place, backendtest.Faults{})
+	r, err := repo.OpenByKey(t.Context(), counted, "x", d.key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := backend.OpenCache(counted, cache, time.Now())
+	d.key = r.KeyID()
+	c, err := backend.OpenCache(counted, d.cache, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,28 +40,64 @@ func backupFar(t *testing.T, place *backend.Memory, cache, folder string) []back
 	if err := r.LoadIndex(lock.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Folder(lock.Context(), r, openRoot(t, folder), "x", withPassword(simPassword)); err != nil {
+	res, err := Folder(lock.Context(), r, openRoot(t, folder), "x", withPassword(simPassword))
+	if err != nil {
 		t.Fatal(err)
 	}
 	if err := lock.Unlock(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	return counted.Ops()
+	ops := counted.Ops()
+	writeBack(t, r, res.Snapshot, folder)
+	return ops
 }
 
+// count counts the operations of a kind that are of kinds of files.
+func count(ops []backendtest.Op, v backendtest.Verb, kinds ...backend.Kind) (n int) {
+	for _, op := range ops {
+		for _, k := range kinds {
+			if op.Verb == v && op.File.Kind == k {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// A second backup to a repository far away reads nothing but the config and the key, and writes what is new in as few
+// requests as there can be: a pack of data, one of trees, index and snapshot, and a lock for so long.
 func TestRequests(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, encrypted bool) {
-		p, place, cache := newPhone(t, encrypted), backend.NewMemory(), t.TempDir()
-		if _, err := repo.Init(t.Context(), place, "x", cheapInit()); err != nil {
+		p, d := newPhone(t, encrypted), &distant{place: backend.NewMemory(), cache: t.TempDir()}
+		if _, err := repo.Init(t.Context(), d.place, "x", cheapInit()); err != nil {
 			t.Fatal(err)
 		}
-		for range 3 {
-			for _, op := range backupFar(t, place, cache, p.dir) {
-				t.Log(op)
-			}
-			t.Log("---")
+		d.backup(t, p.dir)
+		for range 2 {
 			p.next()
+			ops := d.backup(t, p.dir)
+			if got := count(ops, backendtest.Load, backend.Config, backend.Key); len(ops) > 11 || got != 2 {
+				t.Errorf("%d requests, of which %d load the config or a key: want 11 and 2", len(ops), got)
+			}
+			if got := count(ops, backendtest.Load, backend.Data, backend.Index, backend.Snapshot, backend.Lock); got != 0 {
+				t.Errorf("%d requests load what is here already", got)
+			}
+			if t.Failed() {
+				for _, op := range ops {
+					t.Log(op)
+				}
+			}
+		}
+		checkRepo(t, reopen(t, d.place))
+		// A computer that has lost its cache fetches packs of trees, and parts of the manifests.
+		d.cache = t.TempDir()
+		p.next()
+		first := count(d.backup(t, p.dir), backendtest.Load, backend.Data)
+		p.next()
+		second := count(d.backup(t, p.dir), backendtest.Load, backend.Data)
+		if first == 0 || first > 12 || second >= first {
+			t.Errorf("without its cache %d requests load packs, and then %d: want at most 12, and fewer", first, second)
 		}
 	})
 }

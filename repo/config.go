@@ -129,7 +129,7 @@ func leftKey(ctx context.Context, be backend.Backend, password string) (*crypto.
 	if used {
 		return nil, chunk.ID{}, fmt.Errorf("a repository without its config is there: %w", fs.ErrExist)
 	}
-	key, id, err := openKey(ctx, be, password)
+	key, id, err := openKey(ctx, be, password, chunk.ID{})
 	if errors.Is(err, ErrWrongPassword) || errors.Is(err, ErrDamaged) {
 		err = fmt.Errorf("keys without a config are there: %w", fs.ErrExist)
 	}
@@ -149,6 +149,13 @@ func anyFile(ctx context.Context, be backend.Backend, kinds ...backend.Kind) (bo
 // Open opens the repository in be. The error is backend.ErrNoRepository,
 // ErrWrongPassword or ErrDamaged where it is one of these.
 func Open(ctx context.Context, be backend.Backend, password string) (*Repository, error) {
+	return OpenByKey(ctx, be, password, chunk.ID{})
+}
+
+// OpenByKey is Open for who remembers the KeyID of the last time: a place far away
+// is asked for that key first. Where it is gone, or has another password, the
+// others are tried.
+func OpenByKey(ctx context.Context, be backend.Backend, password string, last chunk.ID) (*Repository, error) {
 	sealed, err := loadAll(ctx, be, backend.File{Kind: backend.Config}, maxConfig)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("open repository: %w", backend.ErrNoRepository)
@@ -157,7 +164,7 @@ func Open(ctx context.Context, be backend.Backend, password string) (*Repository
 		return nil, fmt.Errorf("open repository: %w", err)
 	}
 	r := &Repository{place: be, be: be, index: index.New()}
-	if r.key, r.keyID, err = openKey(ctx, be, password); err != nil {
+	if r.key, r.keyID, err = openKey(ctx, be, password, last); err != nil {
 		return nil, fmt.Errorf("open repository: %w", err)
 	}
 	if err := r.readConfig(sealed); err != nil {

@@ -71,7 +71,7 @@ func FuzzKeyFile(f *testing.F) {
 		if err := store.Save(t.Context(), backend.File{Kind: backend.Key, Name: id.String()}, data); err != nil {
 			t.Fatal(err)
 		}
-		key, got, err := openKey(t.Context(), store, testPassword)
+		key, got, err := openKey(t.Context(), store, testPassword, chunk.ID{})
 		if (err == nil) != (key != nil) || err == nil && got != id {
 			t.Fatalf("key %v, %v, %v", key != nil, got, err)
 		}

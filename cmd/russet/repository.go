@@ -156,7 +156,7 @@ func (p *program) openRepository(ctx context.Context, at place) (r *repo.Reposit
 		return nil, nil, fmt.Errorf("open repository %s: %w", at, err)
 	}
 	err = at.password.unlock(ctx, p, "password of the repository "+visible(at.String()), repo.ErrWrongPassword, func(password string) error {
-		r, err = repo.Open(ctx, be, password)
+		r, err = repo.OpenByKey(ctx, be, password, p.recallKey(at.address))
 		return err
 	})
 	if err != nil {
@@ -171,6 +171,7 @@ func (p *program) openRepository(ctx context.Context, at place) (r *repo.Reposit
 	}
 	uncache := func() {}
 	if isRemote(at.address) {
+		p.remember(at.address, rememberedKey, r.KeyID().String())
 		r.SetConnections(backend.Connections(at.address, p.storage.options))
 		uncache = p.useCache(r, be, time.Now())
 	}
