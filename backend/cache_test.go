@@ -56,17 +56,17 @@ func TestCacheOfTrees(t *testing.T) {
 	})
 }
 
-// far is a place with files, and a log of what is asked of it.
-type far struct {
+// logged is a place with files, and a log of what is asked of it.
+type logged struct {
 	*backendtest.Faulty
 	place *backend.Memory
 	data  map[backend.Kind][]byte
 	file  map[backend.Kind]backend.File
 }
 
-func newFar(t *testing.T, faults backendtest.Faults) far {
+func newFar(t *testing.T, faults backendtest.Faults) logged {
 	t.Helper()
-	f := far{place: backend.NewMemory(), data: map[backend.Kind][]byte{}, file: map[backend.Kind]backend.File{}}
+	f := logged{place: backend.NewMemory(), data: map[backend.Kind][]byte{}, file: map[backend.Kind]backend.File{}}
 	for k := backend.Key; k <= backend.Data; k++ {
 		f.data[k] = backendtest.Bytes(5000, byte(k))
 		f.file[k] = backendtest.Named(k, f.data[k])
@@ -79,7 +79,7 @@ func newFar(t *testing.T, faults backendtest.Faults) far {
 }
 
 // loads counts the loads of files of a kind.
-func (f far) loads(k backend.Kind) int {
+func (f logged) loads(k backend.Kind) int {
 	n := 0
 	for _, op := range f.Ops() {
 		if op.Verb == backendtest.Load && op.File.Kind == k {
@@ -90,7 +90,7 @@ func (f far) loads(k backend.Kind) int {
 }
 
 // read loads the file of a kind through a cache, packs as packs of trees.
-func (f far) read(t *testing.T, b backend.Backend, k backend.Kind, offset, n int) []byte {
+func (f logged) read(t *testing.T, b backend.Backend, k backend.Kind, offset, n int) []byte {
 	t.Helper()
 	load := b.Load
 	if k == backend.Data {
@@ -106,7 +106,7 @@ func (f far) read(t *testing.T, b backend.Backend, k backend.Kind, offset, n int
 	return buf[:n]
 }
 
-func (f far) wantRead(t *testing.T, b backend.Backend, k backend.Kind) {
+func (f logged) wantRead(t *testing.T, b backend.Backend, k backend.Kind) {
 	t.Helper()
 	if got := f.read(t, b, k, 0, 6000); !bytes.Equal(got, f.data[k]) {
 		t.Fatalf("load %v: got %d bytes, want %d other ones", k, len(got), len(f.data[k]))
