@@ -56,17 +56,17 @@ func TestCacheOfTrees(t *testing.T) {
 	})
 }
 
-// far is a place with files, and a log of what is asked of it.
-type far struct {
+// keptPlace is a place with files, and a log of what is asked of it.
+type keptPlace struct {
 	*backendtest.Faulty
 	place *backend.Memory
 	data  map[backend.Kind][]byte
 	file  map[backend.Kind]backend.File
 }
 
-func newFar(t *testing.T, faults backendtest.Faults) far {
+func newKeptPlace(t *testing.T, faults backendtest.Faults) keptPlace {
 	t.Helper()
-	f := far{place: backend.NewMemory(), data: map[backend.Kind][]byte{}, file: map[backend.Kind]backend.File{}}
+	f := keptPlace{place: backend.NewMemory(), data: map[backend.Kind][]byte{}, file: map[backend.Kind]backend.File{}}
 	for k := backend.Key; k <= backend.Data; k++ {
 		f.data[k] = backendtest.Bytes(5000, byte(k))
 		f.file[k] = backendtest.Named(k, f.data[k])
@@ -79,7 +79,7 @@ func newFar(t *testing.T, faults backendtest.Faults) far {
 }
 
 // loads counts the loads of files of a kind.
-func (f far) loads(k backend.Kind) int {
+func (f keptPlace) loads(k backend.Kind) int {
 	n := 0
 	for _, op := range f.Ops() {
 		if op.Verb == backendtest.Load && op.File.Kind == k {
@@ -90,7 +90,7 @@ func (f far) loads(k backend.Kind) int {
 }
 
 // read loads the file of a kind through a cache, packs as packs of trees.
-func (f far) read(t *testing.T, b backend.Backend, k backend.Kind, offset, n int) []byte {
+func (f keptPlace) read(t *testing.T, b backend.Backend, k backend.Kind, offset, n int) []byte {
 	t.Helper()
 	load := b.Load
 	if k == backend.Data {
@@ -106,7 +106,7 @@ func (f far) read(t *testing.T, b backend.Backend, k backend.Kind, offset, n int
 	return buf[:n]
 }
 
-func (f far) wantRead(t *testing.T, b backend.Backend, k backend.Kind) {
+func (f keptPlace) wantRead(t *testing.T, b backend.Backend, k backend.Kind) {
 	t.Helper()
 	if got := f.read(t, b, k, 0, 6000); !bytes.Equal(got, f.data[k]) {
 		t.Fatalf("load %v: got %d bytes, want %d other ones", k, len(got), len(f.data[k]))
@@ -133,7 +133,7 @@ func listKept(t *testing.T, b backend.Backend) {
 // Each file is fetched once, by one process of all; others are asked for each time.
 func TestCacheFetchesOnce(t *testing.T) {
 	t.Parallel()
-	f, folder := newFar(t, backendtest.Faults{}), t.TempDir()
+	f, folder := newKeptPlace(t, backendtest.Faults{}), t.TempDir()
 	for range 3 {
 		c := openCache(t, f, folder)
 		listKept(t, c)
@@ -151,7 +151,7 @@ func TestCacheFetchesOnce(t *testing.T) {
 // What a cache saves it does not fetch.
 func TestCacheKeepsWhatItSaves(t *testing.T) {
 	t.Parallel()
-	f, folder := newFar(t, backendtest.Faults{}), t.TempDir()
+	f, folder := newKeptPlace(t, backendtest.Faults{}), t.TempDir()
 	empty := backend.NewMemory()
 	c := openCache(t, empty, folder)
 	for _, k := range []backend.Kind{backend.Snapshot, backend.Index} {
@@ -178,7 +178,7 @@ func TestCacheKeepsWhatItSaves(t *testing.T) {
 // A file that is gone at the place is gone, whatever the folder holds.
 func TestCacheHidesNoLoss(t *testing.T) {
 	t.Parallel()
-	f, folder := newFar(t, backendtest.Faults{}), t.TempDir()
+	f, folder := newKeptPlace(t, backendtest.Faults{}), t.TempDir()
 	c := openCache(t, f, folder)
 	listKept(t, c)
 	f.wantRead(t, c, backend.Index)
@@ -206,7 +206,7 @@ func TestCacheHidesNoLoss(t *testing.T) {
 // A listing that was not read to its end removes nothing.
 func TestCacheHalfAListing(t *testing.T) {
 	t.Parallel()
-	f, folder := newFar(t, backendtest.Faults{}), t.TempDir()
+	f, folder := newKeptPlace(t, backendtest.Faults{}), t.TempDir()
 	c := openCache(t, f, folder)
 	listKept(t, c)
 	f.wantRead(t, c, backend.Index)
@@ -239,7 +239,7 @@ func TestCacheDamagedHere(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f, folder := newFar(t, backendtest.Faults{}), t.TempDir()
+			f, folder := newKeptPlace(t, backendtest.Faults{}), t.TempDir()
 			read := func() {
 				c := openCache(t, f, folder)
 				listKept(t, c)
@@ -273,7 +273,7 @@ func TestCacheDamagedHere(t *testing.T) {
 // What is damaged at the place is passed on as it is, and not kept.
 func TestCacheDamagedThere(t *testing.T) {
 	t.Parallel()
-	f, folder := newFar(t, backendtest.Faults{}), t.TempDir()
+	f, folder := newKeptPlace(t, backendtest.Faults{}), t.TempDir()
 	for _, k := range []backend.Kind{backend.Index, backend.Data} {
 		err := backendtest.Damage(t.Context(), f.place, f.file[k], func(b []byte) []byte { b[7] ^= 1; return b })
 		if err != nil {
@@ -294,7 +294,7 @@ func TestCacheDamagedThere(t *testing.T) {
 // Under WithoutCache the place is asked.
 func TestWithoutCache(t *testing.T) {
 	t.Parallel()
-	f := newFar(t, backendtest.Faults{})
+	f := newKeptPlace(t, backendtest.Faults{})
 	c := openCache(t, f, t.TempDir())
 	listKept(t, c)
 	f.wantRead(t, c, backend.Index)
@@ -318,7 +318,7 @@ func TestCacheFetchesTogether(t *testing.T) {
 	for _, fail := range []int{0, 1} {
 		folder := t.TempDir()
 		synctest.Test(t, func(t *testing.T) {
-			f := newFar(t, backendtest.Faults{FailAt: fail, Before: func(context.Context, backendtest.Op) error {
+			f := newKeptPlace(t, backendtest.Faults{FailAt: fail, Before: func(context.Context, backendtest.Op) error {
 				<-time.After(time.Second)
 				return nil
 			}})
@@ -353,7 +353,7 @@ func TestCacheFetchesTogether(t *testing.T) {
 // A pack that is larger than usual comes whole.
 func TestCacheLargePack(t *testing.T) {
 	t.Parallel()
-	f := newFar(t, backendtest.Faults{})
+	f := newKeptPlace(t, backendtest.Faults{})
 	data := backendtest.Bytes(17<<20+5, 1)
 	f.file[backend.Data], f.data[backend.Data] = backendtest.Named(backend.Data, data), data
 	if err := f.place.Save(t.Context(), f.file[backend.Data], data); err != nil {
@@ -374,7 +374,7 @@ func TestCacheLargePack(t *testing.T) {
 // A folder that cannot be written is no reason to fail.
 func TestCacheUnwritable(t *testing.T) {
 	t.Parallel()
-	f, folder := newFar(t, backendtest.Faults{}), t.TempDir()
+	f, folder := newKeptPlace(t, backendtest.Faults{}), t.TempDir()
 	for _, name := range []string{"index", "data", "snapshots"} {
 		if err := os.WriteFile(filepath.Join(folder, name), nil, 0o600); err != nil {
 			t.Fatal(err)
@@ -395,7 +395,7 @@ func TestCacheUnwritable(t *testing.T) {
 // Packs that nobody uses go, and so do the caches of repositories that nobody does, with nothing else.
 func TestCacheAges(t *testing.T) {
 	t.Parallel()
-	f, all := newFar(t, backendtest.Faults{}), t.TempDir()
+	f, all := newKeptPlace(t, backendtest.Faults{}), t.TempDir()
 	names := []string{strings.Repeat("a", 64), strings.Repeat("b", 64), strings.Repeat("c", 64)}
 	for _, name := range names {
 		c := openCache(t, f, filepath.Join(all, name))

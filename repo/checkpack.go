@@ -27,7 +27,7 @@ const (
 	keepBuffer = 16 << 20
 )
 
-// readPacks reads packs as a whole, with a worker a core. Those in which
+// readPacks reads packs as a whole, with a worker a core or connection. Those in which
 // anything is wrong are left in c.broken.
 func (c *checker) readPacks(ctx context.Context, packs []packFile) error {
 	var bytes int64

@@ -140,7 +140,7 @@ func (c *copier) snapshot(ctx context.Context, part copyPart, res *CopyResult) e
 }
 
 // blobs copies the blobs of some parts, in the order in which they lie here,
-// with a worker a core.
+// with a worker a core or connection.
 func (c *copier) blobs(ctx context.Context, parts []copyPart) error {
 	var at []wanted
 	for _, part := range parts {

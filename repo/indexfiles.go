@@ -78,7 +78,7 @@ func (r *Repository) packFiles(ctx context.Context) iter.Seq2[packFile, error] {
 	}
 }
 
-// readIndexFiles reads index files with a worker a core, and calls add for each
+// readIndexFiles reads index files with a worker a core or connection, and calls add for each
 // pack of each, also of those that turn out to be damaged further on. Calls may
 // be concurrent, and the blobs of a pack are valid during one only. The error is
 // that of ctx; those of files are in what is returned, in the order of ids.

@@ -63,7 +63,7 @@ type OutputOptions struct {
 }
 
 // WriteFiles writes files below root, in the order in which their content lies
-// in the repository, with a worker a core. A file that exists is an error, fs.ErrExist, and is never
+// in the repository, with a worker a core or connection. A file that exists is an error, fs.ErrExist, and is never
 // replaced.
 func (r *Repository) WriteFiles(ctx context.Context, root *os.Root, files []Output, opt OutputOptions) error {
 	batches := r.batches(files)

@@ -28,7 +28,7 @@ type packBlobs struct {
 	blobs []numbered
 }
 
-// eachPack calls do, with a worker a core, for each pack of which wanted takes
+// eachPack calls do, with a worker a core or connection, for each pack of which wanted takes
 // any copies.
 func (p *PrunePlan) eachPack(ctx context.Context, wanted func(pack, number int) bool, do func(ctx context.Context, s *sealedReader, some packBlobs) error) error {
 	jobs := make(chan packBlobs)

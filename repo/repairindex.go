@@ -172,7 +172,7 @@ func (p *indexPlanner) run(ctx context.Context) (err error) {
 	return packsAway(p.old)
 }
 
-// readPacks reads all packs but the trusted ones, with a worker a core.
+// readPacks reads all packs but the trusted ones, with a worker a core or connection.
 func (p *indexPlanner) readPacks(ctx context.Context, sizes map[chunk.ID]int64, trusted map[chunk.ID]bool) error {
 	p.damaged = map[chunk.ID]bool{}
 	var bytes int64

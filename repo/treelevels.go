@@ -17,7 +17,7 @@ import (
 // pack come with one request.
 const treesAtOnce = 128
 
-// treeLevels loads many trees at once, with a worker a core: those of one level,
+// treeLevels loads many trees at once, with a worker a core or connection: those of one level,
 // then those right below. One level is loaded at a time.
 type treeLevels struct {
 	r        *Repository

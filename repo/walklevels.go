@@ -13,7 +13,7 @@ import (
 )
 
 // WalkLevels is Walk for whoever does not mind the order: trees are loaded level
-// by level, side by side, by a worker a core. A folder that cannot be loaded is
+// by level, side by side, by a worker a core or connection. A folder that cannot be loaded is
 // passed to visit by its path alone, without a node, with the error; of the first
 // tree it is the walk's. visit is not called concurrently.
 func (r *Repository) WalkLevels(ctx context.Context, tree chunk.ID, visit func(path string, n *Node, err error) error) error {
