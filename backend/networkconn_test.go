@@ -76,6 +76,44 @@ func TestConnIdle(t *testing.T) {
 	})
 }
 
+// TestConnBusy begins one operation after the other, none of which gets an answer.
+func TestConnBusy(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		o := NetworkOptions{}
+		o.link = o.newLink()
+		c, _ := pipe(t, o)
+		begun := time.Now()
+		var group sync.WaitGroup
+		defer group.Wait()
+		for n := range time.Duration(5) {
+			group.Go(func() {
+				time.Sleep(n * 20 * time.Second)
+				_ = o.busy(func() error { time.Sleep(time.Hour); return nil })
+			})
+		}
+		_, err := c.Read(make([]byte, 1))
+		wantStalled(t, "read", err)
+		if got := time.Since(begun); got != defaultStall {
+			t.Errorf("given up after %v, want %v", got, defaultStall)
+		}
+	})
+}
+
+// TestConnHeld waits for its turn and then for the other side, each for less than a stall.
+func TestConnHeld(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c, server := pipe(t, NetworkOptions{Upload: minPiece / 50})
+		var group sync.WaitGroup
+		defer group.Wait()
+		group.Go(func() { wantMoved(t, 2*minPiece, func() (int, error) { return c.Write(make([]byte, 2*minPiece)) }) })
+		wantMoved(t, minPiece, func() (int, error) { return io.ReadFull(server, make([]byte, minPiece)) })
+		time.Sleep(100 * time.Second)
+		wantMoved(t, minPiece, func() (int, error) { return io.ReadFull(server, make([]byte, minPiece)) })
+	})
+}
+
 // TestConnSlow moves a byte now and then, which is no stall.
 func TestConnSlow(t *testing.T) {
 	t.Parallel()

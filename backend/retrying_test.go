@@ -164,7 +164,7 @@ func TestNoPauses(t *testing.T) {
 		b := backend.PersistentSlow(backend.NetworkOptions{Retry: c.retry, Warn: func(err error, _ time.Duration) {
 			t.Errorf("warned of %v", err)
 		}}, place)
-		if err := b.Save(t.Context(), backend.File{}, nil); !errors.Is(err, c.err) || place.calls != 1 {
+		if err := b.Save(t.Context(), backend.File{}, nil); err != c.err || place.calls != 1 {
 			t.Errorf("got error %v after %d tries, want %v after 1", err, place.calls, c.err)
 		}
 	}
@@ -206,7 +206,7 @@ func TestCancelledPause(t *testing.T) {
 			t.Errorf("got error %v after %v, want %v after 100s", err, took, context.DeadlineExceeded)
 		}
 		place := &scripted{Memory: backend.NewMemory(), answers: times(1000, errPasses)}
-		b = backend.PersistentSlow(backend.NetworkOptions{}, place)
+		b = backend.PersistentSlow(backend.NetworkOptions{Warn: func(err error, _ time.Duration) { t.Errorf("warned of %v", err) }}, place)
 		if err := b.Save(ctx, backend.File{}, nil); !errors.Is(err, context.DeadlineExceeded) || place.calls != 1 {
 			t.Errorf("got error %v after %d tries, want %v after 1", err, place.calls, context.DeadlineExceeded)
 		}
