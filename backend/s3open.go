@@ -158,14 +158,23 @@ func (b *s3Bucket) mayLock(ctx context.Context) error {
 	if b.o.LockMode == "" {
 		return nil
 	}
-	enabled, _, _, _, err := b.client.GetObjectLockConfig(ctx, b.at.bucket)
-	if code := minio.ToErrorResponse(err).Code; code == "ObjectLockConfigurationNotFoundError" || err == nil && enabled != "Enabled" {
+	may, err := b.lockable(ctx)
+	switch {
+	case err != nil && !errors.Is(err, fs.ErrPermission) && !errors.Is(err, errors.ErrUnsupported):
+		return fmt.Errorf("ask whether files may be locked: %w", err)
+	case err == nil && !may:
 		return errors.New("open S3 storage: the bucket does not allow its files to be locked")
 	}
-	if err = b.explain(ctx, err); err == nil || errors.Is(err, fs.ErrPermission) || errors.Is(err, errors.ErrUnsupported) {
-		return nil
+	return nil
+}
+
+// lockable tells whether the bucket was made for locks.
+func (b *s3Bucket) lockable(ctx context.Context) (bool, error) {
+	enabled, _, _, _, err := b.client.GetObjectLockConfig(ctx, b.at.bucket)
+	if minio.ToErrorResponse(err).Code == "ObjectLockConfigurationNotFoundError" {
+		return false, nil
 	}
-	return fmt.Errorf("ask whether files may be locked: %w", err)
+	return enabled == "Enabled", b.explain(ctx, err)
 }
 
 // reach loads the config, and keeps it for who asks for it next. Where the region was but guessed, and the server does not

@@ -105,6 +105,9 @@ func (p s3Probe) tellsSums(ctx context.Context) (bool, error) {
 // locks saves a file that is locked for a minute, and tries to delete that very version. Some servers take the lock and
 // delete all the same.
 func (p s3Probe) locks(ctx context.Context) (bool, error) {
+	if may, err := p.lockable(ctx); err == nil && !may {
+		return false, nil
+	}
 	up := p.upload("locked")
 	up.mode, up.until = minio.Governance, time.Now().Add(probeLock)
 	info, err := p.putOnce(ctx, up, !p.noSums.Load(), false)
@@ -134,7 +137,7 @@ func (p s3Probe) locks(ctx context.Context) (bool, error) {
 // remove removes a version of an object, or hides it where that is not allowed: what is left is a few bytes.
 func (p s3Probe) remove(ctx context.Context, key, version string) {
 	ctx = context.WithoutCancel(ctx)
-	o := minio.RemoveObjectOptions{VersionID: version, GovernanceBypass: version != ""} // some may delete even what is locked
+	o := minio.RemoveObjectOptions{VersionID: version, GovernanceBypass: true} // some may delete even what is locked
 	if err := p.client.RemoveObject(ctx, p.at.bucket, key, o); err != nil {
 		_ = p.client.RemoveObject(ctx, p.at.bucket, key, minio.RemoveObjectOptions{})
 	}
