@@ -173,19 +173,22 @@ func (s secret) readLine(r io.Reader) (string, error) {
 
 // readText reads a small text file; "-" is no standard input here.
 func readText(name string) (string, error) {
+	data, err := readAtMost(name, maxSecret)
+	return decodeText(data), err
+}
+
+// readAtMost reads a file of at most so many bytes.
+func readAtMost(name string, most int) ([]byte, error) {
 	f, err := os.Open(name)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
-	if err != nil {
-		return "", err
+	data, err := io.ReadAll(io.LimitReader(f, int64(most)+1))
+	if err == nil && len(data) > most {
+		return nil, errors.New("it is too long")
 	}
-	if len(data) > maxSecret {
-		return "", errors.New("too long for a line of text")
-	}
-	return decodeText(data), nil
+	return data, err
 }
 
 // decodeText takes a byte order mark away, and reads UTF-16 where it says so:

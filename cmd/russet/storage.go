@@ -116,11 +116,12 @@ func (p *program) remoteOptions() (backend.Options, error) {
 		if file.name == "" {
 			continue
 		}
-		text, err := readText(file.name)
+		const most = 4 << 20 // a system's own bundle has a quarter of a megabyte
+		text, err := readAtMost(file.name, most)
 		if err != nil {
 			return o, fmt.Errorf("%s: %w", file.flag, err)
 		}
-		*file.to = []byte(text)
+		*file.to = text
 	}
 	return o, nil
 }

@@ -146,7 +146,7 @@ func TestCertificates(t *testing.T) {
 	s.StartTLS()
 	t.Cleanup(s.Close)
 	file := filepath.Join(t.TempDir(), "ca.pem")
-	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}), 0o600); err != nil {
+	if err := os.WriteFile(file, append(bytes.Repeat([]byte("# a bundle is long\n"), 10000), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})...), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {
