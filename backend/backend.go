@@ -47,7 +47,8 @@ type Backend interface {
 	List(ctx context.Context, k Kind) iter.Seq2[Info, error]
 
 	// Remove removes a file. When it returns nil, the file stays away after a power cut, unless it is a pack (a pack that
-	// comes back is garbage for the next prune). The error of an absent file wraps fs.ErrNotExist.
+	// comes back is garbage for the next prune). The error of an absent file wraps fs.ErrNotExist, or, where its kind
+	// cannot be removed at all, fs.ErrPermission if the place can tell.
 	Remove(ctx context.Context, f File) error
 }
 

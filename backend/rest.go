@@ -37,6 +37,7 @@ type rest struct {
 	user, password string
 	slots          chan struct{} // holds one of each request that is under way
 	made           bool          // by us, just now: there need not be a config
+	config         firstConfig   // what the first talk has brought
 	close          func() error
 }
 
@@ -105,7 +106,7 @@ func parseREST(address string) (u *url.URL, socket string, err error) {
 
 // begin is the first talk with the server.
 func (r *rest) begin(ctx context.Context, create bool) error {
-	_, err := r.size(ctx, File{})
+	err := r.config.load(ctx, r.Load)
 	switch {
 	case err == nil && create:
 		return fmt.Errorf("create repository: %w", fs.ErrExist)

@@ -43,8 +43,8 @@ func with(code int, body string, fields ...string) answer {
 func openHostile(t *testing.T, say answer, o backend.Options) backend.Backend {
 	t.Helper()
 	address := startREST(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method == http.MethodHead {
-			w.Header().Set("Content-Length", "10")
+		if r.Method == http.MethodHead || strings.HasSuffix(r.URL.Path, "/config") {
+			http.ServeContent(w, r, "", time.Time{}, strings.NewReader("ten bytes."))
 			return
 		}
 		say(w, r)
@@ -127,6 +127,7 @@ func restCases(elsewhere string) []restCase {
 		{"whole", with(200, "0123456789", "Content-Length: 10"), load(7), "789", nil, ""},
 		{"whole behind the end", with(200, "0123456789", "Content-Length: 10"), load(70), "", nil, ""},
 		{"other part", with(206, "2345", part("3-6/10"), "Content-Length: 4"), load(2), "", errForGood, "another part"},
+		{"other part that ends there", with(206, "345", part("3-5/10"), "Content-Length: 4"), load(2), "", errForGood, "another part"},
 		{"part of which file", with(206, "2345", "Content-Length: 4"), load(2), "", errForGood, "another part"},
 		{"shorter part", with(206, "23", part("2-3/10"), "Content-Length: 2"), load(2), "", errForGood, "another part"},
 		{"longer part", with(206, "234567", part("2-5/10"), "Content-Length: 6"), load(2), "", errForGood, "another length"},
@@ -139,7 +140,7 @@ func restCases(elsewhere string) []restCase {
 		{"absent", status(404), load(2), "", fs.ErrNotExist, ""},
 
 		{"list 2", with(200, `[{"name":"`+ab+`","size":7},{"name":"../x","size":1},{"name":"`+ab+`","size":8}]`), list, "ab 7 ", nil, ""},
-		{"list 1", with(200, `["`+cd+`","index","`+ab+`"]`), list, "ab 10 cd 10 ", nil, ""},
+		{"list 1", with(200, `["`+cd+`","index","`+ab+`"]`), list, "cd 10 ab 10 ", nil, ""},
 		{"list of nothing", with(200, `[]`), list, "", nil, ""},
 		{"list null", with(200, `null`), list, "", nil, ""},
 		{"list nowhere", status(404), list, "", nil, ""},
@@ -219,6 +220,27 @@ func TestRESTHangs(t *testing.T) {
 	}
 }
 
+// TestRESTConsent wants a server that refuses to be asked before much is sent: while it closes the connection its answer can
+// get lost.
+func TestRESTConsent(t *testing.T) {
+	t.Parallel()
+	asked := make(chan string, 1)
+	b := openHostile(t, func(w http.ResponseWriter, r *http.Request) {
+		asked <- r.Header.Get("Expect")
+		w.WriteHeader(http.StatusInsufficientStorage)
+	}, once())
+	for _, c := range []struct {
+		bytes int
+		want  string
+	}{{100, ""}, {1 << 20, "100-continue"}} {
+		_, err := saveBytes(c.bytes)(t, b)
+		wantAnswer(t, err, errNoSpace, "")
+		if got := <-asked; got != c.want {
+			t.Errorf("%d bytes: got Expect %q, want %q", c.bytes, got, c.want)
+		}
+	}
+}
+
 // TestRESTConfig lets two create at once: the other one's config appears between our look and our writing.
 func TestRESTConfig(t *testing.T) {
 	t.Parallel()
@@ -247,10 +269,10 @@ func TestRESTGone(t *testing.T) {
 	t.Parallel()
 	var gone atomic.Bool
 	address := startREST(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Length", "10")
 		if gone.Load() {
 			w.WriteHeader(http.StatusNotFound)
 		}
+		_, _ = io.WriteString(w, "ten bytes.")
 	}))
 	b, err := backend.Open(t.Context(), address, once())
 	if err != nil {
@@ -319,7 +341,7 @@ func TestRESTAddress(t *testing.T) {
 	}
 	paths := make(chan string, 1)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Length", "10")
+		_, _ = io.WriteString(w, "ten bytes.")
 		user, password, ok := r.BasicAuth()
 		paths <- user + ":" + password + ":" + strconv.FormatBool(ok) + " " + r.URL.EscapedPath()
 	}))

@@ -11,7 +11,6 @@ import (
 	"iter"
 	"net/http"
 	"slices"
-	"strings"
 	"sync"
 )
 
@@ -63,9 +62,6 @@ func (r *rest) list(ctx context.Context, k Kind) ([]Info, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Some of the storages that rclone reaches have two files of one name.
-	slices.SortFunc(infos, func(a, b Info) int { return strings.Compare(a.Name, b.Name) })
-	infos = slices.CompactFunc(infos, func(a, b Info) bool { return a.Name == b.Name })
 	return r.measure(ctx, k, infos)
 }
 

@@ -23,6 +23,9 @@ func (r *rest) Load(ctx context.Context, f File, offset int64, dst []byte) (int,
 	if offset < 0 {
 		return 0, fmt.Errorf("load %s: offset %d: %w", f, offset, fs.ErrInvalid)
 	}
+	if n, ok := r.config.take(f, offset, dst); ok {
+		return n, nil
+	}
 	leave, err := r.enter(ctx)
 	if err != nil {
 		return 0, fmt.Errorf("load %s: %w", f, err)

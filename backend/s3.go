@@ -11,21 +11,29 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/credentials"
 )
 
 // s3Bucket keeps files as the objects of a bucket, in the layout that is restic's default: "data/" with 256 subfolders.
 // What it saves is durable as far as the server is: an answered PUT is all that S3 promises. A name is given to an object
 // at the end of its one PUT, so parts are never seen.
 type s3Bucket struct {
-	client *minio.Core
-	wire   *s3Transport
-	name   string // of the bucket
-	prefix string // without slashes at its ends
-	o      S3Options
-	slots  chan struct{} // holds as many as there may be transfers
+	at    s3Address
+	o     S3Options
+	wire  *s3Transport
+	creds *credentials.Credentials
+	slots chan struct{} // holds as many as there may be transfers
+
+	client *minio.Core // for the region
+	region string
+
+	config atomic.Pointer[[]byte] // loaded at the beginning, for one Load
+
+	locks sync.Map // the Files of our own
 
 	noSums       atomic.Bool // the server knows no checksums of its own
 	noConditions atomic.Bool // the server knows no If-None-Match
@@ -33,7 +41,7 @@ type s3Bucket struct {
 
 // key is the name of a file's object.
 func (b *s3Bucket) key(f File) string {
-	return path.Join(b.prefix, f.path())
+	return path.Join(b.at.prefix, f.path())
 }
 
 // admit is what operations begin with that transfer something; done gives the place to the next.
@@ -60,8 +68,13 @@ func (b *s3Bucket) Load(ctx context.Context, f File, offset int64, dst []byte) (
 		return 0, fmt.Errorf("load %s at %d: %w", f, offset, fs.ErrInvalid)
 	}
 	n := 0
+	if f.Kind == Config && offset == 0 {
+		if config := b.config.Swap(nil); config != nil {
+			return copy(dst, *config), nil
+		}
+	}
 	if len(dst) == 0 {
-		_, err = b.stat(ctx, b.key(f))
+		_, err = b.stat(ctx, b.key(f), false)
 	} else {
 		n, err = b.load(ctx, b.key(f), offset, dst)
 	}
@@ -74,7 +87,7 @@ func (b *s3Bucket) Load(ctx context.Context, f File, offset int64, dst []byte) (
 func (b *s3Bucket) load(ctx context.Context, key string, offset int64, dst []byte) (int, error) {
 	var o minio.GetObjectOptions
 	o.Set("Range", fmt.Sprintf("bytes=%d-%d", offset, offset+int64(len(dst))-1))
-	body, _, header, err := b.client.GetObject(ctx, b.name, key, o)
+	body, _, header, err := b.client.GetObject(ctx, b.at.bucket, key, o)
 	if minio.ToErrorResponse(err).StatusCode == 416 {
 		return 0, nil
 	}
@@ -120,14 +133,17 @@ func rangeStart(s string) (int64, bool) {
 	return n, err == nil
 }
 
-// stat tells of an object without loading it. An answer to a HEAD has no room for a reason, so where the object is not to
-// be had a GET asks for that.
-func (b *s3Bucket) stat(ctx context.Context, key string) (minio.ObjectInfo, error) {
-	info, err := b.client.StatObject(ctx, b.name, key, minio.StatObjectOptions{Checksum: true})
-	switch minio.ToErrorResponse(err).StatusCode {
-	case 400, 403, 404:
+// stat tells of an object without loading it, with sums also its SHA-256. An answer to a HEAD has no room for a reason, so
+// where the object is not to be had a GET asks for that. Some servers refuse to be asked for checksums.
+func (b *s3Bucket) stat(ctx context.Context, key string, sums bool) (minio.ObjectInfo, error) {
+	info, err := b.client.StatObject(ctx, b.at.bucket, key, minio.StatObjectOptions{Checksum: sums})
+	switch status := minio.ToErrorResponse(err).StatusCode; status {
+	case 400, 403, 404, 501:
 		if _, why := b.load(ctx, key, 0, make([]byte, 1)); why != nil {
 			return info, why
+		}
+		if sums && (status == 400 || status == 501) {
+			return info, errors.ErrUnsupported
 		}
 	}
 	if err != nil {
@@ -155,7 +171,7 @@ func (b *s3Bucket) list(ctx context.Context, k Kind, yield func(Info) bool) erro
 		return fs.ErrInvalid
 	}
 	if k == Config {
-		info, err := b.stat(ctx, b.key(File{}))
+		info, err := b.stat(ctx, b.key(File{}), false)
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
@@ -164,9 +180,9 @@ func (b *s3Bucket) list(ctx context.Context, k Kind, yield func(Info) bool) erro
 		}
 		return err
 	}
-	prefix := path.Join(b.prefix, k.String()) + "/"
+	prefix := path.Join(b.at.prefix, k.String()) + "/"
 	first, noOwner := "", false
-	for object := range b.client.ListObjectsIter(ctx, b.name, minio.ListObjectsOptions{
+	for object := range b.client.ListObjectsIter(ctx, b.at.bucket, minio.ListObjectsOptions{
 		Prefix: prefix, Recursive: true, UseV1: b.o.ListObjectsV1, FetchOwner: &noOwner,
 	}) {
 		if err := ctx.Err(); err != nil {
@@ -189,19 +205,38 @@ func (b *s3Bucket) list(ctx context.Context, k Kind, yield func(Info) bool) erro
 	return ctx.Err()
 }
 
-// Remove asks first whether the object is there, as S3 calls it a success to remove what is not. Where the bucket keeps
-// versions, a marker hides the object from now on, and its bytes stay for as long as the bucket says.
+// Remove asks first whether the object is there, as S3 calls it a success to remove what is not; but it asks for that, too,
+// as a server that does not allow it says so. A lock that we have saved is taken to be there: each run removes its own, and
+// who else has removed it does not matter. Where the bucket keeps versions, a marker hides the object from now on, and its
+// bytes stay for as long as the bucket says.
 func (b *s3Bucket) Remove(ctx context.Context, f File) error {
 	done, err := b.admit(ctx, f)
 	if err != nil {
 		return fmt.Errorf("remove %s: %w", f, err)
 	}
 	defer done()
-	if _, err = b.stat(ctx, b.key(f)); err == nil {
-		err = b.explain(ctx, b.client.RemoveObject(ctx, b.name, b.key(f), minio.RemoveObjectOptions{}))
-	}
-	if err != nil {
+	if err := b.remove(ctx, f); err != nil {
 		return fmt.Errorf("remove %s: %w", f, err)
+	}
+	return nil
+}
+
+func (b *s3Bucket) remove(ctx context.Context, f File) error {
+	b.config.Store(nil)
+	absent := false
+	if _, ours := b.locks.LoadAndDelete(f); !ours {
+		_, there := b.client.StatObject(ctx, b.at.bucket, b.key(f), minio.StatObjectOptions{})
+		if absent = minio.ToErrorResponse(there).StatusCode == 404; there != nil && !absent {
+			_, err := b.stat(ctx, b.key(f), false) // which tells why
+			return err
+		}
+	}
+	err := b.client.RemoveObject(ctx, b.at.bucket, b.key(f), minio.RemoveObjectOptions{})
+	if err != nil {
+		return b.explain(ctx, err)
+	}
+	if absent {
+		return fs.ErrNotExist
 	}
 	return nil
 }
@@ -213,7 +248,7 @@ func (b *s3Bucket) Sum(ctx context.Context, f File) (sum [32]byte, how Proof, er
 		return sum, "", fmt.Errorf("ask for the SHA-256 of %s: %w", f, err)
 	}
 	defer done()
-	info, err := b.stat(ctx, b.key(f))
+	info, err := b.stat(ctx, b.key(f), true)
 	if err != nil {
 		return sum, "", fmt.Errorf("ask for the SHA-256 of %s: %w", f, err)
 	}

@@ -148,7 +148,7 @@ func TestS3Requests(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer proxy.Close()
-	o, address := s3Options(s), "s3:"+proxy.URL()+"/bucket"
+	o, address := s3Login(s.AccessKey, s.SecretKey, ""), "s3:"+proxy.URL()+"/bucket"
 	b := createAt(t, address, o)
 	saveAt(t, b, backend.Config, []byte("config"))
 	data := backendtest.Bytes(100, 1)
@@ -158,7 +158,15 @@ func TestS3Requests(t *testing.T) {
 		do   func() error
 		want map[string]int
 	}{
+		{"Remove of nothing", func() error {
+			if err := b.Remove(t.Context(), f); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("Remove of nothing: got %v, want %v", err, fs.ErrNotExist)
+			}
+			return nil
+		}, map[string]int{"HEAD": 1, "DELETE": 1}},
 		{"Open", func() (err error) { b, err = backend.Open(t.Context(), address, o); return err }, map[string]int{"GET": 1}},
+		{"Load of the config", func() error { _, err := b.Load(t.Context(), backend.File{}, 0, make([]byte, 9)); return err }, nil},
+		{"Load of the config again", func() error { _, err := b.Load(t.Context(), backend.File{}, 0, make([]byte, 9)); return err }, map[string]int{"GET": 1}},
 		{"Save", func() error { return b.Save(t.Context(), f, data) }, map[string]int{"PUT": 1}},
 		{"Load", func() error { _, err := b.Load(t.Context(), f, 10, data); return err }, map[string]int{"GET": 1}},
 		{"Sum", func() error { _, _, err := backend.Sum(t.Context(), b, f); return err }, map[string]int{"HEAD": 1}},
@@ -168,6 +176,7 @@ func TestS3Requests(t *testing.T) {
 			return last
 		}, map[string]int{"GET": 1}},
 		{"Remove", func() error { return b.Remove(t.Context(), f) }, map[string]int{"HEAD": 1, "DELETE": 1}},
+		{"a lock", func() error { return b.Remove(t.Context(), saveAt(t, b, backend.Lock, data)) }, map[string]int{"PUT": 1, "DELETE": 1}},
 	} {
 		before := proxy.Requests()
 		if err := c.do(); err != nil {
@@ -256,6 +265,16 @@ func TestS3Sum(t *testing.T) {
 	sum, how, err := backend.Sum(t.Context(), b, f)
 	if hex.EncodeToString(sum[:]) != f.Name || how != backend.ProofStored || err != nil {
 		t.Errorf("Sum: got %x, %s, %v, want %s, %s", sum, how, err, f.Name, backend.ProofStored)
+	}
+	refuses := createAt(t, front(t, s, func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Header.Get("X-Amz-Checksum-Mode") == "" {
+			return false
+		}
+		w.WriteHeader(http.StatusNotImplemented)
+		return true
+	}), s3Options(s))
+	if _, _, err := backend.Sum(t.Context(), refuses, f); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("Sum of a server that refuses to tell: got %v, want %v", err, errors.ErrUnsupported)
 	}
 	absent := backendtest.Named(backend.Data, nil)
 	if _, _, err := backend.Sum(t.Context(), b, absent); !errors.Is(err, fs.ErrNotExist) {
@@ -366,7 +385,7 @@ func TestS3Probe(t *testing.T) {
 		}
 		return true
 	})
-	createAt(t, s.Address("bucket"), s3Options(s))
+	createAt(t, s.Address("bucket"), o)
 	for _, c := range []struct {
 		address string
 		has     []bool
@@ -387,10 +406,10 @@ func TestS3Probe(t *testing.T) {
 			}
 		}
 	}
-	for _, bucket := range []string{"plain/place", "locked"} {
-		left, err := os.ReadDir(s.Folder(bucket))
-		if err == nil && len(left) > 1 {
-			t.Errorf("after Probe %s holds %v", bucket, left)
+	for _, place := range []string{"plain/place", "locked"} {
+		left, err := filepath.Glob(filepath.Join(s.Folder(place), "probe-*"))
+		if err != nil || len(left) > 0 {
+			t.Errorf("after Probe %s holds %v, %v", place, left, err)
 		}
 	}
 	if _, err := backend.Probe(t.Context(), backend.NewMemory()); !errors.Is(err, errors.ErrUnsupported) {

@@ -17,6 +17,16 @@ type s3Address struct {
 	prefix   string // without slashes at its ends
 }
 
+// guessRegion says what to try before the server is asked for the region, which costs a request each time: most servers
+// have but one, or none. At Amazon the address of the server depends on it.
+func (at s3Address) guessRegion() string {
+	u := url.URL{Host: at.endpoint}
+	if s3utils.IsAmazonEndpoint(u) || s3utils.IsGoogleEndpoint(u) {
+		return ""
+	}
+	return "us-east-1"
+}
+
 // parseS3 reads what follows "s3:" in the spellings that restic knows: "host/bucket/prefix", the same behind "//", and a URL
 // of http or https. Errors hold nothing of the address.
 func parseS3(rest string) (at s3Address, err error) {

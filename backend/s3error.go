@@ -34,6 +34,7 @@ var refusals = map[string]string{
 	"InvalidToken":          "the session token is not valid",
 	"AccountProblem":        "the server has closed the account",
 	"AllAccessDisabled":     "the server has closed the bucket",
+	"BucketAlreadyExists":   "the bucket is somebody else's",
 	"InvalidObjectState":    "it is in cold storage and has to be brought back first",
 	"ObjectLocked":          "it is locked against removal",
 	"MethodNotAllowed":      "the server does not allow it",
@@ -103,8 +104,6 @@ func (b *s3Bucket) explainAnswer(r minio.ErrorResponse) error {
 		return b.clockError()
 	case minio.AuthorizationHeaderMalformed, minio.InvalidRegion:
 		return regionError{printable(r.Region)}
-	case minio.EntityTooLarge:
-		return errors.New("the server takes no file of this size")
 	case "InvalidStorageClass":
 		return errors.New("the server does not know the storage class")
 	}
@@ -119,17 +118,24 @@ func (b *s3Bucket) explainStatus(r minio.ErrorResponse) error {
 			return fmt.Errorf("the server wants credentials: %w", fs.ErrPermission)
 		}
 		return fmt.Errorf("the credentials do not allow it: %w", fs.ErrPermission)
+	case s >= 300 && s < 400 && r.Region != "":
+		return regionError{printable(r.Region)}
 	case s >= 300 && s < 400:
 		return errors.New("the server wants to be asked at another address, where these credentials do not go")
 	case s == 507:
 		return fmt.Errorf("the storage is full: %w", errFull)
+	case s == 413 || r.Code == minio.EntityTooLarge:
+		return errors.New("the server takes no file of this size")
 	case s == 501:
 		return fmt.Errorf("ask for what the server cannot do: %w", errors.ErrUnsupported)
-	case s == 408 || s == 409 || s == 429 || s >= 500:
+	case s == 408 || s == 429 || s >= 500:
 		return temporary(fmt.Errorf("the server is busy or out of order (%d)", s))
 	}
 	if b.o.LockMode != "" && r.Code == "InvalidRequest" {
 		return errors.New("the bucket does not allow its files to be locked")
+	}
+	if r.Code == "" || strings.Contains(r.Code, " ") { // the library's, from the status
+		return fmt.Errorf("the server refuses the request (%d)", r.StatusCode)
 	}
 	return fmt.Errorf("the server refuses the request (%d %s)", r.StatusCode, printable(r.Code))
 }

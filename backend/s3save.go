@@ -54,12 +54,15 @@ func (b *s3Bucket) saveAs(ctx context.Context, f File, data []byte, class string
 	if err != nil {
 		return fmt.Errorf("save %s: %w", f, err)
 	}
+	if f.Kind == Lock {
+		b.locks.Store(f, true)
+	}
 	return nil
 }
 
 // saveConfig looks first, too, as some servers replace whatever is there, condition or not.
 func (b *s3Bucket) saveConfig(ctx context.Context, up s3Upload) error {
-	_, err := b.stat(ctx, up.key)
+	_, err := b.stat(ctx, up.key, false)
 	switch {
 	case err == nil:
 		return fs.ErrExist
@@ -68,7 +71,7 @@ func (b *s3Bucket) saveConfig(ctx context.Context, up s3Upload) error {
 	}
 	_, err = b.put(ctx, up)
 	if minio.ToErrorResponse(err).StatusCode == 412 {
-		if _, err = b.stat(ctx, up.key); !errors.Is(err, fs.ErrNotExist) {
+		if _, err = b.stat(ctx, up.key, false); !errors.Is(err, fs.ErrNotExist) {
 			return cmp.Or(err, fs.ErrExist)
 		}
 		up.once = false // the server takes the marker of a removal for an object
@@ -82,9 +85,10 @@ func (b *s3Bucket) saveConfig(ctx context.Context, up s3Upload) error {
 func (b *s3Bucket) saveNamed(ctx context.Context, up s3Upload) error {
 	_, err := b.put(ctx, up)
 	_, lost := errors.AsType[lineError](err)
+	lost = lost && !errors.Is(err, errStalled)
 	exists := minio.ToErrorResponse(err).StatusCode == 412
 	if lost && ctx.Err() == nil || exists {
-		info, there := b.stat(ctx, up.key)
+		info, there := b.stat(ctx, up.key, false)
 		if there == nil && info.Size == int64(len(up.data)) {
 			return nil
 		}
@@ -171,7 +175,7 @@ func (b *s3Bucket) putOnce(ctx context.Context, up s3Upload, sums, conditions bo
 	}
 	body := &s3Body{r: bytes.NewReader(up.data)}
 	defer body.end()
-	return b.client.PutObject(ctx, b.name, up.key, body, int64(len(up.data)), md5Sum, hex.EncodeToString(up.sum[:]), o)
+	return b.client.PutObject(ctx, b.at.bucket, up.key, body, int64(len(up.data)), md5Sum, hex.EncodeToString(up.sum[:]), o)
 }
 
 // s3Body reads the data of a Save until that returns. A transport may go on reading after it has answered.

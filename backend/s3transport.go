@@ -2,6 +2,8 @@ package backend
 
 import (
 	"context"
+	"crypto/tls"
+	"errors"
 	"io"
 	"net/http"
 	"sync/atomic"
@@ -21,6 +23,9 @@ type s3Transport struct {
 // RoundTrip implements http.RoundTripper.
 func (t *s3Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	answer, err := t.base.RoundTrip(r)
+	if _, plain := errors.AsType[tls.RecordHeaderError](err); plain {
+		err = http.ErrSchemeMismatch // as a client says it, which stands above this
+	}
 	if err != nil {
 		return nil, lineError{lost(r.Context(), err)}
 	}

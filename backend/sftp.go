@@ -162,10 +162,15 @@ func (p *sftpPlace) mkdir(c *sftpConn, name string) error {
 		_ = c.Chmod(name, p.modes.folder)
 		return nil
 	}
-	if info, statErr := c.Stat(name); statErr == nil && info.IsDir() {
+	info, statErr := c.Stat(name)
+	switch {
+	case statErr == nil && info.IsDir():
 		return nil
+	case statErr == nil || errors.Is(statErr, fs.ErrNotExist):
+		return c.failure(err, p.root, 0)
+	default:
+		return c.explain(statErr)
 	}
-	return c.failure(err, p.root, 0)
 }
 
 // path gives the place of a valid file on the server.

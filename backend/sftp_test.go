@@ -66,8 +66,7 @@ func tryOpen(t *testing.T, s *backendtest.SSHD, folder string, o backend.Options
 func aRepository(t *testing.T) (folder string) {
 	t.Helper()
 	folder = t.TempDir()
-	l := createLocal(t, folder)
-	mustSave(t, l, backend.Config, "config")
+	writeFile(t, filepath.Join(folder, "config"), "config")
 	return folder
 }
 
@@ -251,10 +250,12 @@ func TestSFTPMissingFolders(t *testing.T) {
 			Lacks(ctx context.Context, k backend.Kind) (bool, error)
 		}).Lacks(t.Context(), backend.Snapshot)
 	}
+	mustSave(t, b, backend.Data, "data")
+	mustSave(t, b, backend.Snapshot, "snapshot")
 	if gone, err := lacks(); gone || err != nil {
 		t.Errorf("Lacks: got %t, %v, want false", gone, err)
 	}
-	if err := errors.Join(os.RemoveAll(filepath.Join(folder, "data")), os.Remove(filepath.Join(folder, "snapshots"))); err != nil {
+	if err := errors.Join(os.RemoveAll(filepath.Join(folder, "data")), os.RemoveAll(filepath.Join(folder, "snapshots"))); err != nil {
 		t.Fatal(err)
 	}
 	if gone, err := lacks(); !gone || err != nil {

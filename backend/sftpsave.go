@@ -150,10 +150,15 @@ func (p *sftpPlace) name(c *sftpConn, temporary, name string) error {
 	if err == nil {
 		return nil
 	}
-	if _, statErr := c.Lstat(name); statErr == nil {
+	_, statErr := c.Lstat(name)
+	switch {
+	case statErr == nil:
 		return fs.ErrExist
+	case errors.Is(statErr, fs.ErrNotExist):
+		return c.failure(err, p.root, 0)
+	default:
+		return c.explain(statErr)
 	}
-	return c.failure(err, p.root, 0)
 }
 
 // replaceTries is how often somebody else may save the same name in between.
@@ -193,10 +198,10 @@ func (c *sftpConn) syncFolder(name string) error {
 		defer c.closeLater(folder)
 		err = folder.Sync()
 	}
-	if c.isLost() {
-		return c.explain(err)
+	if err = c.explain(err); IsTemporary(err) {
+		return err
 	}
-	return nil
+	return nil // it does not open folders
 }
 
 // failure is explain for what takes up space: servers say no more than that it went wrong, so a full drive shows in the
@@ -206,8 +211,12 @@ func (c *sftpConn) failure(err error, root string, need int64) error {
 	if !ok || status.FxCode() != sftp.ErrSSHFxFailure {
 		return c.explain(err)
 	}
-	if free, freeErr := c.free(root); freeErr == nil && free < max(need, 1) {
+	free, freeErr := c.free(root)
+	if freeErr == nil && free < max(need, 1) {
 		return errFull
+	}
+	if IsTemporary(freeErr) {
+		return freeErr
 	}
 	return c.explain(err)
 }

@@ -14,6 +14,7 @@ import (
 	"russet/chunk"
 	"russet/device/mb2"
 	"russet/ios"
+	"russet/repo"
 )
 
 // ready is what every call of the phone begins with.
@@ -232,7 +233,7 @@ func (p *Phone) CreateFrom(ctx context.Context, name, source string) (mb2.File, 
 	manifest := last == ios.DatabaseName || last == ios.MBDBName
 	f.memory = !isID && !manifest
 	if manifest {
-		f.sum = sha256.New()
+		f.sum, f.ctx = sha256.New(), repo.Near(ctx)
 	}
 	if p.begun.spooled && !f.memory {
 		f.spooled = true

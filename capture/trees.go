@@ -123,6 +123,9 @@ func (c *run) topContent(ctx context.Context, w *reader, t *received) (content, 
 	case strings.HasPrefix(t.name, "Manifest.") && t.name != ios.ManifestName:
 		form = ManifestReceived
 	}
+	if form != "" {
+		ctx = repo.Near(ctx) // the next run compares with it
+	}
 	if c.phone != nil && !decrypt {
 		if got, ok := c.phone.topReceived(t.name); ok {
 			return got, form, nil
@@ -156,7 +159,7 @@ func (c *run) storeMetadata(ctx context.Context, top *repo.Tree, meta *Metadata)
 	}
 	got := content{ids: []chunk.ID{}}
 	for piece := range slices.Chunk(b, chunk.MinSize) {
-		saved, err := c.w.Save(ctx, index.Data, piece)
+		saved, err := c.w.Save(repo.Near(ctx), index.Data, piece)
 		if err != nil {
 			return err
 		}

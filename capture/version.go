@@ -85,7 +85,7 @@ func Open(ctx context.Context, r *repo.Repository, s *repo.Snapshot) (*Version, 
 	if m == nil || m.Type != repo.TypeFile {
 		return nil, fmt.Errorf("open snapshot %.8s: %w: it has no %s", s.ID().String(), ErrNotDevice, nameMetadata)
 	}
-	data, err := r.ReadFile(ctx, m.Content, maxMetadata)
+	data, err := r.ReadFile(repo.Near(ctx), m.Content, maxMetadata)
 	if errors.Is(err, repo.ErrDamaged) && ctx.Err() == nil {
 		v.Metadata, v.lost = new(Metadata), fmt.Errorf("read %s: %w", nameMetadata, err)
 		return v, nil
@@ -271,7 +271,7 @@ func (v *Version) records(ctx context.Context) (recs recordSeq, done func(), err
 	if n == nil {
 		return nil, nil, fmt.Errorf("%w: the snapshot has no manifest", repo.ErrDamaged)
 	}
-	r, err := v.r.NewFileReader(ctx, n.Content)
+	r, err := v.r.NewFileReader(repo.Near(ctx), n.Content)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -251,6 +251,16 @@ func (x *Index) Packs() iter.Seq2[chunk.ID, int64] {
 	}
 }
 
+// PackSize returns the size in bytes that a pack's file must have.
+func (x *Index) PackSize(id chunk.ID) (int64, bool) {
+	number, ok := x.PackNumber(id)
+	if !ok {
+		return 0, false
+	}
+	_, size, ok := x.packAt(number)
+	return size, ok
+}
+
 func (x *Index) packAt(number int) (chunk.ID, int64, bool) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"russet/backend"
 	"russet/chunk"
 	"russet/index"
 	"russet/repo"
@@ -74,7 +73,7 @@ func stateOf(s *repo.Snapshot) (string, bool) {
 func (s *RepoStore) Load(ctx context.Context, name string) (*State, error) {
 	at := &stored{known: map[chunk.ID]bool{}, small: map[chunk.ID][]byte{}, large: map[chunk.ID]*repo.Node{}}
 	s.open[name] = at
-	ids, err := s.snapshots(ctx)
+	ids, err := s.r.SnapshotIDs(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -105,20 +104,6 @@ func (s *RepoStore) Load(ctx context.Context, name string) (*State, error) {
 		return nil, fmt.Errorf("load state %s: %w", name, err)
 	}
 	return st, nil
-}
-
-// snapshots are the names of all snapshots that are there.
-func (s *RepoStore) snapshots(ctx context.Context) ([]chunk.ID, error) {
-	var ids []chunk.ID
-	for info, err := range s.r.Backend().List(ctx, backend.Snapshot) {
-		if err != nil {
-			return nil, fmt.Errorf("list snapshots: %w", err)
-		}
-		if id, err := chunk.ParseID(info.Name); err == nil {
-			ids = append(ids, id)
-		}
-	}
-	return ids, nil
 }
 
 // read reads the state in a snapshot.
@@ -249,7 +234,7 @@ func (s *RepoStore) Save(ctx context.Context, st *State, fresh map[chunk.ID][]by
 
 // alone makes sure that nobody else saved a state of that name since it was loaded.
 func (s *RepoStore) alone(ctx context.Context, name string, at *stored, own chunk.ID) error {
-	ids, err := s.snapshots(ctx)
+	ids, err := s.r.SnapshotIDs(ctx)
 	if err != nil {
 		return err
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"runtime"
 	"sync"
 	"time"
 
@@ -64,6 +63,7 @@ type CheckResult struct {
 // something could not be read. Hold an exclusive lock: what others write
 // meanwhile looks like damage. The index need not be loaded, and is not changed.
 func (r *Repository) Check(ctx context.Context, opt CheckOptions) (CheckResult, error) {
+	ctx = backend.WithoutCache(ctx)
 	copied := *r
 	copied.index = index.New()
 	c := &checker{
@@ -185,7 +185,7 @@ func (c *checker) done(files int, bytes int64) { c.opt.Progress.Add(int64(files)
 func (c *checker) each(ctx context.Context, kind backend.Kind, bad ProblemKind, ids []chunk.ID, do func(context.Context, chunk.ID) error) error {
 	c.phase("checking "+kind.String(), len(ids), 0)
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(runtime.GOMAXPROCS(0))
+	group.SetLimit(c.r.readers())
 	for _, id := range ids {
 		group.Go(func() error {
 			err := do(ctx, id)

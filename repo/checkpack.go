@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash"
-	"runtime"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -52,7 +51,7 @@ func (c *checker) readPacks(ctx context.Context, packs []packFile) error {
 		}
 		return nil
 	})
-	for range min(len(packs), runtime.GOMAXPROCS(0)) {
+	for range min(len(packs), c.r.readers()) {
 		group.Go(func() error {
 			p := newPackReader(c)
 			for f := range queue {

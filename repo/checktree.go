@@ -31,7 +31,7 @@ func (c *checker) snapshots(ctx context.Context, ids []chunk.ID) ([]*Snapshot, e
 // lostSnapshots reports that the place has no folder for snapshots, though there
 // is what they led to. An empty folder may be meant.
 func (c *checker) lostSnapshots(ctx context.Context, ids []chunk.ID) error {
-	be, ok := c.r.be.(interface {
+	be, ok := c.r.place.(interface {
 		Lacks(ctx context.Context, k backend.Kind) (bool, error)
 	})
 	if !ok || len(ids) > 0 {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"runtime"
 	"sync"
 
 	"russet/backend"
@@ -41,14 +42,17 @@ type Config struct {
 // Repository is an open repository. Its methods may be called concurrently,
 // except that LoadIndex must not run beside others.
 type Repository struct {
-	be     backend.Backend
+	place  backend.Backend // where the files lie
+	be     backend.Backend // the same, through a cache if there is one
 	key    *crypto.Key
 	keyID  chunk.ID
 	config Config
 	index  *index.Index
 	cutter *chunk.Cutter
 	codec  *codec
-	spare  *sync.Pool // of *scratch, for small blobs
+	// connections is how many requests are answered at once; 0 for a drive.
+	connections int
+	spare       *sync.Pool // of *scratch, for small blobs
 }
 
 // InitOptions are what ends up in the new repository besides random numbers.
@@ -81,7 +85,7 @@ func Init(ctx context.Context, be backend.Backend, password string, opt InitOpti
 	if err != nil {
 		return nil, fmt.Errorf("draw chunker polynomial: %w", err)
 	}
-	r := &Repository{be: be, key: key, keyID: keyID, config: Config{Version: opt.Version, Polynomial: pol}}
+	r := &Repository{place: be, be: be, key: key, keyID: keyID, config: Config{Version: opt.Version, Polynomial: pol}}
 	rand.Read(r.config.ID[:])
 	if key == nil {
 		r.key = crypto.NewKey()
@@ -125,7 +129,7 @@ func leftKey(ctx context.Context, be backend.Backend, password string) (*crypto.
 	if used {
 		return nil, chunk.ID{}, fmt.Errorf("a repository without its config is there: %w", fs.ErrExist)
 	}
-	key, id, err := openKey(ctx, be, password)
+	key, id, err := openKey(ctx, be, password, chunk.ID{})
 	if errors.Is(err, ErrWrongPassword) || errors.Is(err, ErrDamaged) {
 		err = fmt.Errorf("keys without a config are there: %w", fs.ErrExist)
 	}
@@ -145,6 +149,13 @@ func anyFile(ctx context.Context, be backend.Backend, kinds ...backend.Kind) (bo
 // Open opens the repository in be. The error is backend.ErrNoRepository,
 // ErrWrongPassword or ErrDamaged where it is one of these.
 func Open(ctx context.Context, be backend.Backend, password string) (*Repository, error) {
+	return OpenByKey(ctx, be, password, chunk.ID{})
+}
+
+// OpenByKey is Open for who remembers the KeyID of the last time: a place far away
+// is asked for that key first. Where it is gone, or has another password, the
+// others are tried.
+func OpenByKey(ctx context.Context, be backend.Backend, password string, last chunk.ID) (*Repository, error) {
 	sealed, err := loadAll(ctx, be, backend.File{Kind: backend.Config}, maxConfig)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("open repository: %w", backend.ErrNoRepository)
@@ -152,8 +163,8 @@ func Open(ctx context.Context, be backend.Backend, password string) (*Repository
 	if err != nil {
 		return nil, fmt.Errorf("open repository: %w", err)
 	}
-	r := &Repository{be: be, index: index.New()}
-	if r.key, r.keyID, err = openKey(ctx, be, password); err != nil {
+	r := &Repository{place: be, be: be, index: index.New()}
+	if r.key, r.keyID, err = openKey(ctx, be, password, last); err != nil {
 		return nil, fmt.Errorf("open repository: %w", err)
 	}
 	if err := r.readConfig(sealed); err != nil {
@@ -212,8 +223,23 @@ func (r *Repository) KeyID() chunk.ID { return r.keyID }
 // Cutter cuts files where this repository's polynomial says.
 func (r *Repository) Cutter() *chunk.Cutter { return r.cutter }
 
-// Backend is where the repository's files lie.
-func (r *Repository) Backend() backend.Backend { return r.be }
+// Backend is where the repository's files lie. What is asked of it comes from no
+// cache.
+func (r *Repository) Backend() backend.Backend { return r.place }
+
+// SetConnections says that n requests at once cost no more time than one, as at the
+// far end of a line: so many packs are on their way then, and so many readers read.
+// It is called before anything else.
+func (r *Repository) SetConnections(n int) { r.connections = n }
+
+// readers is how many goroutines read what is opened and hashed then: one a core
+// keeps a drive busy, a line needs as many as it has connections.
+func (r *Repository) readers() int { return max(runtime.GOMAXPROCS(0), r.connections) }
+
+// UseCache takes index files, snapshots and trees from c, a cache of Backend(), as
+// far as they are there. What must be proven to lie at the place is read there all
+// the same. It is called before anything else, and c must stay open.
+func (r *Repository) UseCache(c *backend.Cache) { r.be = c }
 
 // Key seals what lies beside the repository (its spool), never its own files.
 func (r *Repository) Key() *crypto.Key { return r.key }

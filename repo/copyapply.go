@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"slices"
 	"sync"
 
@@ -178,7 +177,7 @@ func (c *copier) blobs(ctx context.Context, parts []copyPart) error {
 		}
 		return nil
 	})
-	for range runtime.GOMAXPROCS(0) {
+	for range c.from.readers() {
 		group.Go(func() error {
 			l := c.from.NewLoader()
 			for r := range runs {
@@ -246,5 +245,5 @@ func (w *Writer) saveOpened(ctx context.Context, b index.Blob, opened, plain []b
 		w.cancel(err) // others have been told that the blob is on its way
 		return err
 	}
-	return w.append(b.Handle, s.sealed, int(b.RawLength), len(plain))
+	return w.append(w.r.lane(ctx, b.Type), b.Handle, s.sealed, int(b.RawLength), len(plain))
 }

@@ -71,7 +71,7 @@ func FuzzKeyFile(f *testing.F) {
 		if err := store.Save(t.Context(), backend.File{Kind: backend.Key, Name: id.String()}, data); err != nil {
 			t.Fatal(err)
 		}
-		key, got, err := openKey(t.Context(), store, testPassword)
+		key, got, err := openKey(t.Context(), store, testPassword, chunk.ID{})
 		if (err == nil) != (key != nil) || err == nil && got != id {
 			t.Fatalf("key %v, %v, %v", key != nil, got, err)
 		}
@@ -165,7 +165,8 @@ func FuzzLock(f *testing.F) {
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, plain []byte) {
 		on, _ := put(t, r, backend.Lock, plain)
-		if _, err := on.conflict(t.Context(), true, nil, LockOptions{}); !errors.Is(err, ErrLocked) && !errors.Is(err, ErrDamaged) {
+		look := &lookout{r: on, exclusive: true, seen: map[chunk.ID]bool{}}
+		if _, err := look.look(t.Context(), everyOne); !errors.Is(err, ErrLocked) && !errors.Is(err, ErrDamaged) {
 			t.Fatalf("a lock that blocks nobody: %v", err)
 		}
 		n, err := on.Unlock(t.Context(), UnlockOptions{All: true, Now: testTime()})

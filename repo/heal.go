@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"russet/backend"
 	"russet/chunk"
 	"russet/index"
 )
@@ -79,7 +80,7 @@ func packsAway(x *index.Index) error {
 // that were. Where nothing is left behind, as in memory, it is none. It needs no
 // lock: what is removed has no name of a repository's file.
 func (r *Repository) CleanTemporary(ctx context.Context) (int, error) {
-	be, ok := r.be.(interface {
+	be, ok := r.place.(interface {
 		CleanTemporary(ctx context.Context) (int, error)
 	})
 	if !ok {
@@ -107,7 +108,7 @@ func (w *Writer) claimUnproven(ctx context.Context, h index.Handle, size int) bo
 	}
 	whole := false
 	if w.r.index.Has(h) {
-		_, err := w.r.Load(ctx, h, make([]byte, 0, size))
+		_, err := w.r.Load(backend.WithoutCache(ctx), h, make([]byte, 0, size))
 		whole = err == nil
 	}
 	w.mu.Lock()

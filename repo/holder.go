@@ -3,11 +3,9 @@ package repo
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"time"
 
-	"russet/backend"
 	"russet/chunk"
 )
 
@@ -16,12 +14,14 @@ import (
 // are stale, or whose process of this boot is certain to run no more, do not count.
 // boot is ThisBoot, or "".
 func (r *Repository) LockHolder(ctx context.Context, hostname string, pid int, boot string, now time.Time) (bool, error) {
-	for info, err := range r.be.List(ctx, backend.Lock) {
-		if err != nil {
-			return false, fmt.Errorf("list locks: %w", err)
-		}
+	infos, err := r.listLocks(ctx)
+	if err != nil {
+		return false, err
+	}
+	fresh := freshSince(infos)
+	for _, info := range infos {
 		id, err := chunk.ParseID(info.Name)
-		if err != nil || info.Size == 0 {
+		if err != nil || writtenBefore(info, fresh) {
 			continue
 		}
 		f, err := r.loadLock(ctx, id)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	"runtime"
 	"slices"
 	"sync"
 
@@ -21,6 +20,11 @@ type indexFile struct {
 	id           chunk.ID
 	packs, blobs int
 	err          error // it cannot be read, or not to its end
+}
+
+// SnapshotIDs returns the names of all snapshots that are there.
+func (r *Repository) SnapshotIDs(ctx context.Context) ([]chunk.ID, error) {
+	return r.listIDs(ctx, backend.Snapshot)
 }
 
 // listIDs returns the names of all files of a kind.
@@ -81,7 +85,7 @@ func (r *Repository) packFiles(ctx context.Context) iter.Seq2[packFile, error] {
 func (r *Repository) readIndexFiles(ctx context.Context, ids []chunk.ID, add func(index.Pack)) ([]indexFile, error) {
 	files, readers := make([]indexFile, len(ids)), r.indexReaders()
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(runtime.GOMAXPROCS(0))
+	group.SetLimit(r.readers())
 	for i, id := range ids {
 		files[i].id = id
 		group.Go(func() error {
@@ -125,8 +129,10 @@ type indexRewrite struct {
 	removed  int        // files
 }
 
-// run does it. What the repository holds is valid at every instant.
+// run does it. What the repository holds is valid at every instant. What is read
+// must lie there, so no cache is asked.
 func (w *indexRewrite) run(ctx context.Context) error {
+	ctx = backend.WithoutCache(ctx)
 	ids, err := w.r.listIDs(ctx, backend.Index)
 	if err != nil {
 		return err
@@ -172,7 +178,7 @@ type describedFile struct {
 func (w *indexRewrite) load(ctx context.Context, ids []chunk.ID) iter.Seq2[describedFile, error] {
 	return func(yield func(describedFile, error) bool) {
 		readers := w.r.indexReaders()
-		for some := range slices.Chunk(ids, runtime.GOMAXPROCS(0)) {
+		for some := range slices.Chunk(ids, w.r.readers()) {
 			files := make([]describedFile, len(some))
 			group, gctx := errgroup.WithContext(ctx)
 			for i, id := range some {

@@ -36,6 +36,9 @@ func (r *Repository) indexReaders() *sync.Pool {
 // stand before damage. An error of yield ends the reading and is returned as it
 // is.
 func (x *indexReader) read(ctx context.Context, id chunk.ID, yield func(index.Pack) error) error {
+	if len(x.sealed) == 0 {
+		x.expect(0) // in few requests, if nobody knows how long it is
+	}
 	sealed, err := x.r.loadSealed(ctx, backend.Index, id, x.sealed)
 	if err != nil {
 		return err

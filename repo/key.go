@@ -131,15 +131,25 @@ func derive(ctx context.Context, password string, salt []byte, cost crypto.Cost)
 // When none opens, a file that the backend does not give is blamed first: with
 // it the password may be right. Then a damaged one: there is damage whether the
 // password is wrong or that key's, and the error says both.
-func openKey(ctx context.Context, be backend.Backend, password string) (*crypto.Key, chunk.ID, error) {
+//
+// first, unless it is zero, is tried before the others, without a listing.
+func openKey(ctx context.Context, be backend.Backend, password string, first chunk.ID) (*crypto.Key, chunk.ID, error) {
 	var t keyTrial
-	listed := 0
+	if !first.IsZero() {
+		if master, id := t.try(ctx, be, first.String(), password); master != nil {
+			return master, id, nil
+		}
+	}
+	tried, listed := t.derived > 0, 0
 	for info, err := range be.List(ctx, backend.Key) {
 		if err == nil {
 			err = ctx.Err()
 		}
 		if err != nil {
 			return nil, chunk.ID{}, fmt.Errorf("list keys: %w", err)
+		}
+		if tried && info.Name == first.String() {
+			continue
 		}
 		if listed++; listed > maxKeyFiles || t.derived == maxKeys {
 			t.more = true

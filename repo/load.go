@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"slices"
 
+	"golang.org/x/sync/errgroup"
+
 	"russet/backend"
 	"russet/chunk"
 	"russet/index"
@@ -27,26 +29,52 @@ const (
 // LoadIndex reads every index file. List the snapshots before: then every
 // snapshot listed is complete in what is loaded.
 func (r *Repository) LoadIndex(ctx context.Context) error {
-	fresh, x := index.New(), &indexReader{r: r}
-	for info, err := range r.be.List(ctx, backend.Index) {
-		if err != nil {
-			return fmt.Errorf("list index files: %w", err)
+	fresh, files := index.New(), make(chan backend.Info)
+	group, within := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		defer close(files)
+		for info, err := range r.be.List(within, backend.Index) {
+			if err != nil {
+				return fmt.Errorf("list index files: %w", err)
+			}
+			select {
+			case files <- info:
+			case <-within.Done():
+				return within.Err()
+			}
 		}
-		id, err := chunk.ParseID(info.Name)
-		if err != nil {
-			return fmt.Errorf("list index files: %w", err)
-		}
-		x.expect(info.Size)
-		err = x.read(ctx, id, func(p index.Pack) error { fresh.Add(p); return nil })
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // replaced by a prune since it was listed
-		}
-		if err != nil {
-			return err
-		}
+		return nil
+	})
+	for range max(1, r.connections) { // more than one costs memory, and a drive is no faster
+		group.Go(func() error {
+			x := &indexReader{r: r}
+			for info := range files {
+				if err := x.addTo(within, fresh, info); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
 	}
 	r.index = fresh
 	return nil
+}
+
+// addTo adds what a listed file says to an index.
+func (x *indexReader) addTo(ctx context.Context, to *index.Index, info backend.Info) error {
+	id, err := chunk.ParseID(info.Name)
+	if err != nil {
+		return fmt.Errorf("list index files: %w", err)
+	}
+	x.expect(info.Size)
+	err = x.read(ctx, id, func(p index.Pack) error { to.Add(p); return nil })
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // replaced by a prune since it was listed
+	}
+	return err
 }
 
 // Index is what LoadIndex read and Writers have added since.
@@ -61,7 +89,7 @@ func (r *Repository) Load(ctx context.Context, h index.Handle, dst []byte) ([]by
 		return nil, fmt.Errorf("load %v %v: %w: it is in no index", h.Type, h.ID, ErrDamaged)
 	}
 	var errs []error
-	for range 2 { // a transient fault of the path here is not damage there
+	for range 2 { // a transient fault of the path here, or of a cache, is not damage there
 		for _, loc := range at {
 			plain, err := r.loadCopy(ctx, loc, dst)
 			if err == nil {
@@ -72,6 +100,7 @@ func (r *Repository) Load(ctx context.Context, h index.Handle, dst []byte) ([]by
 			}
 			errs = append(errs, err)
 		}
+		ctx = backend.WithoutCache(ctx)
 	}
 	return nil, fmt.Errorf("load %v %v: %w", h.Type, h.ID, errs[0])
 }
@@ -89,7 +118,7 @@ func (r *Repository) loadCopy(ctx context.Context, loc index.Location, dst []byt
 		s = new(scratch)
 	}
 	s.sealed = slices.Grow(s.sealed[:0], int(loc.Length))[:loc.Length]
-	err := r.loadRange(ctx, loc.Pack, int64(loc.Offset), s.sealed)
+	err := r.loadBlobs(ctx, r.lane(ctx, loc.Type), loc.Pack, int64(loc.Offset), s.sealed)
 	if err == nil {
 		var plain []byte
 		if plain, err = r.openBlob(s, loc.Blob, s.sealed); err == nil {
@@ -111,10 +140,24 @@ func checkSize(b index.Blob) error {
 	return nil
 }
 
-// loadRange fills buf from a pack.
+// loadRange fills buf from a pack as it lies at the place: caches know only blobs.
 func (r *Repository) loadRange(ctx context.Context, pack chunk.ID, offset int64, buf []byte) error {
-	f := backend.File{Kind: backend.Data, Name: pack.String()}
-	n, err := r.be.Load(ctx, f, offset, buf)
+	return r.loadBlobs(ctx, dataLane, pack, offset, buf)
+}
+
+// loadBlobs fills buf from a pack of blobs of a lane.
+func (r *Repository) loadBlobs(ctx context.Context, l lane, pack chunk.ID, offset int64, buf []byte) error {
+	f := packName(pack)
+	var n int
+	var err error
+	switch {
+	case l == treeLane:
+		n, err = backend.LoadTrees(ctx, r.be, f, offset, buf)
+	case l == nearLane:
+		n, err = backend.LoadNear(ctx, r.be, f, offset, buf)
+	default:
+		n, err = r.be.Load(ctx, f, offset, buf)
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
@@ -186,6 +229,9 @@ type Loader struct {
 	s   scratch
 	buf []byte
 	at  []wanted
+	// whole are packs of which so much is going to be loaded that a cache had better
+	// fetch them.
+	whole map[chunk.ID]bool
 }
 
 type wanted struct {
@@ -258,7 +304,11 @@ func (l *Loader) loadRun(ctx context.Context, at []wanted, yield func(w wanted, 
 		stop = max(stop, int64(w.Offset)+int64(w.Length))
 	}
 	l.buf = slices.Grow(l.buf[:0], int(stop-start))[:stop-start]
-	failed := l.r.loadRange(ctx, at[0].Pack, start, l.buf)
+	lane := l.r.lane(ctx, at[0].Type)
+	if l.whole[at[0].Pack] {
+		lane = treeLane // which comes whole
+	}
+	failed := l.r.loadBlobs(ctx, lane, at[0].Pack, start, l.buf)
 	for _, w := range at {
 		if err := ctx.Err(); err != nil {
 			return err

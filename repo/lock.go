@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -51,6 +52,9 @@ type LockOptions struct {
 	// Boot, from ThisBoot, lets locks be removed whose process, of this boot,
 	// is certain to run no more; and lets others remove this one then.
 	Boot string
+	// OrShared asks, where a lock could not be removed again, for a shared lock
+	// instead of an exclusive one. Without it that is an AppendOnlyError.
+	OrShared bool
 	// Retry is how long to try again while another lock conflicts. One that
 	// nobody has renewed while we waited for 30 minutes is removed.
 	Retry time.Duration
@@ -80,7 +84,9 @@ type Lock struct {
 	wrote time.Time // when, by the clock that does not jump
 	id    chunk.ID
 	left  []chunk.ID // replaced files that may still be there
+	stays error      // why its files may not be removed
 	lost  error      // why the lock is no longer held
+	seen  sight      // of its file
 }
 
 // LockedError names the process that holds a conflicting lock. It is an
@@ -120,12 +126,24 @@ func (e *LockedError) Gone(hostname string) bool {
 
 // Lock takes a shared or an exclusive lock, and keeps it fresh until Unlock.
 // Every process that writes must hold one; Context is what its work must run
-// under.
+// under. Where nothing can be removed, an exclusive lock is an AppendOnlyError.
 func (r *Repository) Lock(ctx context.Context, exclusive bool, opt LockOptions) (*Lock, error) {
+	if exclusive && !opt.OrShared {
+		if err := r.removable(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if !exclusive && r.connections > 0 {
+		l, err := r.lockAtOnce(ctx, opt)
+		if l != nil || err != nil && !errors.Is(err, ErrLocked) {
+			return l, err
+		}
+	}
 	deadline := time.Now().Add(opt.Retry)
+	nobodys := map[chunk.ID]bool{}
 	var w watch
 	for pause := 5 * time.Second; ; pause = min(2*pause, time.Minute) {
-		l, err := r.tryLock(ctx, exclusive, opt)
+		l, err := r.tryLock(ctx, exclusive, opt, nobodys)
 		if err == nil {
 			return l, nil
 		}
@@ -135,6 +153,7 @@ func (r *Repository) Lock(ctx context.Context, exclusive bool, opt LockOptions) 
 			return nil, err
 		}
 		if w.stale(held.id) && r.removeLock(ctx, held.id) {
+			nobodys[held.id] = true
 			continue
 		}
 		if opt.Waiting != nil {
@@ -146,30 +165,55 @@ func (r *Repository) Lock(ctx context.Context, exclusive bool, opt LockOptions) 
 	}
 }
 
-func (r *Repository) tryLock(ctx context.Context, exclusive bool, opt LockOptions) (*Lock, error) {
-	seen, err := r.conflict(ctx, exclusive, nil, opt)
+// tryLock writes a lock between two looks at those of others, but for nobodys.
+func (r *Repository) tryLock(ctx context.Context, exclusive bool, opt LockOptions, nobodys map[chunk.ID]bool) (*Lock, error) {
+	o := &lookout{r: r, opt: opt, nobodys: nobodys, seen: maps.Clone(nobodys)}
+	skipped, err := o.look(ctx, o.perhapsStale)
 	if err != nil {
 		return nil, err
 	}
-	l := &Lock{r: r, done: make(chan struct{}), now: opt.clock(), wrote: time.Now(), file: lockFile{
-		Time: opt.clock()(), Exclusive: exclusive,
-		Hostname: opt.Owner.Hostname, Username: opt.Owner.Username, PID: opt.PID, Boot: opt.Boot,
-	}}
-	if l.id, err = r.saveLock(ctx, l.file); err != nil {
-		// It may be there all the same, and would block others for half an hour.
-		_ = l.remove(ctx)
-		return nil, err
+	l := r.newLock(opt)
+	if exclusive || skipped > 0 {
+		err = l.try(ctx, o, exclusive)
 	}
-	seen[l.id] = true
-	if err = wait(ctx, lockSettle); err == nil {
-		_, err = r.conflict(ctx, exclusive, seen, opt)
+	if err == nil && l.stays == nil {
+		err = l.write(ctx, exclusive)
+	}
+	if err == nil {
+		o.seen[l.id] = true
+		err = wait(ctx, lockSettle)
+	}
+	if err == nil {
+		_, err = o.look(ctx, l.provenStale)
 	}
 	if err != nil {
+		// A file may be there all the same, and would block others for half an hour.
 		return nil, errors.Join(err, l.remove(ctx))
 	}
+	return l.held(ctx), nil
+}
+
+func (r *Repository) newLock(opt LockOptions) *Lock {
+	return &Lock{r: r, done: make(chan struct{}), now: opt.clock(), file: lockFile{
+		Hostname: opt.Owner.Hostname, Username: opt.Owner.Username, PID: opt.PID, Boot: opt.Boot,
+	}}
+}
+
+// held begins to keep a lock fresh that was taken.
+func (l *Lock) held(ctx context.Context) *Lock {
 	l.ctx, l.cancel = context.WithCancelCause(context.WithValue(ctx, lockKey{}, l))
 	go l.refresh()
-	return l, nil
+	return l
+}
+
+// write writes the lock's first file.
+func (l *Lock) write(ctx context.Context, exclusive bool) (err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.file.Time, l.file.Exclusive, l.wrote = l.now(), exclusive, time.Now()
+	l.id, err = l.r.saveLock(ctx, l.file)
+	l.see(err)
+	return err
 }
 
 func wait(ctx context.Context, d time.Duration) error {
@@ -189,37 +233,6 @@ func (r *Repository) saveLock(ctx context.Context, f lockFile) (chunk.ID, error)
 		return chunk.ID{}, fmt.Errorf("encode lock: %w", err)
 	}
 	return r.saveUnpacked(ctx, backend.Lock, plain)
-}
-
-// conflict looks at all locks but those in seen, and returns the ids it saw.
-// Stale locks conflict too, as in restic: only unlock removes them. But those
-// that are proven to be nobody's are removed.
-func (r *Repository) conflict(ctx context.Context, exclusive bool, seen map[chunk.ID]bool, opt LockOptions) (map[chunk.ID]bool, error) {
-	now := map[chunk.ID]bool{}
-	for info, err := range r.be.List(ctx, backend.Lock) {
-		if err != nil {
-			return nil, fmt.Errorf("list locks: %w", err)
-		}
-		id, err := chunk.ParseID(info.Name)
-		if err != nil || seen[id] || info.Size == 0 {
-			continue // restic ignores an empty lock file too
-		}
-		f, err := r.loadLock(ctx, id)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // released since it was listed
-		}
-		if err != nil {
-			return nil, err
-		}
-		if f.gone(opt.Boot) && r.removeLock(ctx, id) {
-			continue
-		}
-		now[id] = true
-		if exclusive || f.Exclusive {
-			return nil, heldBy(f, id, opt.clock()())
-		}
-	}
-	return now, nil
 }
 
 // heldBy makes the error of a lock that stands in the way.
@@ -256,9 +269,9 @@ func (l *Lock) refresh() {
 		case <-tick.C:
 		}
 		l.mu.Lock()
-		age := l.age()
+		age, every := l.age(), l.every()
 		l.mu.Unlock()
-		if age < lockRefresh {
+		if age < every {
 			continue
 		}
 		// A backend that hangs must not keep us from seeing that the lock is lost.
@@ -303,8 +316,9 @@ func confirmLock(ctx context.Context) error {
 	l.mu.Lock()
 	lost, age := l.lost, l.age()
 	var err error
-	if lost == nil {
+	if lost == nil && !l.justSeen() {
 		_, err = l.r.loadLock(ctx, l.id)
+		l.see(err)
 	}
 	l.mu.Unlock()
 	if lost != nil {
@@ -326,6 +340,9 @@ func confirmLock(ctx context.Context) error {
 // errLockGone: somebody removed our lock, so somebody may be pruning.
 var errLockGone = errors.New("the lock file is gone")
 
+// errNotHeeded: somebody took our lock for stale and could not remove it.
+var errNotHeeded = errors.New("others have begun to work in spite of it")
+
 // errReleased: somebody writes after Unlock.
 var errReleased = errors.New("the repository's lock was released before the work ended")
 
@@ -344,7 +361,7 @@ func (l *Lock) replace(ctx context.Context) error {
 	f.Time = l.renewed()
 	id, err := l.r.saveLock(ctx, f)
 	if err == nil && late {
-		err = l.confirmOld(ctx)
+		err = l.confirmOld(ctx, id)
 	}
 	if err != nil {
 		l.left = append(l.left, id) // perhaps it is there
@@ -352,14 +369,16 @@ func (l *Lock) replace(ctx context.Context) error {
 	}
 	l.left = append(l.left, l.id)
 	l.file, l.wrote, l.id = f, now, id
+	l.see(nil)
 	_ = l.sweep(ctx) // what stays is tried again, at the latest by Unlock
 	return nil
 }
 
 // confirmOld looks for the old file once more, after the new one can be seen by
 // everybody: who took the old one for stale when the computer slept, and removed
-// it, may have seen neither. l.mu is held.
-func (l *Lock) confirmOld(ctx context.Context) error {
+// it, may have seen neither. Who could not remove it has left one of his own, so
+// an exclusive lock is lost where there is any other. l.mu is held.
+func (l *Lock) confirmOld(ctx context.Context, renewed chunk.ID) error {
 	if err := wait(ctx, lockSettle); err != nil {
 		return err
 	}
@@ -367,16 +386,29 @@ func (l *Lock) confirmOld(ctx context.Context) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return errLockGone
 	}
+	if err != nil || !l.file.Exclusive {
+		return err
+	}
+	ids, err := l.r.listIDs(ctx, backend.Lock)
+	for _, id := range ids {
+		if id != l.id && id != renewed && !slices.Contains(l.left, id) {
+			return errNotHeeded
+		}
+	}
 	return err
 }
 
-// sweep removes the files in l.left, and keeps there those that it cannot
-// remove. l.mu is held.
+// sweep removes the files in l.left, and keeps there those that it could not.
+// Those of a shared lock that may not be removed stay. l.mu is held.
 func (l *Lock) sweep(ctx context.Context) error {
 	var errs []error
 	l.left = slices.DeleteFunc(l.left, func(id chunk.ID) bool {
 		err := l.r.be.Remove(ctx, backend.File{Kind: backend.Lock, Name: id.String()})
 		if err == nil || errors.Is(err, fs.ErrNotExist) {
+			return true
+		}
+		if errors.Is(err, fs.ErrPermission) && !l.file.Exclusive {
+			l.stays = err
 			return true
 		}
 		errs = append(errs, err)
@@ -400,7 +432,7 @@ func (l *Lock) remove(ctx context.Context) error {
 	defer cancel()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !slices.Contains(l.left, l.id) {
+	if !l.id.IsZero() && !slices.Contains(l.left, l.id) {
 		l.left = append(l.left, l.id)
 	}
 	if err := l.sweep(ctx); err != nil {

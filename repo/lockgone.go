@@ -30,11 +30,11 @@ func (f *lockFile) gone(boot string) bool {
 	return boot != "" && f.Boot == boot && !processRuns(f.PID)
 }
 
-// removeLock removes a lock of somebody who is gone, and tells whether it is
-// there no more.
+// removeLock removes a lock of somebody who is gone, and tells whether it counts
+// no more: it is not there, or may not be removed, and would block us for ever.
 func (r *Repository) removeLock(ctx context.Context, id chunk.ID) bool {
 	err := r.be.Remove(ctx, backend.File{Kind: backend.Lock, Name: id.String()})
-	return err == nil || errors.Is(err, fs.ErrNotExist)
+	return err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission)
 }
 
 // watchMin is how often a lock that nobody renews is looked at before it is

@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -82,7 +81,7 @@ func (r *Repository) WriteFiles(ctx context.Context, root *os.Root, files []Outp
 		return nil
 	})
 	var told sync.Mutex
-	workers := runtime.GOMAXPROCS(0)
+	workers := r.readers()
 	for range workers {
 		group.Go(func() error {
 			w := &outputWorker{

@@ -151,7 +151,7 @@ func TestOpenCancelled(t *testing.T) {
 	initRepo(t, be, 2)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	key, id, err := openKey(ctx, cancelling{be, cancel}, "wrong")
+	key, id, err := openKey(ctx, cancelling{be, cancel}, "wrong", chunk.ID{})
 	if key != nil || id != (chunk.ID{}) || !errors.Is(err, context.Canceled) || errors.Is(err, ErrDamaged) || errors.Is(err, ErrWrongPassword) {
 		t.Errorf("got %v, want context.Canceled", err)
 	}

@@ -49,6 +49,7 @@ const (
 type pack struct {
 	buf   []byte // sealed blobs so far
 	blobs []index.Blob
+	lane  lane
 }
 
 // add appends a sealed blob. rawLength is 0 for a blob stored raw.

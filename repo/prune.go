@@ -172,7 +172,7 @@ func (p *PrunePlan) apply(ctx context.Context, res *PruneResult) error {
 			return err
 		}
 	}
-	if be, ok := r.be.(interface{ RestoreReserve(context.Context) error }); ok {
+	if be, ok := r.place.(interface{ RestoreReserve(context.Context) error }); ok {
 		_ = be.RestoreReserve(ctx) // a repository without one is a repository
 	}
 	return ctx.Err()

@@ -202,7 +202,7 @@ func TestPruneResumes(t *testing.T) {
 		store, snaps, files := pruneStore(t, 50_000)
 		var dead error
 		faulty := backendtest.NewFaulty(store, backendtest.Faults{Before: func(_ context.Context, op backendtest.Op) error {
-			if op.Verb == backendtest.Remove && op.File.Kind != backend.Lock {
+			if op.Verb == backendtest.Remove && op.File.Kind != backend.Lock && op.File.Kind != backend.Snapshot {
 				dead = backendtest.ErrDead
 			}
 			return dead

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"runtime"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -83,7 +82,7 @@ func (p *planner) run(ctx context.Context) error {
 // space is how many bytes of copies the place has room for, as far as it can
 // tell. The reserve is not for them.
 func (p *planner) space(ctx context.Context) int64 {
-	be, ok := p.r.be.(interface {
+	be, ok := p.r.place.(interface {
 		Free(ctx context.Context) (int64, error)
 	})
 	if !ok {
@@ -103,7 +102,7 @@ func (p *planner) loadSnapshots(ctx context.Context) (roots []chunk.ID, err erro
 	p.progress.begin("reading snapshots", len(p.snapshots), 0)
 	trees := make([]chunk.ID, len(p.snapshots))
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(runtime.GOMAXPROCS(0))
+	group.SetLimit(p.r.readers())
 	for i, id := range p.snapshots {
 		group.Go(func() error {
 			s, err := p.r.LoadSnapshot(ctx, id)

@@ -46,6 +46,7 @@ type window struct {
 func (r *Repository) NewFileReader(ctx context.Context, content []chunk.ID) (*FileReader, error) {
 	f := &FileReader{ctx: ctx, l: r.NewLoader()}
 	var size int64
+	packs := map[chunk.ID]int64{}
 	for _, id := range content {
 		h := index.Handle{ID: id, Type: index.Data}
 		loc, ok := r.index.Lookup(h)
@@ -56,8 +57,12 @@ func (r *Repository) NewFileReader(ctx context.Context, content []chunk.ID) (*Fi
 			return nil, fmt.Errorf("open file: blob %v: %w", id, err)
 		}
 		size += loc.Size()
+		packs[loc.Pack] += int64(loc.Length)
 		f.content = append(f.content, h)
 		f.ends = append(f.ends, size)
+	}
+	if isNear(ctx) {
+		f.l.whole = r.mostOf(packs)
 	}
 	return f, nil
 }

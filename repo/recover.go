@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"russet/backend"
 	"russet/chunk"
 	"russet/index"
 )
@@ -103,6 +104,7 @@ func (r *Repository) PlanRecover(ctx context.Context, opt RecoverOptions) (*Reco
 }
 
 func (p *RecoverPlan) plan(ctx context.Context) error {
+	ctx = backend.WithoutCache(ctx)
 	below := map[chunk.ID]bool{} // trees that something refers to
 	for s, err := range p.r.Snapshots(ctx) {
 		switch {

@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"runtime"
 	"slices"
 	"sync/atomic"
 
@@ -56,7 +55,7 @@ func (p *PrunePlan) eachPack(ctx context.Context, wanted func(pack, number int) 
 		}
 		return nil
 	})
-	for range runtime.GOMAXPROCS(0) {
+	for range p.r.readers() {
 		group.Go(func() error {
 			s := &sealedReader{r: p.r}
 			for some := range jobs {
@@ -178,7 +177,7 @@ func (p *PrunePlan) repack(ctx context.Context) (copied int64, err error) {
 			}
 			total.Add(stored(b.Blob))
 			p.progress.Add(0, stored(b.Blob))
-			return w.append(b.Handle, sealed, int(rawLength), int(b.Size()))
+			return w.append(w.r.lane(ctx, b.Type), b.Handle, sealed, int(rawLength), int(b.Size()))
 		})
 	})
 	if err == nil {

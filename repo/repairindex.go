@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -112,6 +111,7 @@ type doubtedPack struct {
 }
 
 func (p *indexPlanner) run(ctx context.Context) (err error) {
+	ctx = backend.WithoutCache(ctx)
 	if p.files, err = p.r.listIDs(ctx, backend.Index); err != nil {
 		return err
 	}
@@ -198,7 +198,7 @@ func (p *indexPlanner) readPacks(ctx context.Context, sizes map[chunk.ID]int64, 
 		}
 		return nil
 	})
-	for range runtime.GOMAXPROCS(0) {
+	for range p.r.readers() {
 		group.Go(func() error {
 			reader := newPackReader(&checker{r: p.r, opt: CheckOptions{Progress: p.opt.Progress}})
 			for f := range queue {

@@ -103,6 +103,7 @@ func (r *Repository) PlanRepairPacks(ctx context.Context, opt RepairPacksOptions
 }
 
 func (p *RepairPacksPlan) plan(ctx context.Context, opt RepairPacksOptions) (err error) {
+	ctx = backend.WithoutCache(ctx)
 	copied := *p.r
 	copied.index = index.New()
 	damaged := map[chunk.ID]bool{}

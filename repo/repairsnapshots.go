@@ -133,6 +133,7 @@ func (r *Repository) PlanRepairSnapshots(ctx context.Context, opt RepairSnapshot
 }
 
 func (p *RepairSnapshotsPlan) plan(ctx context.Context, opt RepairSnapshotsOptions) (err error) {
+	ctx = backend.WithoutCache(ctx)
 	if p.ids, err = p.r.listIDs(ctx, backend.Snapshot); err != nil {
 		return err
 	}
@@ -313,6 +314,7 @@ func (r *Repository) saveReadBack(ctx context.Context, s *Snapshot) (chunk.ID, e
 	if err != nil {
 		return id, err
 	}
+	ctx = backend.WithoutCache(ctx)
 	again, err := r.LoadSnapshot(ctx, id)
 	if err == nil {
 		_, err = r.LoadTree(ctx, *again.Tree)

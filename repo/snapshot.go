@@ -10,6 +10,7 @@ import (
 	"iter"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"russet/backend"
@@ -111,27 +112,45 @@ func (r *Repository) LoadSnapshot(ctx context.Context, id chunk.ID) (*Snapshot, 
 // yielded as its error, and the rest still come.
 func (r *Repository) Snapshots(ctx context.Context) iter.Seq2[*Snapshot, error] {
 	return func(yield func(*Snapshot, error) bool) {
+		var listed []backend.Info
 		for info, err := range r.be.List(ctx, backend.Snapshot) {
 			if err != nil {
 				yield(nil, fmt.Errorf("list snapshots: %w", err))
 				return
 			}
-			id, err := chunk.ParseID(info.Name)
-			if err != nil {
-				continue // List yields ids only
-			}
-			s, err := r.LoadSnapshot(ctx, id)
-			if errors.Is(err, fs.ErrNotExist) {
-				continue // forgotten since it was listed
-			}
-			if s != nil {
-				s.modTime = info.ModTime
-			}
-			if !yield(s, err) {
-				return
+			listed = append(listed, info)
+		}
+		for some := range slices.Chunk(listed, r.readers()) {
+			snaps, errs := r.loadListed(ctx, some)
+			for i, err := range errs {
+				if errors.Is(err, fs.ErrNotExist) {
+					continue // forgotten since it was listed
+				}
+				if !yield(snaps[i], err) {
+					return
+				}
 			}
 		}
 	}
+}
+
+// loadListed loads snapshots side by side.
+func (r *Repository) loadListed(ctx context.Context, listed []backend.Info) ([]*Snapshot, []error) {
+	snaps, errs := make([]*Snapshot, len(listed)), make([]error, len(listed))
+	var work sync.WaitGroup
+	for i, info := range listed {
+		work.Go(func() {
+			id, err := chunk.ParseID(info.Name)
+			if err == nil {
+				snaps[i], err = r.LoadSnapshot(ctx, id)
+			}
+			if errs[i] = err; err == nil {
+				snaps[i].modTime = info.ModTime
+			}
+		})
+	}
+	work.Wait()
+	return snaps, errs
 }
 
 // AllSnapshots loads every snapshot, oldest first. Those that load are returned

@@ -116,7 +116,7 @@ func (r *Repository) saveAgain(ctx context.Context, c TagChange, before map[chun
 	}
 	id, ok := chunk.ID{}, false
 	for _, s := range before[original] {
-		if again, err := r.loadUnpacked(ctx, backend.Snapshot, s.ID()); err == nil && bytes.Equal(again, edited) {
+		if again, err := r.loadUnpacked(backend.WithoutCache(ctx), backend.Snapshot, s.ID()); err == nil && bytes.Equal(again, edited) {
 			id, ok = s.ID(), true
 		}
 	}
@@ -125,7 +125,7 @@ func (r *Repository) saveAgain(ctx context.Context, c TagChange, before map[chun
 			return chunk.ID{}, err
 		}
 	}
-	again, err := r.loadUnpacked(ctx, backend.Snapshot, id)
+	again, err := r.loadUnpacked(backend.WithoutCache(ctx), backend.Snapshot, id)
 	if err == nil && !bytes.Equal(again, edited) {
 		err = fmt.Errorf("read %.8s back: %w: it is not what was saved", id, ErrDamaged)
 	}

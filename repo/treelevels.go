@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"runtime"
 	"slices"
 	"sync"
 
@@ -27,7 +26,7 @@ type treeLevels struct {
 }
 
 func newTreeLevels(r *Repository) *treeLevels {
-	l := &treeLevels{r: r, loaders: make([]*Loader, runtime.GOMAXPROCS(0))}
+	l := &treeLevels{r: r, loaders: make([]*Loader, r.readers())}
 	for i := range l.loaders {
 		l.loaders[i] = r.NewLoader()
 	}
@@ -109,7 +108,7 @@ func (l *treeLevels) byPlace(ids []chunk.ID) [][]index.Handle {
 		return cmp.Or(a.Pack.Compare(b.Pack), cmp.Compare(a.Offset, b.Offset))
 	})
 	var batches [][]index.Handle
-	share := max(1, min(treesAtOnce, len(places)/runtime.GOMAXPROCS(0)))
+	share := max(1, min(treesAtOnce, len(places)/l.r.readers()))
 	for some := range slices.Chunk(places, share) {
 		batch := make([]index.Handle, len(some))
 		for i, p := range some {

@@ -32,7 +32,8 @@ func (o UnlockOptions) stale(f lockFile, info backend.Info) bool {
 	return f.Time.Sub(o.Now) > lockStale && !info.ModTime.IsZero() && o.Now.Sub(info.ModTime) > lockStale
 }
 
-// Unlock removes stale locks and returns how many.
+// Unlock removes stale locks and returns how many. It ends with an
+// AppendOnlyError at the first that may not be removed.
 func (r *Repository) Unlock(ctx context.Context, opt UnlockOptions) (int, error) {
 	removed := 0
 	var errs []error
@@ -61,6 +62,8 @@ func (r *Repository) Unlock(ctx context.Context, opt UnlockOptions) (int, error)
 		switch err := r.be.Remove(ctx, backend.File{Kind: backend.Lock, Name: info.Name}); {
 		case err == nil:
 			removed++
+		case errors.Is(err, fs.ErrPermission):
+			return removed, errors.Join(append(errs, &AppendOnlyError{fmt.Errorf("remove lock: %w", err)})...)
 		case !errors.Is(err, fs.ErrNotExist): // else its holder has removed or renewed it since it was read
 			errs = append(errs, fmt.Errorf("remove lock: %w", err))
 		}

@@ -101,6 +101,7 @@ func (r *Repository) loadSealed(ctx context.Context, kind backend.Kind, id chunk
 			return sealed, nil
 		}
 		bad = fmt.Errorf("load %v: %w: its bytes do not match its name", f, ErrDamaged)
+		ctx = backend.WithoutCache(ctx)
 		buf = sealed[:cap(sealed)]
 	}
 	return nil, bad

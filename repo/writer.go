@@ -20,9 +20,6 @@ const (
 	// to one of them at random, as in restic, so that the order and sizes of a
 	// pack's blobs tell a stranger less about known files.
 	dataPacks = 2
-	// uploads is how many packs are on their way to the backend: with one
-	// more being filled, processor and drive are both kept busy.
-	uploads = 2
 	// indexBlobs and indexAge say when an index file is written during a long
 	// run: restic's values. What is not yet indexed when a run dies is found
 	// only by a repair of the index.
@@ -56,12 +53,12 @@ type Writer struct {
 	mu      sync.Mutex
 	pending map[index.Handle]struct{} // saved, but in no index file yet
 	proven  map[index.Handle]struct{} // stored or loaded by this session; nil unless Distrust was called
-	open    [2][]*pack                // by blob type
-	flying  int                       // packs on their way to the backend
-	landed  chan struct{}             // closed when flying becomes 0, if not nil
-	packs   []index.Pack              // durable, but in no index file yet
-	blobs   int                       // in packs
-	since   time.Time                 // when packs was last empty
+	open    [lanes][]*pack
+	flying  int           // packs on their way to the backend
+	landed  chan struct{} // closed when flying becomes 0, if not nil
+	packs   []index.Pack  // durable, but in no index file yet
+	blobs   int           // in packs
+	since   time.Time     // when packs was last empty
 
 	// proof, if not nil, is asked about each saved pack before an index names it.
 	proof      func(context.Context, packFile) error
@@ -81,16 +78,15 @@ func (r *Repository) NewWriter(ctx context.Context) *Writer {
 	w := &Writer{
 		r: r, ctx: ctx, cancel: cancel, group: group,
 		queue:   make(chan *pack),
-		free:    make(chan *pack, dataPacks+uploads+2),
+		free:    make(chan *pack, dataPacks+r.uploads()+2),
 		pending: map[index.Handle]struct{}{},
 		since:   time.Now(),
 
 		indexPacks: indexPacks,
 	}
 	w.scratch.New = func() any { return new(scratch) }
-	w.open[index.Data] = make([]*pack, dataPacks)
-	w.open[index.Tree] = make([]*pack, 1)
-	for range uploads {
+	w.open = emptyLanes()
+	for range r.uploads() {
 		group.Go(w.upload)
 	}
 	return w
@@ -140,7 +136,7 @@ func (w *Writer) Save(ctx context.Context, t index.BlobType, plain []byte) (Save
 		w.cancel(err)
 		return Saved{}, err
 	}
-	if err := w.append(h, s.sealed, rawLength, len(plain)); err != nil {
+	if err := w.append(w.r.lane(ctx, t), h, s.sealed, rawLength, len(plain)); err != nil {
 		return Saved{}, err
 	}
 	return Saved{ID: h.ID, New: true, Stored: len(s.sealed)}, nil
@@ -195,9 +191,9 @@ func (r *Repository) seal(s *scratch, t index.BlobType, plain []byte) (rawLength
 }
 
 // append puts a sealed blob into an open pack and hands the pack on when full.
-func (w *Writer) append(h index.Handle, sealed []byte, rawLength, size int) error {
+func (w *Writer) append(l lane, h index.Handle, sealed []byte, rawLength, size int) error {
 	w.mu.Lock()
-	open := w.open[h.Type]
+	open := w.open[l]
 	i := rand.IntN(len(open))
 	var full *pack
 	if p := open[i]; p != nil && !p.takes(len(sealed)) {
@@ -205,6 +201,7 @@ func (w *Writer) append(h index.Handle, sealed []byte, rawLength, size int) erro
 	}
 	if open[i] == nil {
 		open[i] = w.emptyPack()
+		open[i].lane = l
 	}
 	p := open[i]
 	p.add(h, sealed, rawLength)
@@ -220,82 +217,6 @@ func (w *Writer) append(h index.Handle, sealed []byte, rawLength, size int) erro
 		return nil
 	}
 	return w.enqueue(full)
-}
-
-func (w *Writer) emptyPack() *pack {
-	select {
-	case p := <-w.free:
-		p.buf, p.blobs = p.buf[:0], nil
-		return p
-	default:
-		return new(pack)
-	}
-}
-
-// DropBuffers gives the memory of empty packs back, some 100 MB after a long
-// run: for who has little left to save, and needs it for something else.
-func (w *Writer) DropBuffers() {
-	for {
-		select {
-		case <-w.free:
-		default:
-			return
-		}
-	}
-}
-
-func (w *Writer) enqueue(p *pack) error {
-	w.mu.Lock()
-	w.flying++
-	w.mu.Unlock()
-	select {
-	case w.queue <- p:
-		return nil
-	case <-w.ctx.Done():
-		return context.Cause(w.ctx)
-	}
-}
-
-// upload makes packs durable until the queue is closed.
-func (w *Writer) upload() error {
-	for {
-		var p *pack
-		select {
-		case <-w.ctx.Done():
-			return context.Cause(w.ctx)
-		case q, ok := <-w.queue:
-			if !ok {
-				return nil
-			}
-			p = q
-		}
-		done, err := p.finish(w.r.key)
-		if err != nil {
-			return err
-		}
-		f := backend.File{Kind: backend.Data, Name: done.ID.String()}
-		if err := w.r.be.Save(w.ctx, f, p.buf); err != nil {
-			return err // which names the file
-		}
-		if w.proof != nil {
-			if err := w.proof(w.ctx, packFile{done.ID, int64(len(p.buf))}); err != nil {
-				return err
-			}
-		}
-		if err := w.packSaved(done); err != nil {
-			return err
-		}
-		w.reclaim(p)
-		w.land()
-	}
-}
-
-// reclaim keeps an empty pack's buffer for the next one.
-func (w *Writer) reclaim(p *pack) {
-	select {
-	case w.free <- p:
-	default:
-	}
 }
 
 // packSaved notes a durable pack, and writes an index file when enough of them
@@ -356,16 +277,6 @@ func (w *Writer) saveIndex(ctx context.Context, packs []index.Pack) error {
 	return nil
 }
 
-// land counts a pack that is durable and was considered for an index file.
-func (w *Writer) land() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.flying--; w.flying == 0 && w.landed != nil {
-		close(w.landed)
-		w.landed = nil
-	}
-}
-
 // Checkpoint makes everything saved so far durable and indexed, in packs that
 // may be smaller than usual, and the session goes on. No Save may run
 // meanwhile. An error is that of the session.
@@ -423,45 +334,6 @@ func (w *Writer) saveRest(ctx context.Context) error {
 	due := w.takePacks()
 	w.mu.Unlock()
 	return w.saveIndex(ctx, due)
-}
-
-// finishPacks hands on the open packs, small ones of a type put together.
-func (w *Writer) finishPacks() error {
-	w.mu.Lock()
-	open := w.open
-	w.open = [2][]*pack{make([]*pack, dataPacks), make([]*pack, 1)}
-	w.mu.Unlock()
-	for _, packs := range open {
-		var first *pack
-		for _, p := range packs {
-			switch {
-			case p == nil:
-			case first == nil:
-				first = p
-			case len(first.buf)+len(p.buf) <= packTarget && len(first.blobs)+len(p.blobs) <= maxEntries:
-				first.merge(p)
-				w.reclaim(p)
-			default:
-				if err := w.enqueue(p); err != nil {
-					return err
-				}
-			}
-		}
-		if first == nil {
-			continue
-		}
-		if err := w.enqueue(first); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// merge appends the blobs of q.
-func (p *pack) merge(q *pack) {
-	for _, b := range q.blobs {
-		p.add(b.Handle, q.buf[b.Offset:b.Offset+b.Length], int(b.RawLength))
-	}
 }
 
 // Close ends the session's goroutines. After a session that ended badly it

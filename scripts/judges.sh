@@ -4,14 +4,17 @@
 # need it skip with "judge missing", which CI refuses. pymobiledevice3 comes from
 # PyPI, into a folder of its own below the user's cache; where PyPI is not reached
 # that judge is not heard, and the tests say "not here". versitygw is built by Go
-into that cache.
+# into that cache.
 set -euo pipefail
+PATH=$PATH:/usr/sbin # where sshd is
 
 # Each line: the command, then the Debian packages that bring it.
 judges='restic restic
 fusermount3 fuse3
 sqlite3 sqlite3
 rclone rclone
+sshd openssh-server
+ssh openssh-client
 radicale radicale
 xandikos xandikos
 idevice_id libimobiledevice-utils

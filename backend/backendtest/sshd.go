@@ -83,7 +83,7 @@ func StartSSHD(t testing.TB, config ...string) *SSHD {
 func NewSSHKey(t testing.TB, name, kind, passphrase string) {
 	t.Helper()
 	kind, bits, _ := strings.Cut(kind, ":")
-	args := []string{"-q", "-t", kind, "-N", passphrase, "-C", "", "-f", name}
+	args := []string{"-q", "-t", kind, "-N", passphrase, "-a", "1", "-C", "", "-f", name}
 	if bits != "" {
 		args = append(args, "-b", bits)
 	}

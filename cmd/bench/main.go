@@ -23,6 +23,11 @@
 //	bench -sync -russet bin/russet [-rounds 3] [-contacts 10000]
 //
 // syncs the contacts of a phone of software with Radicale, beside vdirsyncer.
+//
+//	bench -remote -russet bin/russet -mkbackup bin/mkbackup [-rounds 3] [-preset bench]
+//
+// backs up to a REST server of rclone's at the far end of a slow line, beside restic,
+// and counts requests and bytes.
 package main
 
 import (
@@ -44,6 +49,7 @@ type settings struct {
 	fill                          string
 	sync                          bool
 	contacts                      int
+	remote                        bool
 }
 
 func main() {
@@ -60,6 +66,7 @@ func main() {
 	flag.StringVar(&s.fill, "fill", "", "only make the repository of -blobs in a new folder")
 	flag.BoolVar(&s.sync, "sync", false, "sync contacts, beside vdirsyncer")
 	flag.IntVar(&s.contacts, "contacts", 10_000, "how many contacts the large phone of -sync has")
+	flag.BoolVar(&s.remote, "remote", false, "back up to a server far away, beside restic")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -90,12 +97,15 @@ func run(ctx context.Context, s settings) error {
 	if s.sync {
 		return benchSync(ctx, s, dir)
 	}
+	if s.remote {
+		return benchRemote(ctx, s, dir)
+	}
 	if s.device {
 		return benchDevice(ctx, s, dir)
 	}
 	for _, encrypted := range []bool{false, true} {
 		w := &work{settings: s, dir: filepath.Join(dir, fmt.Sprint("encrypted-", encrypted)), encrypted: encrypted}
-		if err := w.generate(ctx); err != nil {
+		if err := w.generate(ctx, generations); err != nil {
 			return err
 		}
 		results, err := w.measure(ctx)

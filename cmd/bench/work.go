@@ -57,9 +57,9 @@ func (w *work) folder() string { return filepath.Join(w.dir, "backup") }
 
 func (w *work) generation(n int) string { return filepath.Join(w.dir, "generation"+strconv.Itoa(n)) }
 
-// generate makes all generations. They share unchanged files as hard links,
+// generate makes so many generations. They share unchanged files as hard links,
 // so that a program which looks at inodes sees them unchanged, too.
-func (w *work) generate(ctx context.Context) error {
+func (w *work) generate(ctx context.Context, count int) error {
 	if err := os.MkdirAll(w.generation(0), 0o755); err != nil {
 		return err
 	}
@@ -71,7 +71,7 @@ func (w *work) generate(ctx context.Context) error {
 	if out, err := exec.CommandContext(ctx, w.mkbackup, make0...).CombinedOutput(); err != nil {
 		return fmt.Errorf("mkbackup: %w: %s", err, out)
 	}
-	for n := 1; n < generations; n++ {
+	for n := 1; n < count; n++ {
 		if out, err := exec.CommandContext(ctx, "cp", "-al", w.generation(n-1), w.generation(n)).CombinedOutput(); err != nil {
 			return fmt.Errorf("copy: %w: %s", err, out)
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"io"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -31,8 +32,10 @@ type program struct {
 	rounds  int                // of a simulated phone's backup password, and 0 a real one's; the same
 	json    bool               // --json
 	quiet   bool               // --quiet
+	storage storage            // how repositories elsewhere are reached
 
-	patience patience // with people at phones
+	patience patience      // with people at phones
+	retry    time.Duration // how long what a network fails in is tried again; 0 is as usual
 }
 
 func newProgram(env environ, stdin io.Reader, stdout, stderr io.Writer) *program {
@@ -58,7 +61,8 @@ func (p *program) app() *cli.App {
 			"russet backup -r /media/drive/repo      # keep the phone that is connected\n" +
 			"russet snapshots -r /media/drive/repo   # list what is kept\n" +
 			"russet restore -r /media/drive/repo latest --target DIR",
-		Flags:                     p.globalFlags(),
+		Flags:                     append(p.globalFlags(), storageFlags()...), // in this order: see globalRows
+		Before:                    p.readStorage,
 		Commands:                  p.verbs(),
 		Reader:                    p.stdin,
 		Writer:                    p.stdout,
@@ -114,6 +118,7 @@ func (p *program) verbs() []*cli.Command {
 		p.mirrorVerb(),
 		p.keyVerb(),
 		p.unlockVerb(),
+		p.validateStorageVerb(),
 		p.demoVerb(),
 		p.simulateVerb(),
 		p.versionVerb(),

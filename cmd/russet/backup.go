@@ -116,7 +116,7 @@ func (p *program) backup(c *cli.Context, passwords *phonePasswords) error {
 	if err != nil {
 		return err
 	}
-	pending := pendingRuns(place, c.String("spool"))
+	pending := p.pendingRuns(place, c.String("spool"))
 	assume, err := parseSize(c.String("assume-free"))
 	switch {
 	case err != nil:
@@ -127,7 +127,7 @@ func (p *program) backup(c *cli.Context, passwords *phonePasswords) error {
 		return usageError{fmt.Sprintf("--record writes down one phone, and %d are connected: choose with --device", len(h.phones))}
 	}
 	return p.withRepository(c, lockShared, func(ctx context.Context, r *repo.Repository) error {
-		if err := p.loadIndexToAdd(ctx, r); err != nil {
+		if err := p.loadIndexToAdd(ctx, r, place, c.Bool("force")); err != nil {
 			return err
 		}
 		opt := capture.Options{
@@ -137,7 +137,11 @@ func (p *program) backup(c *cli.Context, passwords *phonePasswords) error {
 		var drained int
 		var errs []error
 		if len(h.phones) > 0 || pending {
-			spool, err := openSpool(place, c.String("spool"))
+			dir, err := p.spoolFolder(place, r.ID().String(), c.String("spool"))
+			if err != nil {
+				return err
+			}
+			spool, err := openSpool(dir)
 			if err != nil {
 				return err
 			}
@@ -163,19 +167,25 @@ func (p *program) backup(c *cli.Context, passwords *phonePasswords) error {
 }
 
 // loadIndexToAdd loads the index for a run that adds to the repository, which
-// must not rely on what the drive has lost.
-func (p *program) loadIndexToAdd(ctx context.Context, r *repo.Repository) error {
+// must not rely on what the drive has lost. Elsewhere it looks for that now and
+// then only, or if it is forced.
+func (p *program) loadIndexToAdd(ctx context.Context, r *repo.Repository, address string, force bool) error {
 	if err := loadIndex(ctx, r); err != nil {
 		return err
 	}
 	if _, err := r.CleanTemporary(ctx); err != nil && ctx.Err() == nil {
 		p.warn("%v", err) // they cost space, no more
 	}
+	if ago := time.Since(p.recallPacks(address)); !force && ago >= 0 && ago < lookForPacks {
+		return nil
+	}
 	lost, err := r.DropLost(ctx)
 	if err != nil {
 		return err
 	}
-	if lost > 0 {
+	if lost == 0 {
+		p.remember(address, rememberedPacks, "")
+	} else {
 		p.warn("%s of the repository %s lost or damaged; what the phone's backup still has is stored again, russet check tells the rest",
 			plural(lost, "pack"), isAre(lost))
 	}

@@ -7,9 +7,9 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -231,35 +231,25 @@ func openRecord(name string) (f *os.File, done func(), err error) {
 }
 
 // openSpool opens the folder in which a run is kept until it is complete.
-func openSpool(place, chosen string) (*os.Root, error) {
-	dir, err := spoolFolder(place, chosen)
-	if err != nil {
-		return nil, err
-	}
+func openSpool(dir string) (*os.Root, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open the spool: %w", err)
 	}
 	return os.OpenRoot(dir)
 }
 
-// spoolFolder is on the repository's own drive, or where --spool says.
-func spoolFolder(place, chosen string) (string, error) {
-	if chosen != "" {
-		return chosen, nil
+// pendingRuns tells whether a spool holds something of a run. It makes none. Of a
+// repository elsewhere the id is not known yet: any spool counts then.
+func (p *program) pendingRuns(address, chosen string) bool {
+	if chosen == "" && isRemote(address) {
+		return slices.ContainsFunc(p.remoteSpools(), holdsRun)
 	}
-	folder, ok := backend.LocalFolder(place)
-	if !ok {
-		return "", usageError{"this repository has no folder for the spool beside it: choose one with --spool"}
-	}
-	return filepath.Join(folder, "spool"), nil
+	dir, err := p.spoolFolder(address, "", chosen)
+	return err == nil && holdsRun(dir)
 }
 
-// pendingRuns tells whether a spool holds something of a run. It makes none.
-func pendingRuns(place, chosen string) bool {
-	dir, err := spoolFolder(place, chosen)
-	if err != nil {
-		return false
-	}
+// holdsRun tells whether a folder is a spool that holds something of a run.
+func holdsRun(dir string) bool {
 	spool, err := os.OpenRoot(dir)
 	if err != nil {
 		return false

@@ -60,7 +60,8 @@ func (p *program) checkVerb() *cli.Command {
 			"--max-age 30d reads only what was not for so long, and with a subset of 10G no more than that\n" +
 			"of it; so everything is read once a month, however often the check is cut off.\n" +
 			"\n" +
-			"It holds the lock that keeps everybody else out.",
+			"It holds the lock that keeps everybody else out; where locks cannot be removed again, as with\n" +
+			"credentials that may only append, one that lets others add.",
 		Flags: append([]cli.Flag{
 			&cli.BoolFlag{Name: "read-data", Usage: "read all content"},
 			&cli.StringFlag{Name: "read-data-subset", Usage: "read some content: the N-th of T parts, a share such as 5%, or a size such as 10G, " +

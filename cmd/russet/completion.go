@@ -159,6 +159,13 @@ func valuesOf(f cli.Flag, prefix string) []candidate {
 	if !ok {
 		return nil
 	}
+	if f.Names()[0] == "option" {
+		var list []candidate
+		for _, o := range storageOptions {
+			list = append(list, candidate{prefix + o.key + "=", o.about})
+		}
+		return list
+	}
 	placeholder, _ := unquote(d.GetUsage())
 	values := strings.Split(placeholder, "|")
 	if len(values) < 2 {

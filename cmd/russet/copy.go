@@ -53,7 +53,7 @@ func (p *program) copyVerb() *cli.Command {
 			"Make the second repository with --copy-chunker-params: files are then cut at the same places,\n" +
 			"and later backups into either of them share content with the copies.",
 		Flags: append(append([]cli.Flag{
-			&cli.StringFlag{Name: "to", Usage: "the repository to copy to: a `FOLDER`"},
+			&cli.StringFlag{Name: "to", Usage: "the repository to copy to: a `FOLDER`, or an address"},
 			&cli.StringFlag{Name: "to-password-file", Usage: "read the password of that repository from `FILE`"},
 			&cli.StringFlag{Name: "to-password-command", Usage: "take the password of that repository from what `COMMAND` prints"},
 			planFlag(),
@@ -72,7 +72,7 @@ func (p *program) copyAction(c *cli.Context) error {
 		return p.withPlace(ctx, c, target, lockShared, func(ctx context.Context, to *repo.Repository) error {
 			err := p.copy(ctx, c, from, to)
 			if backend.IsFull(err) { // only there is anything written
-				err = fmt.Errorf("copy to %s: %w", target.address, err)
+				err = fmt.Errorf("copy to %s: %w", target, err)
 			}
 			return err
 		})

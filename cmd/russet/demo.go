@@ -203,7 +203,7 @@ func (d *demonstration) backup(ctx context.Context, mux string) (string, error) 
 	if err != nil {
 		return "", err
 	}
-	spool, err := openSpool(filepath.Join(d.dir, "repo"), "")
+	spool, err := openSpool(filepath.Join(d.dir, "repo", "spool"))
 	if err != nil {
 		return "", err
 	}

@@ -47,9 +47,38 @@ var variables = []variable{
 	{"BACKUP_PASSWORD", false, "", "the phone's backup password", ""},
 	{"BACKUP_PASSWORD_FILE", false, "backup-password-file", "a file that holds the phone's backup password", ""},
 	{"BACKUP_PASSWORD_COMMAND", false, "backup-password-command", "a command that prints the phone's backup password", ""},
+	{"STORAGE_USER", false, "storage-user", "the name by which the repository's storage knows you", ""},
+	{"STORAGE_PASSWORD", false, "", "the password of that storage", ""},
+	{"STORAGE_PASSWORD_FILE", false, "storage-password-file", "a file that holds the password of that storage", ""},
+	{"STORAGE_PASSWORD_COMMAND", false, "storage-password-command", "a command that prints the password of that storage", ""},
+	{"FROM_STORAGE_USER", false, "", "the user of the storage of a second repository, to take from", ""},
+	{"FROM_STORAGE_PASSWORD", false, "", "the password of the storage of a second repository, to take from", ""},
+	{"FROM_STORAGE_PASSWORD_FILE", false, "", "a file that holds that password", ""},
+	{"FROM_STORAGE_PASSWORD_COMMAND", false, "", "a command that prints that password", ""},
+	{"TO_STORAGE_USER", false, "", "the user of the storage of a second repository, to copy to", ""},
+	{"TO_STORAGE_PASSWORD", false, "", "the password of the storage of a second repository, to copy to", ""},
+	{"TO_STORAGE_PASSWORD_FILE", false, "", "a file that holds that password", ""},
+	{"TO_STORAGE_PASSWORD_COMMAND", false, "", "a command that prints that password", ""},
+	{"CACERT", true, "cacert", "a file with the certificates of authorities that are trusted", ""},
+	{"TLS_CLIENT_CERT", true, "tls-client-cert", "a file with a certificate, and its key, for servers that want one", ""},
+	{"CACHE_DIR", true, "cache-dir", "the folder of the cache", ""},
 	{"SERVER_PASSWORD", false, "", "the password of a sync's server", ""},
 	{"SERVER_PASSWORD_FILE", false, "server-password-file", "a file that holds the password of a sync's server", ""},
 	{"SERVER_PASSWORD_COMMAND", false, "server-password-command", "a command that prints the password of a sync's server", ""},
+}
+
+// foreignVariables are what Russet takes from the environment under names that
+// others have given it.
+var foreignVariables = [][2]string{
+	{"AWS_ACCESS_KEY_ID", "the id of the access key for s3, where there is no RUSSET_STORAGE_USER"},
+	{"AWS_SECRET_ACCESS_KEY", "the secret of that key"},
+	{"AWS_SESSION_TOKEN", "the token of a session that the key is good for"},
+	{"AWS_SHARED_CREDENTIALS_FILE", "a file with access keys; it is read only where this or AWS_PROFILE is set"},
+	{"AWS_PROFILE", "the part of that file; ~/.aws/credentials where no file is named"},
+	{"AWS_REGION, AWS_DEFAULT_REGION", "the bucket's region"},
+	{"RESTIC_REST_USERNAME, RESTIC_REST_PASSWORD", "the user of a rest server, where the address names none"},
+	{"SSH_AUTH_SOCK", "where the agent with the keys for sftp listens"},
+	{"HTTPS_PROXY, HTTP_PROXY, NO_PROXY", "the proxy through which servers of s3 and rest are reached"},
 }
 
 // names lists the environment's names of a variable, ours first.

@@ -38,7 +38,11 @@ const (
 	codePhoneWaits   = 31
 	codePhoneRefuses = 32
 	codePhoneBusy    = 33
-	codeCancelled    = 130
+
+	codeStorageAway    = 40
+	codeStorageRefuses = 41
+
+	codeCancelled = 130
 )
 
 // exitCode is one row of the manual's table.
@@ -65,6 +69,8 @@ var exitCodes = []exitCode{
 	{codePhoneWaits, "somebody has to do something at the phone (unlock it, tap Trust, enter the passcode): to be tried again then"},
 	{codePhoneRefuses, "the phone refuses, and will until something is changed"},
 	{codePhoneBusy, "the phone is busy, or something went wrong on the way: to be tried again later"},
+	{codeStorageAway, "the repository's server is not reached, or the connection was lost for long: to be tried again later"},
+	{codeStorageRefuses, "the repository's server refuses: a wrong user or password, rights that lack, an unknown host key; it will until something is changed"},
 	{codeCancelled, "stopped by Ctrl-C or SIGTERM; the repository is valid"},
 }
 
@@ -101,6 +107,7 @@ var (
 	errBadIndex           = errors.New("an index file is damaged")
 	errBadSnapshot        = errors.New("a snapshot's file is damaged")
 	errBadLock            = errors.New("a lock file is damaged")
+	errAppendOnly         = errors.New("nothing can be removed, for a verb that does")
 	errCannotLock         = errors.New("nothing can be written, for a verb that only reads")
 	errReadOnly           = errors.New("nothing can be written, for a verb that writes")
 	errDeadHolder         = errors.New("who holds the lock no longer runs")
@@ -158,6 +165,7 @@ var advices = []advice{
 	{repo.ErrLockLost, codeError, "run the same command again; nothing that was kept is lost"},
 	{errDeadHolder, codeLocked, "that program no longer runs: remove its lock with russet unlock"},
 	{errBadLock, codeDamaged, "when you know that nobody uses the repository, remove its locks with russet unlock --remove-all"},
+	{errAppendOnly, codeError, "backup, copy, check and restore work there all the same; the rest wants credentials that may remove files"},
 	{errCannotLock, codeError, "to read a repository that cannot be written, add --no-lock"},
 	{errReadOnly, codeError, "the repository cannot be written: is the drive write-protected, or somebody else's?"},
 	{errLeftovers, codeError, "a repository lost its config, which a copy of it may still have; or an init was cut off: then run it again with the same password, or remove the folder"},
@@ -242,7 +250,7 @@ func (p *program) report(err error) int {
 		a.hint = readAgainHint + a.hint
 	}
 	code := cmp.Or(a.code, codeError)
-	text := err.Error()
+	text := withoutLogins(err.Error())
 	if code == codeCancelled {
 		text = errInterrupted.Error() // "read tree 4f2a: context canceled" tells nobody more
 	}
@@ -280,6 +288,9 @@ func adviceFor(err error) advice {
 	if host, ok := errors.AsType[*dav.HostError](err); ok {
 		return advice{hint: "if you trust " + visible(host.Host) + ", give it as the address"}
 	}
+	if a, ok := storageAdvice(err); ok {
+		return a
+	}
 	if a, ok := phoneAdvice(err); ok {
 		return a
 	}
@@ -303,7 +314,7 @@ type warningMessage struct {
 
 // warn tells of something that is wrong or has to be done, but ends nothing.
 func (p *program) warn(format string, args ...any) {
-	text := fmt.Sprintf(format, args...)
+	text := withoutLogins(fmt.Sprintf(format, args...))
 	if p.json {
 		line, _ := json.Marshal(warningMessage{"warning", text}) // strings cannot fail
 		p.console.print(string(line))
@@ -315,6 +326,6 @@ func (p *program) warn(format string, args ...any) {
 // note tells people what is going on. Programs do not want it.
 func (p *program) note(format string, args ...any) {
 	if !p.json && !p.quiet {
-		p.console.print("russet: " + visible(fmt.Sprintf(format, args...)))
+		p.console.print("russet: " + visible(withoutLogins(fmt.Sprintf(format, args...))))
 	}
 }

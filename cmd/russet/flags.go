@@ -11,7 +11,7 @@ import (
 // all values there are, and completion offers them.
 func (p *program) globalFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "repo", Aliases: []string{"r"}, Usage: "the repository: a `FOLDER`"},
+		&cli.StringFlag{Name: "repo", Aliases: []string{"r"}, Usage: "the repository: a `FOLDER`, or an address as restic spells it (sftp:, s3:, rest:, rclone:)"},
 		&cli.StringFlag{Name: "repository-file", Usage: "read the place of the repository from `FILE`"},
 		&cli.StringFlag{Name: "password-file", Aliases: []string{"p"}, Usage: "read the repository's password from `FILE`"},
 		&cli.StringFlag{Name: "password-command", Usage: "take the repository's password from what `COMMAND` prints"},

@@ -79,7 +79,8 @@ func printHelp(w io.Writer, app *cli.App) error {
 		}
 		fmt.Fprintf(&b, "\n%s:\n%s", g.name, twoColumns(rows))
 	}
-	fmt.Fprintf(&b, "\nFlags of every verb:\n%s", twoColumns(flagRows("", app.Flags)))
+	every, storage := globalRows(app)
+	fmt.Fprintf(&b, "\nFlags of every verb:\n%s\nFor repositories elsewhere (sftp:, s3:, rest:, rclone:):\n%s", twoColumns(every), twoColumns(storage))
 	b.WriteString("\nFlags may stand before or after the arguments; -- ends them.\n" +
 		"`russet help VERB` says more about a verb.\n")
 	_, err := io.WriteString(w, b.String())
@@ -96,9 +97,17 @@ func printVerbHelp(w io.Writer, app *cli.App, v *cli.Command) error {
 	if len(v.Flags) > 0 {
 		fmt.Fprintf(&b, "\nFlags:\n%s", twoColumns(flagRows(v.Name, v.Flags)))
 	}
-	fmt.Fprintf(&b, "\nFlags of every verb:\n%s", twoColumns(flagRows("", app.Flags)))
+	every, _ := globalRows(app)
+	fmt.Fprintf(&b, "\nFlags of every verb (russet help lists more, for repositories elsewhere):\n%s", twoColumns(every))
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// globalRows describes the flags of every verb, and apart from them those that say
+// how a repository elsewhere is reached.
+func globalRows(app *cli.App) (every, storage [][2]string) {
+	n := len(app.Flags) - len(storageFlags())
+	return flagRows("", app.Flags[:n]), flagRows("", app.Flags[n:])
 }
 
 // usageLine is how a verb is called.

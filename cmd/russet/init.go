@@ -48,20 +48,22 @@ func (p *program) initVerb() *cli.Command {
 }
 
 func (p *program) initRepository(c *cli.Context) error {
-	place, err := p.repository(c)
+	at, err := p.mainPlace(c)
 	if err != nil {
 		return err
 	}
-	source, err := p.repositoryPassword(c)
-	if err != nil {
-		return err
-	}
-	if be, err := backend.Open(c.Context, place, backend.Options{}); err == nil {
+	be, err := p.openStorage(c.Context, at)
+	if err == nil {
 		closeBackend(be)
-		return fmt.Errorf("make repository %s: %w", place, errRepositoryExists)
+		err = errRepositoryExists
+	} else if !isRemote(at.address) || errors.Is(err, backend.ErrNoRepository) {
+		err = nil // what is wrong with a folder shows when it is made
+	}
+	if err != nil {
+		return fmt.Errorf("make repository %s: %w", at, err)
 	}
 	// Before anything is written: without a password nothing is left behind.
-	password, err := source.choose(c.Context, p, "password of the repository "+visible(place))
+	password, err := at.password.choose(c.Context, p, "password of the repository "+visible(at.String()))
 	if err != nil {
 		return err
 	}
@@ -69,9 +71,8 @@ func (p *program) initRepository(c *cli.Context) error {
 	if opt.Polynomial, err = p.chunkerOf(c); err != nil {
 		return err
 	}
-	be, err := backend.Create(c.Context, place, backend.Options{})
-	if err != nil {
-		return fmt.Errorf("make repository %s: %w", place, err)
+	if be, err = p.createStorage(c.Context, at); err != nil {
+		return fmt.Errorf("make repository %s: %w", at, err)
 	}
 	defer closeBackend(be)
 	r, err := repo.Init(c.Context, be, password, opt)
@@ -79,17 +80,17 @@ func (p *program) initRepository(c *cli.Context) error {
 		err = situation{err, errLeftovers}
 	}
 	if err != nil {
-		return fmt.Errorf("make repository %s: %w", place, err)
+		return fmt.Errorf("make repository %s: %w", at, err)
 	}
 	id := r.ID().String()
 	switch {
 	case p.json:
-		return p.emit(initMessage{"initialized", id, place})
+		return p.emit(initMessage{"initialized", id, at.String()})
 	case p.quiet:
 		return nil
 	}
 	_, err = fmt.Fprintf(p.stdout, "made repository %.8s in %s\n"+
-		"Keep its password somewhere else too: without it, nothing in there can be read.\n", id, visible(place))
+		"Keep its password somewhere else too: without it, nothing in there can be read.\n", id, visible(at.String()))
 	return err
 }
 

@@ -286,8 +286,16 @@ func (h *hunt) killInit() {
 // folderState is what a folder holds: each file with its bytes and its time.
 func folderState(t *testing.T, dir string) map[string]string {
 	t.Helper()
+	m, err := stateOf(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func stateOf(dir string) (map[string]string, error) {
 	m := map[string]string{}
-	err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+	return m, filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -304,10 +312,6 @@ func folderState(t *testing.T, dir string) map[string]string {
 		m[rel] = fmt.Sprintf("%x %d", sha256.Sum256(data), info.ModTime().UnixNano())
 		return err
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return m
 }
 
 // Programs are killed at random moments. Each time the next one finds a whole

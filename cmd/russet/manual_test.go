@@ -83,6 +83,8 @@ var messages = []struct {
 	{"`mirror`, at its end", mirrorMessage{MessageType: "summary"}},
 	{"`key`", keyMessage{MessageType: "key"}},
 	{"`unlock`", unlockMessage{MessageType: "unlocked"}},
+	{"`validate-storage`, for each thing that it tries", trialMessage{MessageType: "trial"}},
+	{"`validate-storage`, at its end", trialsMessage{MessageType: "summary"}},
 	{"`version`", versionMessage{MessageType: "version"}},
 	{"long runs, once a second", statusMessage{MessageType: "status"}},
 }
@@ -138,6 +140,14 @@ func manual(app *cli.App) string {
 		}
 		fmt.Fprintf(&b, "| `%s` | %s |\n", strings.Join(v.names(), "`, `"), meaning)
 	}
+	b.WriteString(manualForeign)
+	for _, v := range foreignVariables {
+		fmt.Fprintf(&b, "| `%s` | %s |\n", strings.ReplaceAll(v[0], ", ", "`, `"), v[1])
+	}
+	b.WriteString(manualStorage)
+	for _, o := range storageOptions {
+		fmt.Fprintf(&b, "| `%s` | %s |\n", o.key, o.about)
+	}
 	b.WriteString(manualPasswords + "\n## Exit codes\n\n| code | meaning |\n|--:|---|\n")
 	for _, e := range exitCodes {
 		fmt.Fprintf(&b, "| %d | %s |\n", e.code, e.meaning)
@@ -154,6 +164,32 @@ const manualEnvironment = `
 
 Flags come first, then ` + "`RUSSET_*`, then restic's names. Where a `RUSSET_*`" + ` variable says how a thing is found, restic's
 variables about that thing are not looked at. A variable that is empty counts as not set.
+`
+
+const manualForeign = `
+Of repositories elsewhere Russet understands, under the names that others have given them:
+
+| variable | is |
+|---|---|
+`
+
+const manualStorage = `
+## Repositories elsewhere
+
+A repository lies in a folder, or at an address as restic spells it: ` + "`sftp:USER@HOST:/PATH` or `sftp://USER@HOST:PORT//PATH`,\n" +
+	"`s3:https://SERVER/BUCKET/PREFIX`, `rest:https://SERVER/PATH/`, `rclone:REMOTE:PATH`" + `. Who we are there comes from the first of these that
+is given: ` + "`--storage-user` with `--storage-password-file` or `--storage-password-command`, `RUSSET_STORAGE_*`" + `, the address or the
+names that others have given variables (above), this computer's keyring (` + "`russet validate-storage --save-password`" + ` puts it there), a
+question on the terminal. A password in an address is shown nowhere, but whoever uses the computer sees the command line: put such an address into
+a file, and name that with ` + "`--repository-file`" + `.
+
+What is read again and again is cached in this computer's cache folder, sealed as it comes. There, too, wait phones' backups that are not complete,
+and what ` + "`check --max-age`" + ` knows of such a repository.
+
+` + "`-o KEY=VALUE`" + ` knows:
+
+| key | is |
+|---|---|
 `
 
 const manualPasswords = `

@@ -81,12 +81,15 @@ func (p *program) mirrorAction(c *cli.Context) error {
 	if err := noArguments(c); err != nil {
 		return err
 	}
-	second, err := p.address(c, toNames)
+	to, err := p.address(c, toNames)
+	second := place{address: to, second: true}
 	switch {
 	case err != nil:
 		return err
-	case second == "":
+	case to == "":
 		return usageError{"mirror wants to know where: --to"}
+	case isRemote(to):
+		return usageError{"a mirror lies in a folder; russet copy keeps a second repository elsewhere"}
 	case c.Bool("promote") && (c.Bool("init") || c.Bool("plan")):
 		return usageError{"--promote stands alone"}
 	case c.Bool("promote"):
@@ -96,31 +99,31 @@ func (p *program) mirrorAction(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	place, err := p.repository(c)
+	source, err := p.mainPlace(c)
 	if err != nil {
 		return err
 	}
-	from, err := backend.Open(c.Context, place, backend.Options{})
+	from, err := p.openStorage(c.Context, source)
 	if err != nil {
-		return fmt.Errorf("open repository %s: %w", place, err)
+		return fmt.Errorf("open repository %s: %w", source, err)
 	}
 	defer closeBackend(from)
-	if liesWithin(second, place) {
+	if liesWithin(to, source.address) {
 		return usageError{fmt.Sprintf("a mirror at %s would lie in its own source", second)}
 	}
-	to, err := p.openMirror(c, second, from)
+	mirror, err := p.openMirror(c, second, from)
 	if err != nil {
 		return err
 	}
-	defer closeBackend(to)
+	defer closeBackend(mirror)
 	if !c.Bool("plan") {
-		done, err := occupy(to)
+		done, err := occupy(mirror)
 		if err != nil {
 			return fmt.Errorf("open mirror %s: %w", second, err)
 		}
 		defer done()
 	}
-	return unlessGone(c.Context, place, p.mirror(c, from, to, keep))
+	return unlessGone(c.Context, source, p.mirror(c, from, mirror, keep))
 }
 
 // keepAside is how long a mirror keeps what its source no longer has; zero means
@@ -169,17 +172,17 @@ func liesWithin(inner, outer string) bool {
 }
 
 // openMirror opens the place of a mirror, or makes a new one.
-func (p *program) openMirror(c *cli.Context, place string, from backend.Backend) (repo.MirrorPlace, error) {
+func (p *program) openMirror(c *cli.Context, at place, from backend.Backend) (repo.MirrorPlace, error) {
 	if c.Bool("init") && c.Bool("plan") {
-		return imagineMirror(c.Context, place, from)
+		return p.imagineMirror(c.Context, at, from)
 	}
 	var be backend.Backend
 	var err error
 	fresh := c.Bool("init")
 	if fresh {
-		be, err = backend.Create(c.Context, place, backend.Options{})
+		be, err = p.createStorage(c.Context, at)
 	} else {
-		be, err = backend.Open(c.Context, place, backend.Options{})
+		be, err = p.openStorage(c.Context, at)
 	}
 	if fresh && errors.Is(err, fs.ErrExist) {
 		err = fmt.Errorf("%w: %w", repo.NotEmpty, err)
@@ -188,12 +191,12 @@ func (p *program) openMirror(c *cli.Context, place string, from backend.Backend)
 		err = repo.NoMirror
 	}
 	if err != nil {
-		return nil, fmt.Errorf("open mirror %s: %w", place, err)
+		return nil, fmt.Errorf("open mirror %s: %w", at, err)
 	}
 	to, ok := be.(repo.MirrorPlace)
 	if !ok {
 		closeBackend(be)
-		return nil, fmt.Errorf("open mirror %s: %w", place, errors.ErrUnsupported)
+		return nil, fmt.Errorf("open mirror %s: %w", at, errors.ErrUnsupported)
 	}
 	if fresh {
 		if err := repo.InitMirror(c.Context, from, to, time.Now()); err != nil {
@@ -226,14 +229,14 @@ func occupy(place any) (done func(), err error) {
 
 // imagineMirror is the new mirror that would be made at a place, for its plan:
 // nothing is written there.
-func imagineMirror(ctx context.Context, place string, from backend.Backend) (repo.MirrorPlace, error) {
-	be, err := backend.Open(ctx, place, backend.Options{})
+func (p *program) imagineMirror(ctx context.Context, at place, from backend.Backend) (repo.MirrorPlace, error) {
+	be, err := p.openStorage(ctx, at)
 	if err == nil {
 		closeBackend(be)
 		err = repo.NotEmpty
 	}
 	if !errors.Is(err, backend.ErrNoRepository) {
-		return nil, fmt.Errorf("open mirror %s: %w", place, err)
+		return nil, fmt.Errorf("open mirror %s: %w", at, err)
 	}
 	to := backend.NewMemory()
 	return to, repo.InitMirror(ctx, from, to, time.Now())
@@ -317,22 +320,22 @@ func (p *program) showMirror(res repo.MirrorResult, took time.Duration) error {
 }
 
 // promote makes an ordinary repository of a mirror.
-func (p *program) promote(ctx context.Context, place string) error {
-	be, err := backend.Open(ctx, place, backend.Options{})
+func (p *program) promote(ctx context.Context, at place) error {
+	be, err := p.openStorage(ctx, at)
 	if errors.Is(err, backend.ErrNoRepository) {
 		err = repo.NoMirror
 	}
 	if err != nil {
-		return fmt.Errorf("open mirror %s: %w", place, err)
+		return fmt.Errorf("open mirror %s: %w", at, err)
 	}
 	defer closeBackend(be)
 	marked, ok := be.(interface{ RemoveMark(context.Context) error })
 	if !ok {
-		return fmt.Errorf("open mirror %s: %w", place, errors.ErrUnsupported)
+		return fmt.Errorf("open mirror %s: %w", at, errors.ErrUnsupported)
 	}
 	done, err := occupy(be)
 	if err != nil {
-		return fmt.Errorf("open mirror %s: %w", place, err)
+		return fmt.Errorf("open mirror %s: %w", at, err)
 	}
 	defer done()
 	err = marked.RemoveMark(ctx)
@@ -340,11 +343,11 @@ func (p *program) promote(ctx context.Context, place string) error {
 		err = repo.NoMirror
 	}
 	if err != nil {
-		return fmt.Errorf("promote mirror %s: %w", place, err)
+		return fmt.Errorf("promote mirror %s: %w", at, err)
 	}
 	if p.json || p.quiet {
 		return nil
 	}
-	_, err = fmt.Fprintf(p.stdout, "%s is an ordinary repository now; never write to the original again\n", visible(place))
+	_, err = fmt.Fprintf(p.stdout, "%s is an ordinary repository now; never write to the original again\n", visible(at.String()))
 	return err
 }

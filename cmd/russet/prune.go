@@ -94,7 +94,7 @@ func (p *program) pruneVerb() *cli.Command {
 				return err
 			}
 			return p.withRepository(c, lockExclusive, func(ctx context.Context, r *repo.Repository) error {
-				spool, err := existingSpool(place)
+				spool, err := p.existingSpool(place, r.ID().String())
 				if err != nil {
 					return err
 				}
@@ -110,10 +110,10 @@ func (p *program) pruneVerb() *cli.Command {
 
 // existingSpool opens the spool beside the repository, or returns nil where there
 // is none.
-func existingSpool(place string) (*os.Root, error) {
-	dir, err := spoolFolder(place, "")
+func (p *program) existingSpool(address, id string) (*os.Root, error) {
+	dir, err := p.spoolFolder(address, id, "")
 	if err != nil {
-		return nil, nil // a repository without a folder
+		return nil, nil // no folder, so nothing lies there
 	}
 	spool, err := os.OpenRoot(dir)
 	if errors.Is(err, fs.ErrNotExist) {

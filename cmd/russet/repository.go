@@ -36,7 +36,7 @@ const (
 	lockRead              // shared, and --no-lock does without
 	lockShared            // for those who add
 	lockExclusive         // for those who change what is there
-	lockCheck             // exclusive, and --no-lock does without
+	lockCheck             // exclusive, or shared where locks cannot be removed again; --no-lock does without
 )
 
 // withRepository opens the repository, takes the lock, works, and gives the
@@ -61,20 +61,25 @@ func (p *program) withPlace(ctx context.Context, c *cli.Context, at place, kind 
 	}
 	defer done()
 	if kind == lockNone || withoutLock(c, kind) && asked(c, "no-lock") {
-		return unlessGone(ctx, at.address, work(ctx, r))
+		return unlessGone(ctx, at, work(ctx, r))
 	}
 	if (kind == lockShared || kind == lockExclusive) && isMirror(r) {
-		return fmt.Errorf("open repository %s to write: %w", at.address, errMirror)
+		return fmt.Errorf("open repository %s to write: %w", at, errMirror)
 	}
-	lock, err := r.Lock(ctx, kind >= lockExclusive, p.lockOptions(c.Duration("retry-lock")))
+	opt := p.lockOptions(c.Duration("retry-lock"))
+	opt.OrShared = kind == lockCheck
+	lock, err := r.Lock(ctx, kind >= lockExclusive, opt)
 	if err != nil {
-		return unlessGone(ctx, at.address, at.named(lockError(err, withoutLock(c, kind))))
+		return unlessGone(ctx, at, at.named(lockError(err, withoutLock(c, kind))))
+	}
+	if kind == lockCheck && !lock.Exclusive() {
+		p.note("locks cannot be removed here, so this one lets others add to the repository meanwhile")
 	}
 	err = work(lock.Context(), r)
 	if lost := context.Cause(lock.Context()); err != nil && lost != nil {
 		err = lost // "context canceled" hides why
 	}
-	return unlessGone(ctx, at.address, errors.Join(err, lock.Unlock(ctx)))
+	return unlessGone(ctx, at, errors.Join(err, lock.Unlock(ctx)))
 }
 
 // withoutLock tells whether a verb can do without its lock, since it only reads.
@@ -101,6 +106,8 @@ func lockError(err error, reads bool) error {
 		err = situation{err, errDeadHolder}
 	}
 	switch {
+	case appendOnly(err):
+		err = situation{err, errAppendOnly}
 	case errors.Is(err, repo.ErrDamaged):
 		err = situation{err, errBadLock}
 	case readOnly(err) && reads:
@@ -111,6 +118,12 @@ func lockError(err error, reads bool) error {
 	return fmt.Errorf("lock repository: %w", err)
 }
 
+// appendOnly tells whether a place lets nothing be removed.
+func appendOnly(err error) bool {
+	_, ok := errors.AsType[*repo.AppendOnlyError](err)
+	return ok
+}
+
 // readOnly tells whether a drive or a folder refuses to be written.
 func readOnly(err error) bool {
 	const windowsWriteProtect = syscall.Errno(19)
@@ -119,12 +132,16 @@ func readOnly(err error) bool {
 }
 
 // unlessGone is the error of work on the repository, unless the repository is
-// no longer there: then that is the error, and what failed first a detail.
-func unlessGone(ctx context.Context, place string, err error) error {
+// no longer there: then that is the error, and what failed first a detail. What
+// goes wrong on a network says so itself.
+func unlessGone(ctx context.Context, at place, err error) error {
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
-	be, gone := backend.Open(ctx, place, backend.Options{})
+	if isRemote(at.address) {
+		return atStorage(err)
+	}
+	be, gone := backend.Open(ctx, at.address, backend.Options{})
 	if gone == nil {
 		closeBackend(be)
 		return err
@@ -134,12 +151,12 @@ func unlessGone(ctx context.Context, place string, err error) error {
 
 // openRepository opens a repository, and asks for its password where it has to.
 func (p *program) openRepository(ctx context.Context, at place) (r *repo.Repository, done func(), err error) {
-	be, err := backend.Open(ctx, at.address, backend.Options{})
+	be, err := p.openStorage(ctx, at)
 	if err != nil {
-		return nil, nil, fmt.Errorf("open repository %s: %w", at.address, err)
+		return nil, nil, fmt.Errorf("open repository %s: %w", at, err)
 	}
-	err = at.password.unlock(ctx, p, "password of the repository "+visible(at.address), repo.ErrWrongPassword, func(password string) error {
-		r, err = repo.Open(ctx, be, password)
+	err = at.password.unlock(ctx, p, "password of the repository "+visible(at.String()), repo.ErrWrongPassword, func(password string) error {
+		r, err = repo.OpenByKey(ctx, be, password, p.recallKey(at.address))
 		return err
 	})
 	if err != nil {
@@ -152,7 +169,16 @@ func (p *program) openRepository(ctx context.Context, at place) (r *repo.Reposit
 		}
 		return nil, nil, at.named(err)
 	}
-	return r, func() { closeBackend(be) }, nil
+	uncache := func() {}
+	if isRemote(at.address) {
+		p.remember(at.address, rememberedKey, r.KeyID().String())
+		r.SetConnections(backend.Connections(at.address, p.storage.options))
+		uncache = p.useCache(r, be, time.Now())
+	}
+	return r, func() {
+		uncache()
+		closeBackend(be)
+	}, nil
 }
 
 // retakeReserve lays the space ready again that a verb may have used up for its
@@ -183,10 +209,17 @@ func (p *program) lockOptions(retry time.Duration) repo.LockOptions {
 func owner(now time.Time) repo.Owner {
 	o := repo.Owner{Time: now}
 	o.Hostname, _ = os.Hostname() // without a name we are nobody's holder
-	if u, err := user.Current(); err == nil {
-		o.Username = u.Username
-	}
+	o.Username = userName()
 	return o
+}
+
+// userName is the name of this computer's user, or nothing.
+func userName() string {
+	u, err := user.Current()
+	if err != nil {
+		return ""
+	}
+	return u.Username
 }
 
 // latestName asks for the newest snapshot; "latest:PREFIX" for that of a

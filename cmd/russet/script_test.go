@@ -30,6 +30,7 @@ func cheapMain() {
 	p := newProgram(os.Getenv, os.Stdin, os.Stdout, os.Stderr)
 	p.cost = func() crypto.Cost { return crypto.Cost{N: 16, R: 1, P: 1} }
 	p.patience = patience{100 * time.Millisecond, 2 * time.Second}
+	p.retry = time.Second
 	os.Exit(p.report(p.dispatch(context.Background(), os.Args)))
 }
 

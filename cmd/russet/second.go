@@ -11,16 +11,20 @@ import (
 type place struct {
 	address  string
 	password secret
-	second   bool // the verb has another one: errors must tell them apart
+	login    *login // nil where nobody is asked who we are
+	second   bool   // the verb has another one: errors must tell them apart
 }
 
 // named is an error that says so where it is the second repository's.
 func (at place) named(err error) error {
 	if at.second {
-		err = fmt.Errorf("second repository %s: %w", at.address, err)
+		err = fmt.Errorf("second repository %s: %w", at, err)
 	}
 	return err
 }
+
+// String is the address as people may see it, who are no terminal: see visible.
+func (at place) String() string { return shown(at.address) }
 
 // placeNames are the names under which a repository is given: flags, and
 // variables behind the prefix.
@@ -42,7 +46,7 @@ var (
 // fromFlags are those of verbs that take something from a second repository.
 func fromFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "from-repo", Usage: "the repository to take from: a `FOLDER`"},
+		&cli.StringFlag{Name: "from-repo", Usage: "the repository to take from: a `FOLDER`, or an address"},
 		&cli.StringFlag{Name: "from-repository-file", Usage: "read the place of that repository from `FILE`"},
 		&cli.StringFlag{Name: "from-password-file", Usage: "read the password of that repository from `FILE`"},
 		&cli.StringFlag{Name: "from-password-command", Usage: "take the password of that repository from what `COMMAND` prints"},
@@ -55,8 +59,11 @@ func (p *program) mainPlace(c *cli.Context) (place, error) {
 	if err != nil {
 		return place{}, err
 	}
-	password, err := p.repositoryPassword(c)
-	return place{address: address, password: password}, err
+	at := place{address: address}
+	if at.login, err = p.storageLogin(c, address, ownNames); err == nil {
+		at.password, err = p.repositoryPassword(c)
+	}
+	return at, err
 }
 
 // secondPlace is the other repository of a verb that works on two. Its address
@@ -66,12 +73,16 @@ func (p *program) secondPlace(c *cli.Context, names placeNames) (place, error) {
 	if err != nil {
 		return place{}, err
 	}
+	at := place{address: address, second: true}
+	if at.login, err = p.storageLogin(c, address, names); err != nil {
+		return at, err
+	}
 	s := secret{
 		what:    "password of the second repository",
 		command: c.String(names.flags + "command"), file: c.String(names.flags + "file"),
 	}
-	s, err = s.orEnvironment(p.env, "--"+names.flags, names.prefixes, names.variable+"PASSWORD")
-	return place{address, s, true}, err
+	at.password, err = s.orEnvironment(p.env, "--"+names.flags, names.prefixes, names.variable+"PASSWORD")
+	return at, err
 }
 
 // address says where a repository is: flags first, then the environment. It is

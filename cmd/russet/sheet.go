@@ -47,6 +47,7 @@ func sheetPassword() string {
 // sheet is what is printed.
 type sheet struct {
 	place, id, keyID string
+	elsewhere        bool   // the place is none on a drive
 	password         string // "" where the sheet has none
 	made             time.Time
 }
@@ -73,11 +74,15 @@ func (s *sheet) parts() []sheetPart {
 			"Small letters and hyphens, just as they stand here. There are no i, l, o, q, u and v, and no digits.",
 		}, []string{s.password}}
 	}
+	open := "Connect the drive; if it has another name on this computer, put that name in. "
+	if s.elsewhere {
+		open = "The place is not on a drive: it wants a user and a password of its own, or a key, which this sheet does not hold; restic's manual " +
+			"says in its chapter on repositories how to give them. "
+	}
 	parts := []sheetPart{what, {"The repository", nil, []string{
 		"place  " + s.place, "id     " + s.id, "sheet  made on " + s.made.Format(time.DateOnly),
 	}}, password, {"How to open it", []string{
-		"Install restic 0.14 or later. Connect the drive; if it has another name on this computer, put that name in. " +
-			"Each command asks for the password.",
+		"Install restic 0.14 or later. " + open + "Each command asks for the password.",
 	}, []string{
 		"restic -r " + quoteWord(s.place) + " snapshots",
 		"restic -r " + quoteWord(s.place) + " restore latest --target FOLDER",
@@ -164,6 +169,9 @@ func (p *program) printSheet(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	elsewhere := isRemote(place)
+	// A password in the address is left out, so that restic can be told it otherwise.
+	place = strings.Replace(shown(place), ":"+hiddenPart+"@", "@", 1)
 	if folder, ok := backend.LocalFolder(place); ok {
 		if place, err = filepath.Abs(folder); err != nil {
 			return err
@@ -175,7 +183,7 @@ func (p *program) printSheet(c *cli.Context) error {
 	}
 	return p.withRepository(c, kind, func(ctx context.Context, r *repo.Repository) error {
 		now := owner(time.Now())
-		s := &sheet{place: place, id: r.ID().String(), made: now.Time}
+		s := &sheet{place: place, elsewhere: elsewhere, id: r.ID().String(), made: now.Time}
 		if !c.Bool("with-password") {
 			return p.showSheet(s, c.Bool("html"))
 		}

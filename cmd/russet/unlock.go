@@ -43,7 +43,10 @@ func (p *program) unlockVerb() *cli.Command {
 					All: c.Bool("remove-all"), Hostname: owner(now).Hostname, Boot: repo.ThisBoot(), Now: now,
 					Kept: func(held *repo.LockedError) { p.note("left: %v", held) },
 				})
-				if errors.Is(err, repo.ErrDamaged) {
+				switch {
+				case appendOnly(err):
+					err = situation{err, errAppendOnly}
+				case errors.Is(err, repo.ErrDamaged):
 					err = situation{err, errBadLock}
 				}
 				if err != nil {

@@ -12,23 +12,29 @@ import (
 	"russet/repo"
 )
 
-// verifiedName is the file in the repository's spool that says when which pack
+// verifiedFile is the file in the repository's spool that says when which pack
 // was last read whole. It stays on the drive: a mirror has none of it.
-const verifiedName = "verified"
-
-// verifiedFile is that file of one repository.
 type verifiedFile struct {
 	p     *program
 	r     *repo.Repository
-	place string
+	at    string // address
 	dates *repo.Verified
+}
+
+// name is the file's. What was read in one place says nothing of a copy of the
+// repository in another.
+func (v *verifiedFile) name() string {
+	if isRemote(v.at) {
+		return "verified-" + localKey(v.at)
+	}
+	return "verified"
 }
 
 // readVerified reads the file of the repository at place. Without one no pack
 // was verified.
 func (p *program) readVerified(r *repo.Repository, place string) *verifiedFile {
-	v := &verifiedFile{p: p, r: r, place: place, dates: repo.NewVerified()}
-	dir, err := spoolFolder(place, "")
+	v := &verifiedFile{p: p, r: r, at: place, dates: repo.NewVerified()}
+	dir, err := p.spoolFolder(place, r.ID().String(), "")
 	if err != nil {
 		return v
 	}
@@ -37,13 +43,13 @@ func (p *program) readVerified(r *repo.Repository, place string) *verifiedFile {
 		return v
 	}
 	defer spool.Close()
-	info, err := spool.Lstat(verifiedName)
+	info, err := spool.Lstat(v.name())
 	if err == nil && (!info.Mode().IsRegular() || info.Size() > repo.MaxVerified) {
 		err = repo.ErrDamaged
 	}
 	var sealed []byte
 	if err == nil {
-		sealed, err = spool.ReadFile(verifiedName)
+		sealed, err = spool.ReadFile(v.name())
 	}
 	if err == nil {
 		var dates *repo.Verified
@@ -62,10 +68,14 @@ func (v *verifiedFile) save() {
 	if v.dates.Len() == 0 {
 		return
 	}
-	spool, err := openSpool(v.place, "")
+	dir, err := v.p.spoolFolder(v.at, v.r.ID().String(), "")
+	var spool *os.Root
+	if err == nil {
+		spool, err = openSpool(dir)
+	}
 	if err == nil {
 		defer spool.Close()
-		err = durable.WriteFile(spool, verifiedName, v.r.SealVerified(v.dates), 0o600)
+		err = durable.WriteFile(spool, v.name(), v.r.SealVerified(v.dates), 0o600)
 	}
 	if err != nil {
 		v.p.warn("what was verified could not be noted, and will be read again: %v", durable.WithoutPath(err))
