@@ -128,38 +128,45 @@ func (p *sftpPlace) lay(ctx context.Context, c *sftpConn) error {
 	for i := range packs {
 		packs[i] = path.Join(p.root, fmt.Sprintf("%s/%02x", Data, i))
 	}
-	err := p.makeRoot(c)
+	err := p.makeRoot(c, p.root)
 	for _, some := range [][]string{folders, packs} {
 		if err == nil {
 			err = inParallel(ctx, len(some), func(i int) error { return p.mkdir(c, some[i]) })
 		}
 	}
+	for _, folder := range []string{path.Join(p.root, Data.String()), p.root} {
+		if err == nil {
+			err = c.syncFolder(folder)
+		}
+	}
 	if err != nil {
 		return fmt.Errorf("create folder: %w", err)
 	}
-	c.syncFolder(path.Join(p.root, Data.String()))
-	c.syncFolder(p.root)
 	return nil
 }
 
-// makeRoot makes the folder of the repository and those above it. One that is there stays as it is.
-func (p *sftpPlace) makeRoot(c *sftpConn) error {
-	if _, err := c.Stat(p.root); err == nil {
-		return nil // if it is not a folder, the next one to be made says so
+// makeRoot makes the folder of the repository and those above it, durably. One that is there stays as it is.
+func (p *sftpPlace) makeRoot(c *sftpConn, name string) error {
+	if _, err := c.Stat(name); !errors.Is(err, fs.ErrNotExist) {
+		return c.explain(err) // if it is not a folder, the next one to be made says so
 	}
-	if err := c.MkdirAll(p.root); err != nil {
-		return c.explain(err)
+	parent := path.Dir(name)
+	if parent != name {
+		if err := p.makeRoot(c, parent); err != nil {
+			return err
+		}
 	}
-	_ = c.Chmod(p.root, p.modes.folder) // some drives of servers have no modes
-	c.syncFolder(path.Dir(p.root))
-	return nil
+	if err := p.mkdir(c, name); err != nil {
+		return err
+	}
+	return c.syncFolder(parent)
 }
 
 // mkdir makes a folder unless it is there.
 func (p *sftpPlace) mkdir(c *sftpConn, name string) error {
 	err := c.Mkdir(name)
 	if err == nil {
-		_ = c.Chmod(name, p.modes.folder)
+		_ = c.Chmod(name, p.modes.folder) // some drives of servers have no modes
 		return nil
 	}
 	info, statErr := c.Stat(name)

@@ -26,18 +26,7 @@ func closeLater(t *testing.T, b backend.Backend) {
 	})
 }
 
-// createSFTP makes a place that tries nothing again.
-func createSFTP(t *testing.T, s *backendtest.SSHD, folder string, o backend.Options) backend.Backend {
-	t.Helper()
-	b, err := backend.OpenSFTP(t.Context(), strings.TrimPrefix(s.Address(folder), "sftp:"), o, true)
-	if err != nil {
-		t.Fatal(err)
-	}
-	closeLater(t, b)
-	return b
-}
-
-// openSFTP opens what createSFTP has made, and wants the login to succeed.
+// openSFTP opens a place that tries nothing again, and closes it in the end.
 func openSFTP(t *testing.T, s *backendtest.SSHD, folder string, o backend.Options) backend.Backend {
 	t.Helper()
 	b, err := tryOpen(t, s, folder, o)
@@ -110,6 +99,10 @@ func TestSFTPWithoutExtensions(t *testing.T) {
 		}
 		return b
 	})
+}
+
+type lacker interface {
+	Lacks(ctx context.Context, k backend.Kind) (bool, error)
 }
 
 type freer interface {
@@ -246,9 +239,7 @@ func TestSFTPMissingFolders(t *testing.T) {
 	}
 	closeLater(t, b)
 	lacks := func() (bool, error) {
-		return b.(interface {
-			Lacks(ctx context.Context, k backend.Kind) (bool, error)
-		}).Lacks(t.Context(), backend.Snapshot)
+		return b.(lacker).Lacks(t.Context(), backend.Snapshot)
 	}
 	mustSave(t, b, backend.Data, "data")
 	mustSave(t, b, backend.Snapshot, "snapshot")

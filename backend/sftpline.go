@@ -75,7 +75,7 @@ func (l *sftpLine) get(ctx context.Context) (*sftpConn, error) {
 
 // cancelGrace is how long a cancelled operation may take to notice it before the connection is cut: the other operations
 // would lose it too.
-const cancelGrace = 2 * time.Second
+const cancelGrace = time.Second
 
 // use runs work, which explains its errors, on the connection.
 func (l *sftpLine) use(ctx context.Context, work func(c *sftpConn) error) error {

@@ -4,12 +4,16 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/pkg/sftp"
+	"golang.org/x/crypto/ssh"
 
 	"russet/backend"
 	"russet/backend/backendtest"
@@ -133,6 +137,67 @@ func TestSFTPHangs(t *testing.T) {
 	cancel()
 	if err := <-done; !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want %v", err, context.Canceled)
+	}
+}
+
+// A holding lets nobody read before the end.
+type holding struct {
+	asked chan struct{} // gets a value for each who wants to
+	end   chan struct{}
+}
+
+func (h holding) Fileread(*sftp.Request) (io.ReaderAt, error) { return h, nil }
+
+func (h holding) ReadAt([]byte, int64) (int, error) {
+	h.asked <- struct{}{}
+	<-h.end
+	return 0, io.EOF
+}
+
+// openHolding opens a place whose files are listed and never come.
+func openHolding(t *testing.T, stall time.Duration) (backend.Backend, holding) {
+	t.Helper()
+	h := holding{make(chan struct{}, 100), make(chan struct{})}
+	s := startServer(t, &ssh.ServerConfig{NoClientAuth: true}, func(channel ssh.Channel) {
+		handlers := sftp.InMemHandler()
+		handlers.FileList, handlers.FileGet = &gathering{}, h
+		_ = sftp.NewRequestServer(channel, handlers).Serve()
+	})
+	t.Cleanup(func() { close(h.end) })
+	s.options.Network.Stall = stall
+	b, err := backend.OpenSFTP(t.Context(), s.address+"/repo", s.options, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	closeLater(t, b)
+	return b, h
+}
+
+// TestSFTPCancelled cancels what the server would answer only after an hour.
+func TestSFTPCancelled(t *testing.T) {
+	t.Parallel()
+	b, h := openHolding(t, time.Hour)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	go func() {
+		<-h.asked
+		cancel()
+	}()
+	if _, err := backendtest.Read(ctx, b, backend.File{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want %v", err, context.Canceled)
+	}
+	if lacks, err := b.(lacker).Lacks(t.Context(), backend.Key); lacks || err != nil { // on a new connection
+		t.Errorf("Lacks: got %t, %v, want false", lacks, err)
+	}
+}
+
+// TestSFTPStalls gives up what the server does not answer.
+func TestSFTPStalls(t *testing.T) {
+	t.Parallel()
+	b, _ := openHolding(t, 100*time.Millisecond)
+	_, err := backendtest.Read(t.Context(), b, backend.File{})
+	if !backend.IsTemporary(err) || !strings.Contains(err.Error(), "does not answer") {
+		t.Errorf("got %v, want that the server does not answer, which may pass", err)
 	}
 }
 

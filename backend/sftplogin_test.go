@@ -245,6 +245,19 @@ func TestSFTPAgent(t *testing.T) {
 	o.SFTP.KeyFiles = []string{s.KeyFile}
 	openSFTP(t, s, folder, o)
 
+	stranger, config := filepath.Join(s.Folder, "stranger"), filepath.Join(s.Folder, "ssh_config")
+	backendtest.NewSSHKey(t, stranger, "ed25519", "")
+	o.SFTP.KeyFiles = []string{stranger}
+	o.SFTP.AgentSocket = startAgent(t, s, 0)
+	openSFTP(t, s, folder, o)
+	o.SFTP.Config = []string{config}
+	for _, text := range []string{"IdentitiesOnly yes\n", "IdentityAgent none\n"} {
+		writeFile(t, config, text)
+		if _, err := tryOpen(t, s, folder, o); !errors.Is(err, fs.ErrPermission) {
+			t.Errorf("%s: got %v, want %v", text, err, fs.ErrPermission)
+		}
+	}
+
 	o = s.Options()
 	o.SFTP.AgentSocket = filepath.Join(s.Folder, "none")
 	openSFTP(t, s, folder, o)

@@ -17,12 +17,13 @@ import (
 )
 
 const (
-	// fsync makes the bytes of an open file durable, and the names in an open folder.
+	// fsyncExtension makes the bytes of an open file durable, and the names in an open folder.
 	fsyncExtension = "fsync@openssh.com"
 
-	// posixRename takes the place of a name that is there.
+	// posixRenameExtension takes the place of a name that is there.
 	posixRenameExtension = "posix-rename@openssh.com"
 
+	// statvfsExtension tells what is free.
 	statvfsExtension = "statvfs@openssh.com"
 )
 
@@ -89,11 +90,19 @@ func (p *sftpPlace) makeFolders(c *sftpConn, f File) error {
 	if f.Kind == Config {
 		return nil
 	}
-	err := p.mkdir(c, path.Join(p.root, f.Kind.String()))
-	if err == nil && f.Kind == Data {
-		err = p.mkdir(c, path.Dir(p.path(f)))
+	folders := []string{path.Join(p.root, f.Kind.String())}
+	if f.Kind == Data {
+		folders = append(folders, path.Dir(p.path(f)))
 	}
-	return err
+	for _, folder := range folders {
+		if err := p.mkdir(c, folder); err != nil {
+			return err
+		}
+		if err := c.syncFolder(path.Dir(folder)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // write makes a file durable under a temporary name. On an error it is removed again, if that is possible.
@@ -221,7 +230,7 @@ func (c *sftpConn) failure(err error, root string, need int64) error {
 	return c.explain(err)
 }
 
-// free tells the space that is left below a folder; none is where no file can be made for want of another reason.
+// free tells the bytes that are left below a folder: none, too, where a drive takes no more names.
 func (c *sftpConn) free(root string) (int64, error) {
 	if _, ok := c.HasExtension(statvfsExtension); !ok {
 		return 0, errors.ErrUnsupported
