@@ -4,8 +4,11 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"russet/backend"
 	"russet/backend/backendtest"
@@ -59,5 +62,28 @@ func TestRcloneRefused(t *testing.T) {
 		if err != nil && (backend.IsTemporary(err) || strings.Contains(err.Error(), "secret")) {
 			t.Errorf("%s: got %v, temporary: %t, want a permanent one without the address", c.name, err, backend.IsTemporary(err))
 		}
+	}
+}
+
+// TestRcloneSlow has an rclone whose storage thinks for longer than a stall, while nothing moves between rclone and us but
+// pings.
+func TestRcloneSlow(t *testing.T) {
+	t.Parallel()
+	const stall = time.Second
+	storage := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", "10")
+		if strings.HasSuffix(r.URL.Path, "config") {
+			<-time.After(2 * stall)
+		}
+	}))
+	defer storage.Close()
+	o := rcloneOptions(t)
+	o.Network = backend.NetworkOptions{Retry: 20 * time.Second, Stall: stall}
+	b, err := backend.Open(t.Context(), "rclone::http,url='"+storage.URL+"/':", o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.(io.Closer).Close(); err != nil {
+		t.Errorf("Close: %v", err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -96,7 +97,7 @@ func TestRcloneCancelled(t *testing.T) {
 	s.wantGone(t)
 }
 
-// TestRcloneKilled kills rclone between operations and in one: what was reported saved is there, and the work goes on.
+// TestRcloneKilled kills rclone while several files are saved: what was reported saved is there, and the work goes on.
 func TestRcloneKilled(t *testing.T) {
 	t.Parallel()
 	s, o := newShell(t, rcloneLine(t))
@@ -105,19 +106,23 @@ func TestRcloneKilled(t *testing.T) {
 		t.Errorf("got process group %d, %v, which is ours: Ctrl-C would kill rclone", group, err)
 	}
 	saved := make(map[backend.File][]byte)
-	for i := range 6 {
-		data := backendtest.Bytes(400_000, byte(i))
-		f := backendtest.Named(backend.Data, data)
-		done := make(chan error, 1)
+	for round := range 3 {
 		pid := s.process(t)
-		go func() { done <- b.Save(t.Context(), f, data) }()
-		if i%3 == 1 {
+		var saving sync.WaitGroup
+		for i := range 4 {
+			data := backendtest.Bytes(400_000, byte(4*round+i))
+			f := backendtest.Named(backend.Data, data)
+			saved[f] = data
+			saving.Go(func() {
+				if err := b.Save(t.Context(), f, data); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		if round == 1 {
 			_ = syscall.Kill(pid, syscall.SIGKILL) // at any moment of it
 		}
-		if err := <-done; err != nil {
-			t.Fatal(err)
-		}
-		saved[f] = data
+		saving.Wait()
 	}
 	for f, data := range saved {
 		got, err := backendtest.Read(t.Context(), b, f)
@@ -134,23 +139,32 @@ func TestRcloneKilled(t *testing.T) {
 	}
 }
 
-// TestRcloneFrozen stops rclone, so that it neither ends nor answers.
+// TestRcloneFrozen stops rclone, so that it neither ends nor answers; one that is started in its place does not answer either.
 func TestRcloneFrozen(t *testing.T) {
 	t.Parallel()
-	s, o := newShell(t, rcloneLine(t))
-	o.Network = backend.NetworkOptions{Retry: -1, Stall: 300 * time.Millisecond}
+	started := filepath.Join(t.TempDir(), "started")
+	s, o := newShell(t, "[ -e '"+started+"' ] && exec cat >/dev/null; : >'"+started+"'; "+rcloneLine(t))
+	o.Network = backend.NetworkOptions{Retry: -1, Stall: 3 * time.Second}
 	b := createAt(t, "rclone::memory:x", o)
-	if err := syscall.Kill(s.process(t), syscall.SIGSTOP); err != nil {
+	pid := s.process(t)
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
+	}
+	for isRunning(pid) {
 	}
 	if err := b.Remove(t.Context(), someFile()); !backend.IsTemporary(err) {
 		t.Errorf("got %v, want an error that may pass", err)
 	}
-	if err := syscall.Kill(s.process(t), syscall.SIGCONT); err != nil {
-		t.Fatal(err)
-	}
+	_ = syscall.Kill(pid, syscall.SIGCONT) // it may have been killed
 	if err := b.(io.Closer).Close(); err != nil {
 		t.Errorf("Close: %v", err)
 	}
 	s.wantGone(t)
+}
+
+// isRunning reports whether a process is neither stopped nor gone.
+func isRunning(pid int) bool {
+	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	_, state, _ := strings.Cut(string(stat), ") ")
+	return err == nil && !strings.HasPrefix(state, "T")
 }

@@ -30,7 +30,7 @@ const waitForConsent = 256 << 10
 // A rest is a place behind a server that speaks restic's REST protocol, version 1 or 2, as the REST backend page of
 // restic's reference describes it. What Save promises is the server's to keep: rest-server keeps all of it, while rclone
 // replaces a config that another program saved a moment before, and on a folder or by SFTP shows a file that it is still
-// writing.
+// writing, of which a part stays when it is killed.
 type rest struct {
 	client         *http.Client
 	base           string // ends with a slash, holds neither user nor password
