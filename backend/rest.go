@@ -106,7 +106,12 @@ func parseREST(address string) (u *url.URL, socket string, err error) {
 
 // begin is the first talk with the server.
 func (r *rest) begin(ctx context.Context, create bool) error {
-	err := r.config.load(ctx, r.Load)
+	var err error
+	if create {
+		_, err = r.size(ctx, File{})
+	} else {
+		err = r.config.load(ctx, r.Load)
+	}
 	switch {
 	case err == nil && create:
 		return fmt.Errorf("create repository: %w", fs.ErrExist)
