@@ -75,6 +75,7 @@ func TestRcloneSlow(t *testing.T) {
 		if strings.HasSuffix(r.URL.Path, "config") {
 			<-time.After(2 * stall)
 		}
+		_, _ = w.Write([]byte("ten bytes."))
 	}))
 	defer storage.Close()
 	o := rcloneOptions(t)
