@@ -29,7 +29,7 @@ demo: build
 
 check:
 	@mkdir -p bin && rm -f $(SKIPPED)
-	scripts/gotest.sh $(SKIPPED) -shuffle=on -timeout=10m ./...
+	scripts/gotest.sh $(SKIPPED) -shuffle=on -timeout=30m ./...
 	$(call silent,$(TOOL) gofumpt -l .,Format these files: $(TOOL) gofumpt -w .)
 	go vet ./...
 	$(call silent,go fix -diff ./...,Newer Go says this shorter: go fix ./...)
@@ -43,7 +43,7 @@ test:
 	scripts/skipped.sh $(SKIPPED)
 
 race:
-	scripts/race.sh -short -shuffle=on -timeout=20m ./...
+	scripts/race.sh -short -shuffle=on -timeout=40m ./...
 
 cross:
 	scripts/crossbuild.sh
