@@ -103,14 +103,14 @@ func (c *Config) String() string {
 
 // Choose returns those of the source's snapshots that the copy is to have, oldest
 // first. State of other kinds is among them whatever is wanted, the newest of each;
-// that of copies never is: it says of the source what is elsewhere.
+// that of copies never is.
 func (c *Config) Choose(all []*repo.Snapshot) []*repo.Snapshot {
 	all = slices.Clone(all)
 	repo.SortSnapshots(all)
 	var chosen []*repo.Snapshot
 	count := map[string]int{}
 	for _, s := range slices.Backward(all) {
-		if _, own := s.StateName(stateKind); own {
+		if OfCopy(s) {
 			continue
 		}
 		group := strings.Join(s.Paths, "\x00")
@@ -126,6 +126,13 @@ func (c *Config) Choose(all []*repo.Snapshot) []*repo.Snapshot {
 	}
 	slices.Reverse(chosen)
 	return chosen
+}
+
+// OfCopy tells snapshots that hold the state of a copy. They say of the repository in
+// which they lie what is elsewhere, and belong in no other one.
+func OfCopy(s *repo.Snapshot) bool {
+	_, own := s.StateName(stateKind)
+	return own
 }
 
 // isState tells snapshots that hold state of any kind, known or not.
