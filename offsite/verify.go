@@ -35,7 +35,10 @@ type VerifyOptions struct {
 	// Share is how much of the copy's bytes may be read, by the storage or from there,
 	// up to 1; at least one pack is. What the storage tells without reading is asked
 	// for whatever Share is.
-	Share    float64
+	Share float64
+	// ReadData has everything read, small files too, whatever Share is, and also where the
+	// storage tells a SHA-256 that it has kept: bytes may have changed since.
+	ReadData bool
 	Progress *repo.Progress
 	// Save, if not nil, is called now and then to save the state, never concurrently with
 	// anything that changes it. The caller saves it at the end, whatever that was.
@@ -51,23 +54,27 @@ type VerifyResult struct {
 	ReadBytes            int64
 	Left                 int // packs that were neither told nor read this time
 	Problems             []Problem
-	Packs, NeverProven   int // of the copy, after this run
+	Packs, NeverProven   int // of the copy, after this run; those that are bad not among the latter
 	Snapshots, AllProven int // that stand there, and that are proven
 }
 
 // Verify proves the copy: all keys, snapshots and index files, which are small, and packs,
 // those first whose proofs are oldest. It asks the storage for their SHA-256, and reads
-// them where it cannot tell. It writes nothing to
-// the copy. What looks damaged is read a second time before it is believed. A run that
-// was cut off is gone on with by the next one.
+// them where it cannot tell. It writes nothing to the copy. What looks damaged is read a
+// second time before it is believed, and what was found damaged is read until it is
+// right, whatever the storage tells. A run that was cut off is gone on with by the next
+// one.
 //
 // The error wraps ErrBad when anything is damaged or gone.
 func (c *Copy) Verify(ctx context.Context, opt VerifyOptions) (res VerifyResult, err error) {
 	fail := func(err error) (VerifyResult, error) {
 		return res, fmt.Errorf("verify copy: %w", err)
 	}
+	if opt.ReadData {
+		opt.Share = 1
+	}
 	opt.Progress.SetPhase("proving small files")
-	v := &verifier{c: c, now: opt.Now, progress: opt.Progress, report: opt.Report, save: opt.Save, saved: time.Now()}
+	v := &verifier{c: c, now: opt.Now, all: opt.ReadData, progress: opt.Progress, report: opt.Report, save: opt.Save, saved: time.Now()}
 	if err := v.small(ctx); err != nil {
 		return fail(err)
 	}
@@ -98,7 +105,7 @@ func (c *Copy) Verify(ctx context.Context, opt VerifyOptions) (res VerifyResult,
 		Time: opt.Now, Action: Verify, Packs: res.Told + res.Read, Bytes: res.ReadBytes, Bad: len(res.Problems), Cut: failed != nil,
 	})
 	for _, e := range c.State.Packs {
-		if res.Packs++; e.Proven == 0 {
+		if res.Packs++; e.Proven == 0 && !e.bad() {
 			res.NeverProven++
 		}
 	}
@@ -118,6 +125,7 @@ type verifier struct {
 	c        *Copy
 	now      time.Time
 	fresh    bool // the packs have just been put there, and none is read
+	all      bool // everything is read, whatever the storage has kept
 	progress *repo.Progress
 	report   func(Problem)
 	save     func() error
@@ -182,7 +190,7 @@ func (v *verifier) small(ctx context.Context) error {
 				continue
 			}
 			group.Go(func() error {
-				p := fileDue{file: backend.File{Kind: kind, Name: info.Name}, id: id, size: info.Size, read: true}
+				p := fileDue{file: backend.File{Kind: kind, Name: info.Name}, id: id, size: info.Size, read: true, doubted: v.all}
 				got, err := v.one(within, p, make([]byte, min(readAtOnce, info.Size+1)))
 				if err != nil || got.result == Missing { // removed since it was listed
 					return err
@@ -220,6 +228,8 @@ type fileDue struct {
 	size int64
 	gone Result // what the list says of it: Missing, or Unknown
 	read bool   // it may be read
+	// doubted is what has to be read: what the storage has kept of it does not count.
+	doubted bool
 }
 
 // next takes the next pack, and what may be read off for it.
@@ -231,7 +241,7 @@ func (v *verifier) next() (fileDue, bool) {
 	}
 	p := fileDue{file: fileOf(v.due[0]), id: v.due[0]}
 	e := v.c.State.Packs[p.id]
-	p.size, p.read = e.Size, v.left > 0
+	p.size, p.read, p.doubted = e.Size, v.left > 0, v.all || e.Result == Damaged
 	if e.Result == Missing {
 		p.gone = Missing
 	}
@@ -261,16 +271,16 @@ func (v *verifier) one(ctx context.Context, p fileDue, buf []byte) (proof, error
 		method = PutVerified
 	}
 	switch {
-	case err == nil && chunk.ID(sum) == p.id:
+	case err == nil && chunk.ID(sum) == p.id && (how == backend.ProofRead || !p.doubted):
 		return proof{method, Right}, nil
 	case errors.Is(err, fs.ErrNotExist):
 		return proof{result: Missing}, nil
-	case err != nil && !errors.Is(err, errors.ErrUnsupported):
-		return proof{}, err
-	case err != nil && !p.read:
+	case errors.Is(err, errors.ErrUnsupported) && !p.read:
 		return proof{}, nil
+	case err != nil && !errors.Is(err, errors.ErrUnsupported) && !v.onlyThis(ctx, err):
+		return proof{}, err
 	}
-	if buf == nil { // another sum than the name is looked into whatever may be read
+	if buf == nil { // another sum than the name, none of this file, and doubt are looked into whatever may be read
 		buf = make([]byte, readAtOnce)
 	}
 	return v.read(ctx, p, buf)
@@ -278,7 +288,8 @@ func (v *verifier) one(ctx context.Context, p fileDue, buf []byte) (proof, error
 
 func fileOf(id chunk.ID) backend.File { return backend.File{Kind: backend.Data, Name: id.String()} }
 
-// read reads a file to its end; a second time where it looks damaged.
+// read reads a file to its end; a second time where it looks damaged, or where the
+// place does not give it and gives others: so servers tell of a bad sector.
 func (v *verifier) read(ctx context.Context, p fileDue, buf []byte) (proof, error) {
 	for range 2 {
 		id, err := v.hash(ctx, p, buf)
@@ -287,11 +298,20 @@ func (v *verifier) read(ctx context.Context, p fileDue, buf []byte) (proof, erro
 			return proof{Downloaded, Right}, nil
 		case errors.Is(err, fs.ErrNotExist):
 			return proof{result: Missing}, nil
-		case err != nil && !backend.IsUnreadable(err):
+		case err != nil && !v.onlyThis(ctx, err):
 			return proof{}, err
 		}
 	}
 	return proof{result: Damaged}, nil
+}
+
+// onlyThis tells whether an error is one of the file that was read, and of no other.
+func (v *verifier) onlyThis(ctx context.Context, err error) bool {
+	if backend.IsTemporary(err) || errors.Is(err, fs.ErrPermission) {
+		return false
+	}
+	_, none := v.c.to.Backend().Load(ctx, backend.File{Kind: backend.Config}, 0, make([]byte, 1))
+	return none == nil
 }
 
 func (v *verifier) hash(ctx context.Context, p fileDue, buf []byte) (id chunk.ID, err error) {
