@@ -58,7 +58,7 @@ func (p *program) offsiteVerb() *cli.Command {
 			&cli.StringFlag{Name: "to", Usage: "add: where the copy lies: a `FOLDER`, or an address"},
 			&cli.BoolFlag{Name: "mirror", Usage: "add: keep the same files, in a folder"},
 			&cli.IntFlag{Name: "last", Usage: "add: copy the newest `NUMBER` of each device's snapshots alone"},
-			&cli.StringSliceFlag{Name: "device", Usage: "add: copy the device whose `UDID` begins so alone; may be repeated"},
+			&cli.StringSliceFlag{Name: "device", Usage: "add: copy the device whose `UDID` begins so alone"},
 			&cli.StringSliceFlag{Name: "tag", Usage: "add: copy snapshots with this `TAG` alone; with any of several"},
 			&cli.BoolFlag{Name: "save-password", Usage: "add, run, verify: keep the twin's password in this computer's keyring"},
 			&cli.BoolFlag{Name: "many", Usage: "run: set aside in a mirror even more than a fifth of the packs, or more than half of the snapshots"},
@@ -127,6 +127,14 @@ func (p *program) copyPlace(c *cli.Context, config *offsite.Config) (place, erro
 		at.password.value = kept
 	}
 	return at, nil
+}
+
+// copyLine says in a line what a copy is, as people may see it: a repository may
+// hold addresses that another program put there.
+func copyLine(config *offsite.Config) string {
+	c := *config
+	c.Address = shown(c.Address)
+	return visible(c.String())
 }
 
 // twinEntry names a twin's entry of the keyring.

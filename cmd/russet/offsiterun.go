@@ -49,7 +49,7 @@ func (p *program) offsiteRun(c *cli.Context, args []string) error {
 	return p.withCopies(c, kind, func(ctx context.Context, r *repo.Repository, store *offsite.Store) error {
 		return p.eachCopy(ctx, store, args, func(st *offsite.State) error {
 			if !p.quiet && !p.json {
-				fmt.Fprintf(p.stdout, "%s\n", visible(st.Config.String()))
+				fmt.Fprintf(p.stdout, "%s\n", copyLine(&st.Config))
 			}
 			if st.Config.Kind == offsite.Mirror {
 				return p.runMirror(ctx, c, r, store, st)

@@ -43,7 +43,7 @@ func (p *program) offsiteVerify(c *cli.Context, args []string) error {
 	return p.withCopies(c, lockShared, func(ctx context.Context, r *repo.Repository, store *offsite.Store) error {
 		return p.eachCopy(ctx, store, args, func(st *offsite.State) error {
 			if !p.quiet && !p.json {
-				fmt.Fprintf(p.stdout, "%s\n", visible(st.Config.String()))
+				fmt.Fprintf(p.stdout, "%s\n", copyLine(&st.Config))
 			}
 			return p.withCopy(ctx, c, r, &st.Config, lockRead, func(within context.Context, to *repo.Repository) error {
 				copied, err := store.Attach(st, to)

@@ -10,9 +10,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"regexp"
 	"runtime"
-	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -240,44 +238,4 @@ func usualCache(system string, env environ) string {
 		return dir
 	}
 	return below("HOME", ".cache", "russet")
-}
-
-// logins finds users with passwords in addresses.
-var logins = regexp.MustCompile(`(//[^/:@\s"]*:)[^/\s"]*@`)
-
-// withoutLogins hides the passwords of addresses that stand in a text, wherever
-// somebody has typed one: as a verb, say, or as the name of a snapshot.
-func withoutLogins(text string) string { return logins.ReplaceAllString(text, "${1}"+hiddenPart+"@") }
-
-// hiddenPart stands for a password in an address that is shown.
-const hiddenPart = "***"
-
-// shown is an address without the password that may stand in it. It hides rather
-// too much where an address is misspelt.
-func shown(address string) string {
-	if !isRemote(address) {
-		return address
-	}
-	scheme, rest, _ := strings.Cut(address, ":")
-	if scheme == "rclone" && strings.HasPrefix(rest, ":") { // a remote spelled out: ":webdav,user=x,pass=y:path"
-		comma, colon := strings.Index(rest, ","), strings.LastIndex(rest, ":")
-		if 0 < comma && comma < colon {
-			rest = rest[:comma+1] + hiddenPart + rest[colon:]
-		}
-		return scheme + ":" + rest
-	}
-	before := ""
-	if at := strings.Index(rest, "//"); at >= 0 && at <= len("https:") {
-		before, rest = rest[:at+2], rest[at+2:]
-	}
-	colon, end := strings.Index(rest, ":"), strings.LastIndex(rest, "@")
-	if slash := strings.Index(rest, "/"); slash >= 0 {
-		if at := strings.LastIndex(rest[:slash], "@"); at >= 0 {
-			end = at // one behind it belongs to the path
-		}
-	}
-	if 0 <= colon && colon < end {
-		rest = rest[:colon+1] + hiddenPart + rest[end:]
-	}
-	return scheme + ":" + before + rest
 }
