@@ -114,21 +114,22 @@ func (l *sftpLine) close() error {
 // An sftpConn is one connection.
 type sftpConn struct {
 	*sftp.Client
-	shell  *ssh.Client   // nil where a program makes the connection
-	cut    func()        // ends it at once
-	lost   chan struct{} // closed when it has ended
-	why    error         // it ended; to be read then
-	closes sync.WaitGroup
+	answers *sftpAnswers
+	shell   *ssh.Client   // nil where a program makes the connection
+	cut     func()        // ends it at once
+	lost    chan struct{} // closed when it has ended
+	why     error         // it ended; to be read then
+	closes  sync.WaitGroup
 }
 
 // newSFTPConn watches a connection; wait is called when it has ended.
-func newSFTPConn(c *sftp.Client, shell *ssh.Client, cut, wait func()) *sftpConn {
-	conn := &sftpConn{Client: c, shell: shell, cut: cut, lost: make(chan struct{})}
+func newSFTPConn(c *sftp.Client, answers *sftpAnswers, shell *ssh.Client, cut, wait func()) *sftpConn {
+	conn := &sftpConn{Client: c, answers: answers, shell: shell, cut: cut, lost: make(chan struct{})}
 	go func() {
 		why := c.Wait()
 		cut()
 		if shell != nil {
-			why = shell.Wait()
+			why = errors.Join(why, shell.Wait())
 		}
 		conn.why = whyLost(why)
 		wait()
@@ -162,6 +163,11 @@ var errConnectionLost = errors.New("the connection to the server is lost")
 
 // whyLost leaves of the reason why a connection ended what does not name it.
 func whyLost(why error) error {
+	for _, endless := range []error{errEndlessFolder, errNoData} {
+		if errors.Is(why, endless) {
+			return endless
+		}
+	}
 	if errors.Is(why, errStalled) {
 		return temporary(errStalled)
 	}
