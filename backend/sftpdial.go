@@ -158,7 +158,7 @@ func (o SFTPOptions) argv(a sftpAddress) []string {
 	return slices.Concat(argv, o.Args, []string{"-s", "--", a.host, "sftp"})
 }
 
-// startSFTP starts a program that speaks SFTP.
+// startSFTP starts a program that speaks SFTP. What may pass is not told from what does not.
 func (o Options) startSFTP(ctx context.Context, argv []string) (*sftpConn, error) {
 	program := exec.Command(argv[0], argv[1:]...)
 	program.Stderr = o.SFTP.Stderr
@@ -172,7 +172,7 @@ func (o Options) startSFTP(ctx context.Context, argv []string) (*sftpConn, error
 		return nil, fmt.Errorf("start the program for SFTP: %w", err)
 	}
 	if err := program.Start(); err != nil {
-		return nil, fmt.Errorf("start the program for SFTP: %w", programError(err))
+		return nil, fmt.Errorf("start the program for SFTP: %w", marked{programError(err), []error{ErrProgram}})
 	}
 	cut := func() {
 		_ = in.Close()
@@ -197,7 +197,7 @@ func (o Options) startSFTP(ctx context.Context, argv []string) (*sftpConn, error
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
-	return nil, temporary(fmt.Errorf("start the program for SFTP: it does not speak SFTP%s", code))
+	return nil, mark("start the program for SFTP: it does not speak SFTP"+code, ErrProgram)
 }
 
 // programError leaves the program's name out, which may hold a host's.

@@ -29,7 +29,15 @@ func newSFTPLine(a sftpAddress, o Options) (*sftpLine, error) {
 	l := &sftpLine{turn: make(chan struct{}, 1)}
 	switch argv := o.SFTP.argv(a); {
 	case len(argv) > 0:
-		l.dial = func(ctx context.Context) (*sftpConn, error) { return o.startSFTP(ctx, argv) }
+		spoken := false // guarded by turn
+		l.dial = func(ctx context.Context) (*sftpConn, error) {
+			c, err := o.startSFTP(ctx, argv)
+			if err != nil && spoken {
+				err = temporary(err)
+			}
+			spoken = spoken || err == nil
+			return c, err
+		}
 	default:
 		route, err := o.SFTP.route(a)
 		if err != nil {
