@@ -51,12 +51,12 @@ func FuzzS3Address(f *testing.F) {
 	})
 }
 
-func FuzzRangeStart(f *testing.F) {
+func FuzzContentRange(f *testing.F) {
 	f.Add("bytes 5-9/1234")
 	f.Add("bytes */0")
 	f.Add("bytes -5-9/1")
 	f.Fuzz(func(t *testing.T, s string) {
-		if n, ok := rangeStart(s); ok && n < 0 {
+		if n, _, ok := contentRange(s); ok && n < 0 {
 			t.Errorf("%q: got %d", s, n)
 		}
 	})

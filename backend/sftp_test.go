@@ -161,8 +161,8 @@ func TestSFTPProgram(t *testing.T) {
 		}
 	}
 	for _, command := range [][]string{{"/no/such/program"}, {"false"}, {"cat"}} {
-		if _, err := tryOpen(t, s, folder, backend.Options{SFTP: backend.SFTPOptions{Command: command}}); err == nil {
-			t.Errorf("%q: opened", command)
+		if _, err := tryOpen(t, s, folder, backend.Options{SFTP: backend.SFTPOptions{Command: command}}); !errors.Is(err, backend.ErrProgram) || backend.IsTemporary(err) {
+			t.Errorf("%q: got %v, want %v for good", command, err, backend.ErrProgram)
 		}
 	}
 }
