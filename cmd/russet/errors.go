@@ -74,7 +74,7 @@ var exitCodes = []exitCode{
 	{codePhoneRefuses, "the phone refuses, and will until something is changed"},
 	{codePhoneBusy, "the phone is busy, or something went wrong on the way: to be tried again later"},
 	{codeStorageAway, "the repository's server is not reached, or the connection was lost for long: to be tried again later"},
-	{codeStorageRefuses, "the repository's server refuses: a wrong user or password, rights that lack, an unknown host key; it will until something is changed"},
+	{codeStorageRefuses, "the repository's server refuses: a wrong user or password, rights that lack, an unknown host key, a certificate that is not trusted, a clock that is wrong; it will until something is changed"},
 	{codeCancelled, "stopped by Ctrl-C or SIGTERM; the repository is valid"},
 }
 
@@ -193,6 +193,7 @@ var advices = []advice{
 	{errMirror, 0, "use the original; if that is lost, russet mirror --promote makes an ordinary repository of it"},
 	{errMoving, 0, "the mirror can be opened; run the same command again when nobody backs up or prunes"},
 	{errNoSuchKey, 0, "russet key list shows the ids"},
+	{errNothingThere, codeNoRepository, "is the address right? russet init makes a new repository there"},
 	{backend.ErrNoRepository, codeNoRepository, "is the drive connected, and the name right? russet init makes a new repository"},
 	{repo.ErrLocked, codeLocked, "wait for it, or with --retry-lock; russet unlock removes the locks of programs that no longer run"},
 	{repo.ErrWrongPassword, codePassword, "the repository's own password is wanted, not the one of the phone's backups"},

@@ -27,7 +27,7 @@ func (p *program) offsiteVerb() *cli.Command {
 	usage, description := describeActions(offsiteActions)
 	return &cli.Command{
 		Name:      "offsite",
-		Category:  groupCare,
+		Category:  groupCopy,
 		Usage:     "keep named copies elsewhere, and prove them",
 		ArgsUsage: usage + " ...",
 		UsageText: "russet offsite add cloud --to s3:https://s3.example.org/family\n" +

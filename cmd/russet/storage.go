@@ -10,6 +10,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"time"
 
@@ -29,6 +30,10 @@ type storage struct {
 	local      string // the folder on this computer for what belongs to repositories elsewhere; "" where the system has none
 	noCache    bool   // --no-cache
 }
+
+// fullNames finds the names of files in a repository, of which people need the
+// beginning.
+var fullNames = regexp.MustCompile(`\b([0-9a-f]{8})[0-9a-f]{56}\b`)
 
 // storageFlags are those of every verb that say how a repository elsewhere is
 // reached.
@@ -68,7 +73,8 @@ func (p *program) readStorage(c *cli.Context) error {
 		*limit.to = rate << 10
 	}
 	o.Network.Warn = func(err error, next time.Duration) {
-		p.warn("%v; trying again in %.0f s", err, math.Ceil(next.Seconds()))
+		said := fullNames.ReplaceAllString(err.Error(), "$1") // this line passes; that which stays has the whole name
+		p.warn("%s; trying again in %.0f s", said, math.Ceil(next.Seconds()))
 	}
 	p.readNames(&o.S3)
 	p.readSSH(&o.SFTP)
