@@ -3,6 +3,7 @@ package offsite
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -66,12 +67,24 @@ func (c *Config) Validate() error {
 	return nil
 }
 
+var (
+	// rcloneSetting finds the settings that rclone takes within an address, but for
+	// switches: "remote,NAME=VALUE:path", or ":type,NAME=VALUE:path".
+	rcloneSetting = regexp.MustCompile(`,(\w+)=(?:(?:true|false)\b)?([^,:]?)`)
+	// secretSetting are the names of those that hold secrets, of all its kinds of storage.
+	secretSetting = regexp.MustCompile(`(?i)pass|secret|token|key|auth|cred|sas|cookie|header`)
+)
+
 // holdsPassword tells whether there is a password in an address: between its "//" and
-// the "@" before its host, or in a remote of rclone's that is spelled out. That of a
-// folder may hold anything.
+// the "@" before its host, or in a setting of rclone's. That of a folder may hold
+// anything.
 func holdsPassword(address string) bool {
-	if remote, ok := strings.CutPrefix(address, "rclone::"); ok {
-		return strings.Contains(remote, "pass")
+	if remote, ok := strings.CutPrefix(address, "rclone:"); ok {
+		for _, m := range rcloneSetting.FindAllStringSubmatch(remote, -1) {
+			if m[2] != "" && secretSetting.MatchString(m[1]) && !strings.HasSuffix(m[1], "_file") {
+				return true
+			}
+		}
 	}
 	_, rest, ok := strings.Cut(address, "//")
 	if scheme, _, found := strings.Cut(address, ":"); !ok || !found || strings.ContainsAny(scheme, `/\`) {
@@ -103,14 +116,14 @@ func (c *Config) String() string {
 
 // Choose returns those of the source's snapshots that the copy is to have, oldest
 // first. State of other kinds is among them whatever is wanted, the newest of each;
-// that of copies never is: it says of the source what is elsewhere.
+// that of copies never is.
 func (c *Config) Choose(all []*repo.Snapshot) []*repo.Snapshot {
 	all = slices.Clone(all)
 	repo.SortSnapshots(all)
 	var chosen []*repo.Snapshot
 	count := map[string]int{}
 	for _, s := range slices.Backward(all) {
-		if _, own := s.StateName(stateKind); own {
+		if OfCopy(s) {
 			continue
 		}
 		group := strings.Join(s.Paths, "\x00")
@@ -126,6 +139,13 @@ func (c *Config) Choose(all []*repo.Snapshot) []*repo.Snapshot {
 	}
 	slices.Reverse(chosen)
 	return chosen
+}
+
+// OfCopy tells snapshots that hold the state of a copy. They say of the repository in
+// which they lie what is elsewhere, and belong in no other one.
+func OfCopy(s *repo.Snapshot) bool {
+	_, own := s.StateName(stateKind)
+	return own
 }
 
 // isState tells snapshots that hold state of any kind, known or not.

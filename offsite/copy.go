@@ -68,10 +68,7 @@ func (c *Copy) takeStock(ctx context.Context, now uint32) (fresh []chunk.ID, err
 	if err != nil && !errors.Is(err, repo.ErrDamaged) { // a verification names damaged ones
 		return nil, err
 	}
-	c.there = slices.DeleteFunc(c.there, func(s *repo.Snapshot) bool {
-		_, own := s.StateName(stateKind)
-		return own
-	})
+	c.there = slices.DeleteFunc(c.there, OfCopy)
 	if err := c.to.LoadIndex(ctx); err != nil {
 		return nil, err
 	}

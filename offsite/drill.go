@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 
+	"russet/backend"
 	"russet/index"
 	"russet/repo"
 )
@@ -23,8 +24,8 @@ type DrillResult struct {
 
 // Drill restores a little from the copy: of the newest snapshot there the files right
 // in the device's folder (the manifest is among them) and one more, which pick
-// chooses: it returns a number from 0 to n-1. All that is read must be what the
-// source has; the error wraps ErrBad where something is not. takeStock, which Verify
+// chooses: it returns a number from 0 to n-1. All that is read comes from no cache,
+// and must be what the source has; the error wraps ErrBad where something is not. takeStock, which Verify
 // does, comes first.
 func (c *Copy) Drill(ctx context.Context, pick func(n int) int) (res DrillResult, err error) {
 	for _, s := range slices.Backward(c.there) {
@@ -36,7 +37,7 @@ func (c *Copy) Drill(ctx context.Context, pick func(n int) int) (res DrillResult
 	if res.Snapshot == nil {
 		return res, nil
 	}
-	err = c.drill(ctx, pick, &res)
+	err = c.drill(backend.WithoutCache(ctx), pick, &res)
 	if errors.Is(err, repo.ErrDamaged) {
 		err = fmt.Errorf("%w: %w", ErrBad, err)
 	}

@@ -199,13 +199,20 @@ func TestChoose(t *testing.T) {
 
 func TestValidate(t *testing.T) {
 	t.Parallel()
-	for _, address := range []string{"rest:https://ada:pw@host/repo", "s3:https://a:b@h/x", "sftp://ada:pw@host//repo", "rest:http://a:b@[::1]:8000/", "rclone::webdav,user=a,pass=pw:x"} {
+	for _, address := range []string{
+		"rest:https://ada:pw@host/repo", "s3:https://a:b@h/x", "sftp://ada:pw@host//repo", "rest:http://a:b@[::1]:8000/", "rclone::webdav,user=a,pass=pw:x",
+		"rclone:remote,pass=pw:path", "rclone::s3,env_auth=false,secret_access_key=x:b", `rclone::drive,token="{x}":x`, "rclone::b2,account=a,key=x:x",
+		`rclone::webdav,url="https://a:b@h/":x`, "rclone::sftp,pass=true-x:y",
+	} {
 		c := Config{Name: "a", Kind: Twin, Address: address}
 		if err := c.Validate(); err == nil || strings.Contains(err.Error(), "pw") {
 			t.Errorf("%s: got %v", address, err)
 		}
 	}
-	for _, address := range []string{"/a//b:c@d", "rest:https://ada@host:8000/a:b@c", "sftp:ada@host:/repo", `C:\a\b`, "s3:host/bucket", "rclone:remote:path"} {
+	for _, address := range []string{
+		"/a//b:c@d", "rest:https://ada@host:8000/a:b@c", "sftp:ada@host:/repo", `C:\a\b`, "s3:host/bucket", "rclone:remote:path",
+		"rclone::s3,provider=AWS,env_auth=true:bucket", "rclone::sftp,host=nas,key_file=/k:x", "rclone:remote,env_auth:key=x",
+	} {
 		c := Config{Name: "a", Kind: Twin, Address: address}
 		if err := c.Validate(); err != nil {
 			t.Errorf("%s: %v", address, err)

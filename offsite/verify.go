@@ -35,7 +35,10 @@ type VerifyOptions struct {
 	// Share is how much of the copy's bytes may be read, by the storage or from there,
 	// up to 1; at least one pack is. What the storage tells without reading is asked
 	// for whatever Share is.
-	Share    float64
+	Share float64
+	// ReadData has everything read, small files too, whatever Share is, and also where the
+	// storage tells a SHA-256 that it has kept: bytes may have changed since.
+	ReadData bool
 	Progress *repo.Progress
 	// Save, if not nil, is called now and then to save the state, never concurrently with
 	// anything that changes it. The caller saves it at the end, whatever that was.
@@ -57,17 +60,21 @@ type VerifyResult struct {
 
 // Verify proves the copy: all keys, snapshots and index files, which are small, and packs,
 // those first whose proofs are oldest. It asks the storage for their SHA-256, and reads
-// them where it cannot tell. It writes nothing to
-// the copy. What looks damaged is read a second time before it is believed. A run that
-// was cut off is gone on with by the next one.
+// them where it cannot tell. It writes nothing to the copy. What looks damaged is read a
+// second time before it is believed, and what was found damaged is read until it is
+// right, whatever the storage tells. A run that was cut off is gone on with by the next
+// one.
 //
 // The error wraps ErrBad when anything is damaged or gone.
 func (c *Copy) Verify(ctx context.Context, opt VerifyOptions) (res VerifyResult, err error) {
 	fail := func(err error) (VerifyResult, error) {
 		return res, fmt.Errorf("verify copy: %w", err)
 	}
+	if opt.ReadData {
+		opt.Share = 1
+	}
 	opt.Progress.SetPhase("proving small files")
-	v := &verifier{c: c, now: opt.Now, progress: opt.Progress, report: opt.Report, save: opt.Save, saved: time.Now()}
+	v := &verifier{c: c, now: opt.Now, all: opt.ReadData, progress: opt.Progress, report: opt.Report, save: opt.Save, saved: time.Now()}
 	if err := v.small(ctx); err != nil {
 		return fail(err)
 	}
@@ -118,6 +125,7 @@ type verifier struct {
 	c        *Copy
 	now      time.Time
 	fresh    bool // the packs have just been put there, and none is read
+	all      bool // everything is read, whatever the storage has kept
 	progress *repo.Progress
 	report   func(Problem)
 	save     func() error
@@ -182,7 +190,7 @@ func (v *verifier) small(ctx context.Context) error {
 				continue
 			}
 			group.Go(func() error {
-				p := fileDue{file: backend.File{Kind: kind, Name: info.Name}, id: id, size: info.Size, read: true}
+				p := fileDue{file: backend.File{Kind: kind, Name: info.Name}, id: id, size: info.Size, read: true, doubted: v.all}
 				got, err := v.one(within, p, make([]byte, min(readAtOnce, info.Size+1)))
 				if err != nil || got.result == Missing { // removed since it was listed
 					return err
@@ -220,6 +228,8 @@ type fileDue struct {
 	size int64
 	gone Result // what the list says of it: Missing, or Unknown
 	read bool   // it may be read
+	// doubted is what has to be read: what the storage has kept of it does not count.
+	doubted bool
 }
 
 // next takes the next pack, and what may be read off for it.
@@ -231,7 +241,7 @@ func (v *verifier) next() (fileDue, bool) {
 	}
 	p := fileDue{file: fileOf(v.due[0]), id: v.due[0]}
 	e := v.c.State.Packs[p.id]
-	p.size, p.read = e.Size, v.left > 0
+	p.size, p.read, p.doubted = e.Size, v.left > 0, v.all || e.Result == Damaged
 	if e.Result == Missing {
 		p.gone = Missing
 	}
@@ -261,7 +271,7 @@ func (v *verifier) one(ctx context.Context, p fileDue, buf []byte) (proof, error
 		method = PutVerified
 	}
 	switch {
-	case err == nil && chunk.ID(sum) == p.id:
+	case err == nil && chunk.ID(sum) == p.id && (how == backend.ProofRead || !p.doubted):
 		return proof{method, Right}, nil
 	case errors.Is(err, fs.ErrNotExist):
 		return proof{result: Missing}, nil
@@ -270,7 +280,7 @@ func (v *verifier) one(ctx context.Context, p fileDue, buf []byte) (proof, error
 	case err != nil && !p.read:
 		return proof{}, nil
 	}
-	if buf == nil { // another sum than the name is looked into whatever may be read
+	if buf == nil { // another sum than the name, and doubt, are looked into whatever may be read
 		buf = make([]byte, readAtOnce)
 	}
 	return v.read(ctx, p, buf)

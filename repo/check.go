@@ -60,7 +60,7 @@ type CheckResult struct {
 // folders of the owner that need it are named.
 //
 // The error wraps ErrDamaged when damage was found, and says so otherwise when
-// something could not be read. Hold an exclusive lock: what others write
+// something could not be read. A place that was waited for in vain ends it. Hold an exclusive lock: what others write
 // meanwhile looks like damage. The index need not be loaded, and is not changed.
 func (r *Repository) Check(ctx context.Context, opt CheckOptions) (CheckResult, error) {
 	ctx = backend.WithoutCache(ctx)
@@ -70,7 +70,7 @@ func (r *Repository) Check(ctx context.Context, opt CheckOptions) (CheckResult, 
 		r: &copied, opt: opt,
 		broken: map[chunk.ID]brokenPack{}, lost: map[index.Handle]error{},
 	}
-	err := c.run(ctx)
+	err := whileAnswered(ctx, c.run)
 	c.res.Blobs = copied.index.Len()
 	if err != nil {
 		return c.res, fmt.Errorf("check repository: %w", err)

@@ -146,6 +146,7 @@ func (p *packReader) sum(ctx context.Context, id chunk.ID) (sum chunk.ID, size i
 	for {
 		n, err := p.c.r.be.Load(ctx, packName(id), size, p.buf)
 		if err != nil {
+			noteGivenUp(ctx, err)
 			return sum, size, fmt.Errorf("load pack: %w", err)
 		}
 		p.hash.Write(p.buf[:n])

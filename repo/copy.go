@@ -81,7 +81,7 @@ func PlanCopy(ctx context.Context, from, to *Repository, snapshots []*Snapshot) 
 	}
 	SortSnapshots(p.Snapshots)
 	slices.Reverse(p.Snapshots)
-	if err := p.survey(ctx, kept, gone > 0); err != nil {
+	if err := whileAnswered(ctx, func(ctx context.Context) error { return p.survey(ctx, kept, gone > 0) }); err != nil {
 		return nil, fmt.Errorf("plan copy: %w", err)
 	}
 	return p, nil

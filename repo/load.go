@@ -81,7 +81,8 @@ func (x *indexReader) addTo(ctx context.Context, to *index.Index, info backend.I
 func (r *Repository) Index() *index.Index { return r.index }
 
 // Load appends the plaintext of a blob to dst, after its hash was checked.
-// Where one copy is damaged or gone, the others are tried.
+// Where one copy is damaged or gone, the others are tried; not where the place was
+// waited for in vain.
 func (r *Repository) Load(ctx context.Context, h index.Handle, dst []byte) ([]byte, error) {
 	at := r.index.Locations(h)
 	at = at[:min(len(at), maxCopies)]
@@ -97,6 +98,9 @@ func (r *Repository) Load(ctx context.Context, h index.Handle, dst []byte) ([]by
 			}
 			if ctx.Err() != nil {
 				return nil, ctx.Err()
+			}
+			if backend.IsTemporary(err) {
+				return nil, fmt.Errorf("load %v %v: %w", h.Type, h.ID, err)
 			}
 			errs = append(errs, err)
 		}
@@ -162,6 +166,7 @@ func (r *Repository) loadBlobs(ctx context.Context, l lane, pack chunk.ID, offse
 		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	if err != nil {
+		noteGivenUp(ctx, err)
 		return r.badSector(ctx, err)
 	}
 	if n < len(buf) {
@@ -245,7 +250,7 @@ func (r *Repository) NewLoader() *Loader { return &Loader{r: r} }
 // Load calls yield once for each of blobs, in the order in which they lie in
 // packs: i is the blob's place in blobs. plain is valid until yield returns. A
 // blob that cannot be had is passed as its error; the load goes on unless
-// yield returns one.
+// yield returns one, or the place was waited for in vain.
 func (l *Loader) Load(ctx context.Context, blobs []index.Handle, yield func(i int, plain []byte, err error) error) error {
 	l.at = l.at[:0]
 	for i, h := range blobs {
@@ -259,6 +264,9 @@ func (l *Loader) Load(ctx context.Context, blobs []index.Handle, yield func(i in
 		}
 		if checkSize(loc.Blob) != nil {
 			plain, err := l.r.Load(ctx, h, nil) // another copy, perhaps
+			if backend.IsTemporary(err) {
+				return err
+			}
 			if err := yield(i, plain, err); err != nil {
 				return err
 			}
@@ -293,7 +301,8 @@ func run(at []wanted) int {
 	return len(at)
 }
 
-// loadRun calls yield for each blob of a run. opened is plain as it is compressed
+// loadRun calls yield for each blob of a run, but where the place was waited for in
+// vain: the others would be waited for as long. opened is plain as it is compressed
 // in that place; nil where another copy was loaded.
 func (l *Loader) loadRun(ctx context.Context, at []wanted, yield func(w wanted, opened, plain []byte, err error) error) error {
 	if err := ctx.Err(); err != nil {
@@ -309,6 +318,9 @@ func (l *Loader) loadRun(ctx context.Context, at []wanted, yield func(w wanted, 
 		lane = treeLane // which comes whole
 	}
 	failed := l.r.loadBlobs(ctx, lane, at[0].Pack, start, l.buf)
+	if backend.IsTemporary(failed) {
+		return failed
+	}
 	for _, w := range at {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -323,7 +335,9 @@ func (l *Loader) loadRun(ctx context.Context, at []wanted, yield func(w wanted, 
 		if err != nil {
 			// By itself once more, and from other packs that hold it.
 			opened = nil
-			plain, err = l.r.Load(ctx, w.Handle, nil)
+			if plain, err = l.r.Load(ctx, w.Handle, nil); backend.IsTemporary(err) {
+				return err
+			}
 		}
 		if err := yield(w, opened, plain, err); err != nil {
 			return err

@@ -86,7 +86,7 @@ func (r *Repository) PlanRepairIndex(ctx context.Context, opt RepairIndexOptions
 		RepairIndexPlan: &RepairIndexPlan{r: r, progress: opt.Progress, index: index.New()},
 		opt:             opt, old: index.New(),
 	}
-	if err := p.run(ctx); err != nil {
+	if err := whileAnswered(ctx, p.run); err != nil {
 		return nil, fmt.Errorf("plan repair of the index: %w", err)
 	}
 	return p.RepairIndexPlan, nil

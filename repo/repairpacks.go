@@ -96,7 +96,7 @@ func (p *RepairPacksPlan) String() string {
 // Hold an exclusive lock from before the plan to after Apply.
 func (r *Repository) PlanRepairPacks(ctx context.Context, opt RepairPacksOptions) (*RepairPacksPlan, error) {
 	p := &RepairPacksPlan{r: r, progress: opt.Progress, save: map[chunk.ID][]index.Blob{}}
-	if err := p.plan(ctx, opt); err != nil {
+	if err := whileAnswered(ctx, func(ctx context.Context) error { return p.plan(ctx, opt) }); err != nil {
 		return nil, fmt.Errorf("plan repair of packs: %w", err)
 	}
 	return p, nil

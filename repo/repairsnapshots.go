@@ -126,7 +126,7 @@ func (p *RepairSnapshotsPlan) String() string {
 // Hold an exclusive lock from before the plan to after Apply.
 func (r *Repository) PlanRepairSnapshots(ctx context.Context, opt RepairSnapshotsOptions) (*RepairSnapshotsPlan, error) {
 	p := &RepairSnapshotsPlan{r: r, Forget: opt.Forget, trees: map[chunk.ID][]byte{}}
-	if err := p.plan(ctx, opt); err != nil {
+	if err := whileAnswered(ctx, func(ctx context.Context) error { return p.plan(ctx, opt) }); err != nil {
 		return nil, fmt.Errorf("plan repair of snapshots: %w", err)
 	}
 	return p, nil

@@ -154,11 +154,15 @@ func (r *Repository) loadListed(ctx context.Context, listed []backend.Info) ([]*
 }
 
 // AllSnapshots loads every snapshot, oldest first. Those that load are returned
-// beside the joined errors of those that do not.
+// beside the joined errors of those that do not; none where the place was waited
+// for in vain.
 func (r *Repository) AllSnapshots(ctx context.Context) ([]*Snapshot, error) {
 	var all []*Snapshot
 	var errs []error
 	for s, err := range r.Snapshots(ctx) {
+		if backend.IsTemporary(err) {
+			return nil, err
+		}
 		if err != nil {
 			errs = append(errs, err)
 			continue

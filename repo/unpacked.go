@@ -34,6 +34,7 @@ func loadInto(ctx context.Context, be backend.Backend, f backend.File, buf []byt
 	for {
 		m, err := be.Load(ctx, f, int64(n), buf[n:])
 		if err != nil {
+			noteGivenUp(ctx, err)
 			return nil, err
 		}
 		if n += m; n < len(buf) {

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"russet/backend"
+	"russet/offsite"
 	"russet/repo"
 )
 
@@ -48,7 +50,8 @@ func (p *program) copyVerb() *cli.Command {
 			"one does not touch the other, and each is pruned by itself. Only what it lacks is copied, and\n" +
 			"every piece is checked on the way. A copy that is cut off may be run again, and goes on where\n" +
 			"it was. Without SNAPSHOT all snapshots are copied, newest first; those that were copied\n" +
-			"before, by restic too, are left out, but for what has been lost there since.\n" +
+			"before, by restic too, are left out, but for what has been lost there since. So is what the\n" +
+			"repository remembers of its offsite copies.\n" +
 			"\n" +
 			"Make the second repository with --copy-chunker-params: files are then cut at the same places,\n" +
 			"and later backups into either of them share content with the copies.",
@@ -145,11 +148,11 @@ func (p *program) warnOfCuts(from, to *repo.Repository) {
 	}
 }
 
-// toBeCopied lists the snapshots that are named, or all.
+// toBeCopied lists the snapshots that are named, or all but the states of offsite copies.
 func (p *program) toBeCopied(ctx context.Context, c *cli.Context, from *repo.Repository) ([]*repo.Snapshot, error) {
 	if c.NArg() == 0 {
 		all, damaged := from.AllSnapshots(ctx)
-		return all, badSnapshot(damaged)
+		return slices.DeleteFunc(all, offsite.OfCopy), badSnapshot(damaged)
 	}
 	return p.namedSnapshots(ctx, from, c.Args().Slice())
 }

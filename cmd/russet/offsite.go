@@ -64,7 +64,7 @@ func (p *program) offsiteVerb() *cli.Command {
 			&cli.BoolFlag{Name: "many", Usage: "run: set aside in a mirror even more than a fifth of the packs, or more than half of the snapshots"},
 			&cli.StringFlag{Name: "max-age", Usage: "status: say so, also by the exit code, where a copy was not brought up to date for `AGE`, such as 12h, 7d or 8w"},
 			&cli.StringFlag{Name: "share", Value: "5%", Usage: "verify: read so much of a copy that does not tell: a `SHARE` such as 5%"},
-			&cli.BoolFlag{Name: "read-data", Usage: "verify: read all of it"},
+			&cli.BoolFlag{Name: "read-data", Usage: "verify: read all of it, also where the storage tells"},
 			&cli.BoolFlag{Name: "drill", Usage: "verify: also read files of the newest snapshot from the copy, and compare them with the repository's"},
 			&cli.BoolFlag{Name: "plan", Aliases: []string{"dry-run", "n"}, Usage: "run: only show what would be done"},
 			&cli.BoolFlag{Name: "no-lock", Usage: "status, and run --plan: take no lock, for a repository that cannot be written"},

@@ -50,7 +50,7 @@ func (p *program) offsiteVerify(c *cli.Context, args []string) error {
 				if err != nil {
 					return err
 				}
-				return p.verifyCopy(ctx, within, store, copied, share, c.Bool("drill"))
+				return p.verifyCopy(ctx, within, store, copied, share, c.Bool("read-data"), c.Bool("drill"))
 			})
 		})
 	})
@@ -75,14 +75,14 @@ func parseShare(c *cli.Context) (float64, error) {
 
 // verifyCopy verifies a copy, and saves what is proven then, whatever came of it. ctx is
 // that of the source's lock, within that of the copy's.
-func (p *program) verifyCopy(ctx, within context.Context, store *offsite.Store, copied *offsite.Copy, share float64, drill bool) error {
+func (p *program) verifyCopy(ctx, within context.Context, store *offsite.Store, copied *offsite.Copy, share float64, readData, drill bool) error {
 	config := &copied.State.Config
 	start := time.Now()
 	counted := new(repo.Progress)
 	var failed error // to print a problem
 	show := p.startProgress(func() progress { return progressOf(counted.State()) })
 	res, err := copied.Verify(within, offsite.VerifyOptions{
-		Now: start, Share: share, Progress: counted,
+		Now: start, Share: share, ReadData: readData, Progress: counted,
 		Save:   func() error { return store.Save(ctx, copied.State) },
 		Report: func(problem offsite.Problem) { failed = errors.Join(failed, p.showBadPack(config.Name, problem)) },
 	})
