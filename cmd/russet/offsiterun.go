@@ -110,7 +110,9 @@ func (p *program) applyCopy(ctx context.Context, to *repo.Repository, plan *repo
 // the next one.
 func (p *program) cutOff(ctx context.Context, store *offsite.Store, st *offsite.State, start time.Time, err error) error {
 	st.Cut(start)
-	if failed := store.Save(context.WithoutCancel(ctx), st); failed != nil {
+	ctx, done := lasting(ctx, stopGrace)
+	defer done()
+	if failed := store.Save(ctx, st); failed != nil {
 		p.warn("that the run was cut off could not be noted: %v", failed)
 	}
 	return err

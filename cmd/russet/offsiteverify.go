@@ -99,7 +99,9 @@ func (p *program) verifyCopy(ctx, within context.Context, store *offsite.Store, 
 	}
 	m.TotalDuration = time.Since(start).Seconds()
 	// Also after Ctrl-C: the lock is still held, and what was proven stays so.
-	failed = errors.Join(failed, store.Save(context.WithoutCancel(ctx), copied.State))
+	ctx, done := lasting(ctx, stopGrace)
+	defer done()
+	failed = errors.Join(failed, store.Save(ctx, copied.State))
 	if whole {
 		failed = errors.Join(failed, p.showVerified(m, drill))
 	}

@@ -90,7 +90,8 @@ func (p *program) validateStorage(ctx context.Context, at place, save bool) erro
 	}
 	t := &trial{be: be, show: p.showTrial}
 	err = t.run(ctx)
-	clean := context.WithoutCancel(ctx) // what was saved must not stay because somebody is tired of waiting
+	clean, done := lasting(ctx, stopGrace) // what was saved must not stay because somebody is tired of waiting
+	defer done()
 	left, removeErr := t.remove(clean)
 	emptied := left == 0 && discard(clean, below, be) == nil
 	closeBackend(be)
