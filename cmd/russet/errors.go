@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -171,7 +172,7 @@ var advices = []advice{
 	{repo.ErrLockLost, codeError, "run the same command again; nothing that was kept is lost"},
 	{errDeadHolder, codeLocked, "that program no longer runs: remove its lock with russet unlock"},
 	{errBadLock, codeDamaged, "when you know that nobody uses the repository, remove its locks with russet unlock --remove-all"},
-	{errAppendOnly, codeError, "backup, copy, check and restore work there all the same; the rest wants credentials that may remove files"},
+	{errAppendOnly, codeStorageRefuses, "backup, copy, check and restore work there all the same; the rest wants credentials that may remove files"},
 	{errCannotLock, codeError, "to read a repository that cannot be written, add --no-lock"},
 	{errReadOnly, codeError, "the repository cannot be written: is the drive write-protected, or somebody else's?"},
 	{errLeftovers, codeError, "a repository lost its config, which a copy of it may still have; or an init was cut off: then run it again with the same password, or remove the folder"},
@@ -293,8 +294,8 @@ func adviceFor(err error) advice {
 		if !errors.Is(err, a.is) || a.is == merge.ErrDenied && readOnly(err) { // a folder asks for no password
 			continue
 		}
-		if r, ok := errors.AsType[remedied](err); ok && a.hint == "" {
-			a.hint = r.hint
+		if a.hint == "" {
+			a.hint = strings.Join(slices.Compact(hintsOf(err)), "\n")
 		}
 		return a
 	}

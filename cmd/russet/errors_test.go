@@ -16,6 +16,7 @@ import (
 	"russet/backend"
 	"russet/capture"
 	"russet/merge"
+	"russet/offsite"
 	"russet/repo"
 )
 
@@ -63,6 +64,10 @@ func TestReport(t *testing.T) {
 		{atStorage(backend.ErrNoRepository), false, 10, "russet: no repository here\n  is the address right? russet init makes a new repository there\n"},
 		{fmt.Errorf("%w: %w", backend.ErrProgram, exec.ErrNotFound), false, 1, "russet: program does not start: executable file not found in $PATH\n" +
 			"  install that program, or say where it is: -o rclone.program=PATH, -o sftp.command=...\n"},
+		{
+			errors.Join(remedied{offsite.ErrBad, "mend one"}, fmt.Errorf("b: %w", remedied{offsite.ErrBad, "mend two"})), false, 22,
+			fmt.Sprintf("russet: %v\nrusset: b: %v\n  mend one\n  mend two\n", offsite.ErrBad, offsite.ErrBad),
+		},
 		{errNoRepositoryGiven, false, 1, "russet: no repository given\n  name it with -r, or set RUSSET_REPOSITORY\n"},
 	} {
 		var stderr bytes.Buffer

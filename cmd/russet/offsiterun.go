@@ -242,6 +242,9 @@ func badCopy(config *offsite.Config, err error) error {
 	at := shown(config.Address)
 	hint := "your repository is whole as it was; mend the copy from it: russet repair packs -r " + at + ", then russet repair index -r " + at +
 		", then russet offsite run " + config.Name
+	if isRemote(config.Address) {
+		hint += "; where nothing may be removed this wants other credentials"
+	}
 	if config.Kind == offsite.Mirror {
 		hint = "your repository is whole as it was; mend the copy from it: remove the files that are named in " + at + ", then russet offsite run " + config.Name
 	}

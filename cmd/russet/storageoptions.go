@@ -116,6 +116,9 @@ func setOptions(o *backend.Options, given []string) error {
 			return err
 		}
 	}
+	if s3 := o.S3; (s3.LockMode == "") != (s3.LockPeriod == 0) {
+		return usageError{"-o s3.lock-mode and -o s3.lock-days belong together: how files are locked, and for how long"}
+	}
 	return nil
 }
 

@@ -44,9 +44,9 @@ func TestSetOptions(t *testing.T) {
 	}
 	for _, bad := range []string{
 		"s3.class=x", "s3.region", "s3.bucket-lookup=maybe", "s3.list-objects-v1=perhaps", "s3.connections=0", "s3.connections=1001", "s3.lock-mode=forever",
-		"s3.lock-days=-1", "sftp.command='", "rclone.timeout=0s", "rclone.timeout=soon", "",
+		"s3.lock-mode=governance", "s3.lock-days=3", "s3.lock-days=-1", "sftp.command='", "rclone.timeout=0s", "rclone.timeout=soon", "",
 	} {
-		err := setOptions(&o, []string{bad})
+		err := setOptions(new(backend.Options), []string{bad})
 		if _, ok := errors.AsType[usageError](err); !ok {
 			t.Errorf("-o %q: got %v, want a mistake in the arguments", bad, err)
 		}
