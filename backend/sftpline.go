@@ -206,7 +206,8 @@ func (c *sftpConn) explain(err error) error {
 			return known
 		}
 	}
-	if IsTemporary(err) {
+	if IsTemporary(err) { // from the connection, which is of no use to the next operation either
+		c.end()
 		return err
 	}
 	if status, ok := errors.AsType[*sftp.StatusError](err); ok {
