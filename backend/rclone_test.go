@@ -70,6 +70,9 @@ func TestRcloneRefused(t *testing.T) {
 // pings.
 func TestRcloneSlow(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("short: it waits for seconds")
+	}
 	const stall = time.Second
 	storage := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Length", "10")

@@ -114,7 +114,7 @@ func (l *sftpLine) close() error {
 	l.closed = true
 	if l.conn != nil {
 		l.conn.end()
-		l.conn.closes.Wait()
+		l.conn.waitForCloses()
 	}
 	return nil
 }
@@ -127,7 +127,10 @@ type sftpConn struct {
 	cut     func()        // ends it at once
 	lost    chan struct{} // closed when it has ended
 	why     error         // it ended; to be read then
-	closes  sync.WaitGroup
+
+	mu     sync.Mutex
+	over   bool // guarded by mu: nothing is added to closes
+	closes sync.WaitGroup
 }
 
 // newSFTPConn watches a connection; wait is called when it has ended.
@@ -163,7 +166,19 @@ func (c *sftpConn) end() {
 
 // closeLater closes a file that was read, for which nobody needs to wait.
 func (c *sftpConn) closeLater(f *sftp.File) {
-	c.closes.Go(func() { _ = f.Close() })
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.over {
+		c.closes.Go(func() { _ = f.Close() })
+	}
+}
+
+// waitForCloses waits for what closeLater has begun. Nothing more is closed then: with the connection all files are.
+func (c *sftpConn) waitForCloses() {
+	c.mu.Lock()
+	c.over = true
+	c.mu.Unlock()
+	c.closes.Wait()
 }
 
 // errConnectionLost is what becomes of all errors that only a connection has.
@@ -191,7 +206,8 @@ func (c *sftpConn) explain(err error) error {
 			return known
 		}
 	}
-	if IsTemporary(err) {
+	if IsTemporary(err) { // from the connection, which is of no use to the next operation either
+		c.end()
 		return err
 	}
 	if status, ok := errors.AsType[*sftp.StatusError](err); ok {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -246,4 +247,39 @@ func TestSFTPShort(t *testing.T) {
 	if n, err := b.Load(t.Context(), backend.File{}, 0, got); err != nil || !bytes.Equal(got[:n], want) {
 		t.Errorf("got %d bytes, %v, want %d", n, err, len(want))
 	}
+}
+
+// TestSFTPClosed closes a place that is in use.
+func TestSFTPClosed(t *testing.T) {
+	t.Parallel()
+	o := sftpServer(t)
+	b, err := backend.OpenSFTP(t.Context(), "host:"+aRepository(t), o, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var users sync.WaitGroup
+	begun := make(chan struct{}, 1)
+	for range 8 {
+		users.Go(func() {
+			for {
+				_, err := backendtest.Read(t.Context(), b, backend.File{})
+				if errors.Is(err, fs.ErrClosed) {
+					return
+				}
+				if err != nil && !backend.IsTemporary(err) {
+					t.Errorf("Load: got %v, want %v", err, fs.ErrClosed)
+					return
+				}
+				select {
+				case begun <- struct{}{}:
+				default:
+				}
+			}
+		})
+	}
+	<-begun
+	if err := b.(io.Closer).Close(); err != nil {
+		t.Errorf("Close: %v", err)
+	}
+	users.Wait()
 }
