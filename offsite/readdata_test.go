@@ -66,6 +66,51 @@ func TestReadData(t *testing.T) {
 	}
 }
 
+// failing tells the SHA-256 of all files but one.
+type failing struct {
+	teller
+	name string
+}
+
+func (b failing) Sum(ctx context.Context, f backend.File) (sum [32]byte, how backend.Proof, err error) {
+	if f.Name == b.name {
+		return sum, "", errors.New("the server's program cannot read the file")
+	}
+	return b.teller.Sum(ctx, f)
+}
+
+// TestUnreadable: a pack that the server does not give, and gives others, is damaged, and
+// the others are proven; where nothing is given, nothing is damaged.
+func TestUnreadable(t *testing.T) {
+	t.Parallel()
+	p := newPair(t)
+	p.save(t, "a", hours(0), 1, 2, 3)
+	if err := p.run(t.Context(), hours(1)); err != nil {
+		t.Fatal(err)
+	}
+	bad := packs(t, p.copy)[1].Name
+	place := p.copy
+	p.copy = backendtest.NewFaulty(place, backendtest.Faults{FailAt: 1, FailCount: -1, Only: func(op backendtest.Op) bool {
+		return op.Verb == backendtest.Load && op.File.Name == bad
+	}})
+	res, err := p.verify(t.Context(), hours(2), 1)
+	if !errors.Is(err, ErrBad) || len(res.Problems) != 1 || res.Problems[0].File.Name != bad || res.Read != res.Packs-1 {
+		t.Errorf("%+v, %v, want one damaged", res, err)
+	}
+	p.copy = failing{teller{Backend: p.copy, how: backend.ProofRead}, bad} // nor does the server's program
+	if res, err := p.verify(t.Context(), hours(2), 0.0001); !errors.Is(err, ErrBad) || len(res.Problems) != 1 || res.Problems[0].File.Name != bad {
+		t.Errorf("%+v, %v, want one damaged", res, err)
+	}
+	gone := false
+	p.copy = backendtest.NewFaulty(place, backendtest.Faults{FailAt: 1, FailCount: -1, Only: func(op backendtest.Op) bool {
+		gone = gone || op.Verb == backendtest.Load && op.File.Kind == backend.Data
+		return gone
+	}})
+	if res, err := p.verify(t.Context(), hours(3), 1); err == nil || errors.Is(err, ErrBad) || len(res.Problems) > 0 {
+		t.Errorf("%+v, %v, want that nothing is given", res, err)
+	}
+}
+
 // TestReadDataSmall: small files are read, too.
 func TestReadDataSmall(t *testing.T) {
 	t.Parallel()

@@ -275,12 +275,12 @@ func (v *verifier) one(ctx context.Context, p fileDue, buf []byte) (proof, error
 		return proof{method, Right}, nil
 	case errors.Is(err, fs.ErrNotExist):
 		return proof{result: Missing}, nil
-	case err != nil && !errors.Is(err, errors.ErrUnsupported):
-		return proof{}, err
-	case err != nil && !p.read:
+	case errors.Is(err, errors.ErrUnsupported) && !p.read:
 		return proof{}, nil
+	case err != nil && !errors.Is(err, errors.ErrUnsupported) && !v.onlyThis(ctx, err):
+		return proof{}, err
 	}
-	if buf == nil { // another sum than the name, and doubt, are looked into whatever may be read
+	if buf == nil { // another sum than the name, none of this file, and doubt are looked into whatever may be read
 		buf = make([]byte, readAtOnce)
 	}
 	return v.read(ctx, p, buf)
@@ -288,7 +288,8 @@ func (v *verifier) one(ctx context.Context, p fileDue, buf []byte) (proof, error
 
 func fileOf(id chunk.ID) backend.File { return backend.File{Kind: backend.Data, Name: id.String()} }
 
-// read reads a file to its end; a second time where it looks damaged.
+// read reads a file to its end; a second time where it looks damaged, or where the
+// place does not give it and gives others: so servers tell of a bad sector.
 func (v *verifier) read(ctx context.Context, p fileDue, buf []byte) (proof, error) {
 	for range 2 {
 		id, err := v.hash(ctx, p, buf)
@@ -297,11 +298,20 @@ func (v *verifier) read(ctx context.Context, p fileDue, buf []byte) (proof, erro
 			return proof{Downloaded, Right}, nil
 		case errors.Is(err, fs.ErrNotExist):
 			return proof{result: Missing}, nil
-		case err != nil && !backend.IsUnreadable(err):
+		case err != nil && !v.onlyThis(ctx, err):
 			return proof{}, err
 		}
 	}
 	return proof{result: Damaged}, nil
+}
+
+// onlyThis tells whether an error is one of the file that was read, and of no other.
+func (v *verifier) onlyThis(ctx context.Context, err error) bool {
+	if backend.IsTemporary(err) || errors.Is(err, fs.ErrPermission) {
+		return false
+	}
+	_, none := v.c.to.Backend().Load(ctx, backend.File{Kind: backend.Config}, 0, make([]byte, 1))
+	return none == nil
 }
 
 func (v *verifier) hash(ctx context.Context, p fileDue, buf []byte) (id chunk.ID, err error) {
