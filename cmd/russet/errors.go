@@ -231,7 +231,7 @@ var advices = []advice{
 	{offsite.ErrOther, 0, "nothing was written there; where that was meant, remove the copy and add it anew"},
 	{errSamePlace, 0, "a copy is a repository of its own: choose another address"},
 	{errServerPassword, 0, "give it with --server-password-file or --server-password-command, set RUSSET_SERVER_PASSWORD, or run on a terminal"},
-	{errNoKeyring, 0, "without --save-password it is taken from --server-password-file or --server-password-command, from RUSSET_SERVER_PASSWORD, or asked for"},
+	{errNoKeyring, 0, ""}, // and remedied
 	{errNothingOwn, 0, "name what shall be synced with --in"},
 	{errSeveralCollections, 0, "give one of these addresses with --to"},
 	{errNoSuchRecord, 0, "russet show KIND SNAPSHOT --json shows the uids"},

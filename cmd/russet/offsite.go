@@ -189,7 +189,7 @@ func (p *program) keepPassword(ctx context.Context, at place, config *offsite.Co
 		return known, err
 	}
 	if err := keyring.Set(keyringService, twinEntry(config), known.value); err != nil {
-		return known, fmt.Errorf("keep the twin's password: %w: %w", errNoKeyring, err)
+		return known, noKeyring("twin's", "--to-password-", "RUSSET_TO_PASSWORD", err)
 	}
 	if at.login != nil && at.login.text != "" {
 		return known, at.login.keep()

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"slices"
 	"strings"
@@ -169,7 +168,7 @@ func (l *login) keep() error {
 		kept = l.text
 	}
 	if err := keyring.Set(keyringService, l.name(), kept); err != nil {
-		return fmt.Errorf("keep the storage's password: %w: %w", errNoKeyring, err)
+		return noKeyring("storage's", "--storage-password-", "RUSSET_STORAGE_PASSWORD", err)
 	}
 	return nil
 }

@@ -162,7 +162,7 @@ func TestKeptLogin(t *testing.T) {
 	}
 	keyring.MockInitWithError(errors.New("locked"))
 	code, said := verb(known, "validate-storage", at, "--save-password")
-	if code != codeError || !strings.Contains(said, "keyring does not take it") || strings.Contains(said, storageSecret) {
+	if code != codeError || !strings.Contains(said, "keyring does not take it") || !strings.Contains(said, "RUSSET_STORAGE_PASSWORD") || strings.Contains(said, storageSecret) {
 		t.Errorf("with a keyring that takes nothing: got %d, %s", code, said)
 	}
 }
