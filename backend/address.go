@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 )
 
@@ -20,7 +19,7 @@ type Options struct {
 
 // Open opens the place of an existing repository. The address is spelled as restic spells it: a path, "local:" and a path,
 // "sftp:", "s3:", "rest:" or "rclone:" and what follows there, or, for tests, "mem:"; other schemes are refused with an
-// error that wraps errors.ErrUnsupported. Where there is no repository the error is [ErrNoRepository]. A backend that is an
+// error that wraps errors.ErrUnsupported. The error of an address that is misspelt wraps [ErrAddress]. Where there is no repository the error is [ErrNoRepository]. A backend that is an
 // io.Closer wants to be closed.
 func Open(ctx context.Context, address string, o Options) (Backend, error) {
 	if err := ctx.Err(); err != nil {
@@ -99,7 +98,7 @@ func LocalFolder(address string) (folder string, ok bool) {
 
 // unsupported names the scheme alone, since the rest of an address may hold a password.
 func unsupported(scheme string) error {
-	return fmt.Errorf("repository at %s: %w", scheme, errors.ErrUnsupported)
+	return mark("repository at "+scheme+":...: no storage is called that", ErrAddress, errors.ErrUnsupported)
 }
 
 // splitAddress splits "scheme:rest". What has no scheme is a path: a single letter is a drive of Windows, and a colon behind a

@@ -97,14 +97,31 @@ func TestAddressRefused(t *testing.T) {
 			if !errors.Is(err, errors.ErrUnsupported) {
 				t.Errorf("%s: got %v, want %v", address, err, errors.ErrUnsupported)
 			}
-			if err != nil && strings.Contains(err.Error(), "secret") {
-				t.Errorf("%s: the error holds the password: %v", address, err)
-			}
+			wantMisspelt(t, address, err)
+		}
+		for _, address := range []string{
+			"sftp:secret", "sftp://me:secret@host/x", "s3:secret", "s3:https://me:secret@host/bucket", "s3:host/secret_", "rest:secret", "rclone:-secret",
+		} {
+			_, err := open(t.Context(), address, backend.Options{})
+			wantMisspelt(t, address, err)
 		}
 		for _, address := range []string{"", "local:"} {
 			if _, err := open(t.Context(), address, backend.Options{}); !errors.Is(err, fs.ErrInvalid) {
 				t.Errorf("%q: got %v, want %v", address, err, fs.ErrInvalid)
 			}
+		}
+	}
+}
+
+// wantMisspelt wants an error that says no more than that an address is misspelt, and how.
+func wantMisspelt(t *testing.T, address string, err error) {
+	t.Helper()
+	if !errors.Is(err, backend.ErrAddress) {
+		t.Fatalf("%s: got %v, want %v", address, err, backend.ErrAddress)
+	}
+	for _, text := range []string{"secret", fs.ErrInvalid.Error(), errors.ErrUnsupported.Error(), backend.ErrAddress.Error()} {
+		if strings.Contains(err.Error(), text) {
+			t.Errorf("%s: the error holds %q: %v", address, text, err)
 		}
 	}
 }

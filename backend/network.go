@@ -84,11 +84,14 @@ func withoutAddress(err error) error {
 		return withoutAddress(e.Err)
 	case *os.SyscallError:
 		return withoutAddress(e.Err)
+	case *net.AddrError:
+		return errors.New(e.Err)
 	case *net.DNSError:
+		text := "the name of the server cannot be looked up"
 		if e.IsNotFound {
-			return &net.DNSError{Err: "no server has this name", IsNotFound: true}
+			text = "no server has this name"
 		}
-		return &net.DNSError{Err: "the name of the server cannot be looked up", IsTimeout: e.IsTimeout, IsTemporary: e.IsTemporary}
+		return mark(text, &net.DNSError{IsNotFound: e.IsNotFound, IsTimeout: e.IsTimeout, IsTemporary: e.IsTemporary})
 	}
 	if errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrExist) || IsFull(err) {
 		return errors.New(err.Error())

@@ -226,12 +226,13 @@ func TestConnErrors(t *testing.T) {
 	for _, inner := range []error{
 		errors.New("connection reset"), &net.DNSError{Err: "x", Name: "192.0.2.77", Server: "4711"},
 		&net.DNSError{Err: "x", Name: "192.0.2.77", Server: "4711", IsNotFound: true},
+		&net.AddrError{Err: "invalid port", Addr: "4711"},
 	} {
 		c := NetworkOptions{}.watched(brokenConn{err: &net.OpError{Op: "read", Net: "tcp", Source: secret, Addr: secret, Err: inner}})
 		_, errRead := c.Read(nil)
 		_, errWrite := c.Write(nil)
 		for _, err := range []error{errRead, errWrite} {
-			if !IsTemporary(err) || strings.Contains(err.Error(), "192.0.2.77") || strings.Contains(err.Error(), "4711") {
+			if !IsTemporary(err) || strings.Contains(err.Error(), "192.0.2.77") || strings.Contains(err.Error(), "4711") || strings.Contains(err.Error(), "lookup") {
 				t.Errorf("got %v, want a temporary error without an address", err)
 			}
 		}

@@ -120,6 +120,9 @@ func TestFarTroubles(t *testing.T) {
 	for scheme, open := range map[string]func(t *testing.T) *behind{"REST": farREST, "S3": farS3, "SFTP": farSFTP} {
 		t.Run(scheme, func(t *testing.T) {
 			t.Parallel()
+			if testing.Short() && scheme != "REST" {
+				t.Skip("short: REST has all of the troubles")
+			}
 			f := open(t)
 			makeTrouble(t, f)
 			wantVersions(t, f, 2)

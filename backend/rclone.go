@@ -42,7 +42,7 @@ var errSilent = errors.New("rclone does not answer")
 // again by the next request.
 func openRclone(ctx context.Context, remote string, o Options, create bool) (Backend, error) {
 	if remote == "" || remote[0] == '-' || strings.ContainsRune(remote, 0) {
-		return nil, errAddress("place of rclone")
+		return nil, errAddress("a place of rclone", "it wants the name of a remote, a colon and a path")
 	}
 	p := &rclone{program: cmp.Or(o.Rclone.Program, "rclone"), args: o.Rclone.Args, network: o.Network}
 	if p.args == nil {
@@ -67,10 +67,14 @@ func openRclone(ctx context.Context, remote string, o Options, create bool) (Bac
 	}
 	_ = r.Close()
 	if ended, ok := errors.AsType[rcloneError](err); ok { // what ends at once ends the next time, too
-		return nil, fmt.Errorf("start rclone: %w", ended)
+		is := []error{ErrProgram}
+		if errors.Is(ended.error, exec.ErrNotFound) {
+			is = append(is, exec.ErrNotFound)
+		}
+		return nil, fmt.Errorf("start rclone: %w", marked{ended, is})
 	}
 	if ctx.Err() == nil && first.Err() != nil {
-		return nil, fmt.Errorf("start rclone: %w", errSilent)
+		return nil, fmt.Errorf("start rclone: %w", marked{errSilent, []error{ErrProgram}})
 	}
 	return nil, err
 }

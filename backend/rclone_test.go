@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -50,9 +51,9 @@ func TestRcloneRefused(t *testing.T) {
 	}{
 		{"empty", "", backend.RcloneOptions{}, fs.ErrInvalid, ""},
 		{"a flag", "--config=x", backend.RcloneOptions{}, fs.ErrInvalid, ""},
-		{"no program", "x:secret", backend.RcloneOptions{Program: "secret-no-such-program"}, nil, "start rclone: executable file not found"},
-		{"no program there", "x:secret", backend.RcloneOptions{Program: "/secret/no/program"}, nil, "start rclone: "},
-		{"no remote", "secret:secret", backend.RcloneOptions{Program: backendtest.Rclone(t)}, nil, "rclone has ended: Failed to create file system for ...: didn't find section in config file"},
+		{"no program", "x:secret", backend.RcloneOptions{Program: "secret-no-such-program"}, exec.ErrNotFound, "start rclone: executable file not found"},
+		{"no program there", "x:secret", backend.RcloneOptions{Program: "/secret/no/program"}, backend.ErrProgram, "start rclone: "},
+		{"no remote", "secret:secret", backend.RcloneOptions{Program: backendtest.Rclone(t)}, backend.ErrProgram, "rclone has ended: Failed to create file system for ...: didn't find section in config file"},
 		{"no repository", ":memory:secret", backend.RcloneOptions{Program: backendtest.Rclone(t)}, backend.ErrNoRepository, ""},
 	} {
 		_, err := backend.Open(t.Context(), "rclone:"+c.remote, backend.Options{Rclone: c.o})
@@ -69,6 +70,9 @@ func TestRcloneRefused(t *testing.T) {
 // pings.
 func TestRcloneSlow(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("short: it waits for seconds")
+	}
 	const stall = time.Second
 	storage := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Length", "10")

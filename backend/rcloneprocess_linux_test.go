@@ -142,6 +142,9 @@ func TestRcloneKilled(t *testing.T) {
 // TestRcloneFrozen stops rclone, so that it neither ends nor answers; one that is started in its place does not answer either.
 func TestRcloneFrozen(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("short: it waits for seconds")
+	}
 	started := filepath.Join(t.TempDir(), "started")
 	s, o := newShell(t, "[ -e '"+started+"' ] && exec cat >/dev/null; : >'"+started+"'; "+rcloneLine(t))
 	o.Network = backend.NetworkOptions{Retry: -1, Stall: 3 * time.Second}

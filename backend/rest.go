@@ -1,11 +1,11 @@
 package backend
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"net/http"
@@ -82,7 +82,14 @@ func newREST(t *http.Transport, base string, requests int) *rest {
 }
 
 // errAddress does not say what the address is, since it may hold a password.
-func errAddress(kind string) error { return fmt.Errorf("address of a %s: %w", kind, fs.ErrInvalid) }
+func errAddress(kind, reason string) error {
+	return mark("read the address of "+kind+": "+reason, ErrAddress, fs.ErrInvalid)
+}
+
+// errRESTAddress is about the addresses that [parseREST] reads.
+func errRESTAddress() error {
+	return errAddress("a REST server", "it wants http:// or https://, a host and a path, or http+unix:// and a socket")
+}
 
 // parseREST returns the address of a server with a path that ends with a slash and, where it is a socket of this computer,
 // the path of that.
@@ -90,13 +97,13 @@ func parseREST(address string) (u *url.URL, socket string, err error) {
 	if after, ok := strings.CutPrefix(address, "http+unix://"); ok {
 		var found bool
 		if socket, after, found = strings.Cut(after, ":"); !found || socket == "" {
-			return nil, "", errAddress("REST server")
+			return nil, "", errRESTAddress()
 		}
 		address = "http://socket/" + strings.TrimPrefix(after, "/")
 	}
 	u, err = url.Parse(address)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.RawQuery != "" || u.Fragment != "" {
-		return nil, "", errAddress("REST server")
+		return nil, "", errRESTAddress()
 	}
 	if !strings.HasSuffix(u.Path, "/") {
 		u = u.JoinPath("/")
@@ -119,7 +126,11 @@ func (r *rest) begin(ctx context.Context, create bool) error {
 		return ErrNoRepository
 	case errors.Is(err, fs.ErrNotExist):
 		r.made = true
-		if err = r.send(ctx, "?create=true", nil); err != nil {
+		err = r.send(ctx, "?create=true", nil)
+		if errors.Is(err, fs.ErrExist) || errors.Is(err, fs.ErrNotExist) { // which is no answer to that, as an S3 server gives it
+			err = mark("the server does not speak restic's REST protocol", ErrAddress)
+		}
+		if err != nil {
 			return fmt.Errorf("create repository: %w", err)
 		}
 	case err != nil:
@@ -143,9 +154,16 @@ func (r *rest) enter(ctx context.Context) (leave func(), err error) {
 
 // ask makes a request, with pairs of header fields, and returns the answer if it is a success. Its Body must be closed.
 func (r *rest) ask(ctx context.Context, method, path string, body []byte, header ...string) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, method, r.base+path, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, method, r.base+path, nil)
 	if err != nil {
-		return nil, errAddress("REST server")
+		return nil, errRESTAddress()
+	}
+	if len(body) > 0 {
+		sent := &sentBody{data: body}
+		defer sent.end()
+		req.ContentLength = int64(len(body))
+		req.Body = sent.reader()
+		req.GetBody = func() (io.ReadCloser, error) { return sent.reader(), nil } // for a connection that has ended meanwhile
 	}
 	if r.user != "" || r.password != "" {
 		req.SetBasicAuth(r.user, r.password)

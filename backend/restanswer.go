@@ -75,15 +75,15 @@ func lost(ctx context.Context, err error) error {
 
 func untrusted(err error) error {
 	if _, ok := errors.AsType[x509.HostnameError](err); ok {
-		return errors.New("the server's certificate is one for another name")
+		return mark("the server's certificate is one for another name", ErrCertificate)
 	}
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
-		return errors.New("the server's certificate is signed by nobody who is trusted here")
+		return mark("the server's certificate is signed by nobody who is trusted here", ErrCertificate)
 	}
 	if e, ok := errors.AsType[x509.CertificateInvalidError](err); ok && e.Reason == x509.Expired {
-		return errors.New("the server's certificate is not valid at this time")
+		return mark("the server's certificate is not valid at this time", ErrCertificate)
 	}
-	return errors.New("the server's certificate is not valid")
+	return mark("the server's certificate is not valid", ErrCertificate)
 }
 
 // finish closes an answer of which nothing more is wanted. A little that is left is read, so that the connection may

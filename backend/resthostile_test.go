@@ -264,6 +264,20 @@ func TestRESTConfig(t *testing.T) {
 	wantAnswer(t, err, fs.ErrExist, "create repository")
 }
 
+// TestRESTOther makes a place at a server that is none of REST's.
+func TestRESTOther(t *testing.T) {
+	t.Parallel()
+	address := startREST(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodHead {
+			w.WriteHeader(http.StatusNotFound)
+			return
+		}
+		w.WriteHeader(http.StatusConflict)
+	}))
+	_, err := backend.Create(t.Context(), address, once())
+	wantAnswer(t, err, backend.ErrAddress, "does not speak restic's REST protocol")
+}
+
 // TestRESTGone wants no empty list of a repository that has vanished.
 func TestRESTGone(t *testing.T) {
 	t.Parallel()

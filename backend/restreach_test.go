@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"io"
 	"io/fs"
 	"log"
@@ -102,6 +103,9 @@ func TestRESTCertificates(t *testing.T) {
 			b, err := backend.Create(t.Context(), "rest:"+server.URL, o)
 			if c.want != "" {
 				wantAnswer(t, err, errForGood, c.want)
+				if got, want := errors.Is(err, backend.ErrCertificate), strings.Contains(err.Error(), "the server's certificate"); got != want {
+					t.Errorf("got %v, which is %t for %v", err, got, backend.ErrCertificate)
+				}
 				return
 			}
 			if err != nil {

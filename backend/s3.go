@@ -95,12 +95,16 @@ func (b *s3Bucket) load(ctx context.Context, key string, offset int64, dst []byt
 		return 0, b.explain(ctx, err)
 	}
 	defer body.Close()
-	if start, ok := rangeStart(header.Get("Content-Range")); ok && start != offset || !ok && offset > 0 {
-		return 0, errors.New("the server sends another part of the file than was asked for")
+	start, total, ok := contentRange(header.Get("Content-Range"))
+	if ok && start != offset || !ok && offset > 0 {
+		return 0, errOtherPart
 	}
 	n, err := readUpTo(body, dst)
 	if err != nil {
 		return 0, b.explain(ctx, err)
+	}
+	if ok && total >= 0 && int64(n) != min(int64(len(dst)), total-offset) {
+		return 0, errOtherPart
 	}
 	return n, nil
 }
@@ -122,15 +126,24 @@ func readUpTo(r io.Reader, dst []byte) (n int, err error) {
 	return n, err
 }
 
-// rangeStart reads the beginning of "bytes 5-9/1234".
-func rangeStart(s string) (int64, bool) {
+var errOtherPart = errors.New("the server sends another part of the file than was asked for")
+
+// contentRange reads the beginning and the length of the whole from "bytes 5-9/1234". total is -1 where that is not told.
+func contentRange(s string) (start, total int64, ok bool) {
 	s, found := strings.CutPrefix(s, "bytes ")
 	if !found {
-		return 0, false
+		return 0, 0, false
 	}
-	s, _, _ = strings.Cut(s, "-")
-	n, err := strconv.ParseInt(s, 10, 64)
-	return n, err == nil
+	first, rest, _ := strings.Cut(s, "-")
+	start, err := strconv.ParseInt(first, 10, 64)
+	if err != nil {
+		return 0, 0, false
+	}
+	_, whole, _ := strings.Cut(rest, "/")
+	if total, err = strconv.ParseInt(whole, 10, 64); err != nil {
+		total = -1
+	}
+	return start, total, true
 }
 
 // stat tells of an object without loading it, with sums also its SHA-256. An answer to a HEAD has no room for a reason, so
@@ -182,6 +195,8 @@ func (b *s3Bucket) list(ctx context.Context, k Kind, yield func(Info) bool) erro
 	}
 	prefix := path.Join(b.at.prefix, k.String()) + "/"
 	first, noOwner := "", false
+	count, pages := 0, new(atomic.Int64)
+	ctx = context.WithValue(ctx, emptyPages{}, pages)
 	for object := range b.client.ListObjectsIter(ctx, b.at.bucket, minio.ListObjectsOptions{
 		Prefix: prefix, Recursive: true, UseV1: b.o.ListObjectsV1, FetchOwner: &noOwner,
 	}) {
@@ -194,6 +209,10 @@ func (b *s3Bucket) list(ctx context.Context, k Kind, yield func(Info) bool) erro
 		if object.Key == first {
 			return errors.New("the server lists the same again and again")
 		}
+		if count++; count > maxListed {
+			return errEndlessFolder
+		}
+		pages.Store(0)
 		if first == "" {
 			first = object.Key
 		}

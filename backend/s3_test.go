@@ -329,6 +329,9 @@ func TestS3Class(t *testing.T) {
 // TestS3OfRestic reads a place that restic has made, and lets restic read one of ours.
 func TestS3OfRestic(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("short: restic takes seconds")
+	}
 	s := backendtest.VersityGW(t, os.UserCacheDir)
 	if _, err := exec.LookPath("restic"); err != nil {
 		t.Skip("judge missing: restic")

@@ -1,7 +1,6 @@
 package backend
 
 import (
-	"errors"
 	"net/url"
 	"path"
 	"strings"
@@ -34,13 +33,13 @@ func parseS3(rest string) (at s3Address, err error) {
 	case strings.HasPrefix(rest, "http:"), strings.HasPrefix(rest, "https:"):
 		u, err := url.Parse(rest)
 		if err != nil {
-			return at, errors.New("address of S3 storage: not a URL") // url.Error holds it
+			return at, errAddress("S3 storage", "it is no URL") // url.Error holds it
 		}
 		if u.User != nil {
-			return at, errors.New("address of S3 storage: it holds credentials, which do not belong there")
+			return at, errAddress("S3 storage", "it holds credentials, which do not belong there")
 		}
 		if u.RawQuery != "" || u.Fragment != "" {
-			return at, errors.New("address of S3 storage: something follows the path")
+			return at, errAddress("S3 storage", "something follows the path")
 		}
 		at.plain = u.Scheme == "http"
 		rest = u.Host + "/" + strings.TrimPrefix(u.Path, "/")
@@ -51,13 +50,13 @@ func parseS3(rest string) (at s3Address, err error) {
 	at.bucket, at.prefix, _ = strings.Cut(rest, "/")
 	at.prefix = strings.TrimPrefix(path.Clean("/"+at.prefix), "/")
 	if at.endpoint == "" || at.bucket == "" {
-		return at, errors.New("address of S3 storage: it wants a host and a bucket")
+		return at, errAddress("S3 storage", "it wants a host and a bucket")
 	}
 	if strings.ContainsAny(at.endpoint, "@?#") {
-		return at, errors.New("address of S3 storage: the host is none")
+		return at, errAddress("S3 storage", "the host is none")
 	}
 	if s3utils.CheckValidBucketName(at.bucket) != nil {
-		return at, errors.New("address of S3 storage: the name of the bucket is none that S3 allows")
+		return at, errAddress("S3 storage", "the name of the bucket is none that S3 allows")
 	}
 	return at, nil
 }

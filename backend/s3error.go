@@ -145,11 +145,11 @@ func (b *s3Bucket) clockError() error {
 	off := time.Duration(b.wire.skew.Load()).Round(time.Minute)
 	switch {
 	case off > 0:
-		return fmt.Errorf("the clock of this computer is %.0f minutes slow, by the server's", off.Minutes())
+		return mark(fmt.Sprintf("the clock of this computer is %.0f minutes slow, by the server's", off.Minutes()), ErrClock)
 	case off < 0:
-		return fmt.Errorf("the clock of this computer is %.0f minutes fast, by the server's", -off.Minutes())
+		return mark(fmt.Sprintf("the clock of this computer is %.0f minutes fast, by the server's", -off.Minutes()), ErrClock)
 	default:
-		return errors.New("the clock of this computer differs too much from the server's")
+		return mark("the clock of this computer differs too much from the server's", ErrClock)
 	}
 }
 

@@ -100,7 +100,7 @@ func (b *s3Bucket) login(region string) error {
 		MaxRetries:   1, // tries again are the retry's
 	})
 	if err != nil {
-		return errors.New("open S3 storage: the address names no server") // the library's error holds it
+		return errAddress("S3 storage", "it names no server") // the library's error holds it
 	}
 	b.client, b.region = client, region
 	return nil

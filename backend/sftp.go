@@ -216,6 +216,9 @@ func (p *sftpPlace) Load(ctx context.Context, f File, offset int64, dst []byte) 
 	return n, nil
 }
 
+// sftpPiece is how much package sftp asks for at once.
+const sftpPiece = 32 << 10
+
 // loadPiece is how much is asked for before the context is looked at again: with 64 requests at once, two rounds.
 const loadPiece = 4 << 20
 
@@ -226,8 +229,15 @@ func (c *sftpConn) load(ctx context.Context, name string, offset int64, dst []by
 	}
 	defer c.closeLater(file)
 	for n < len(dst) {
-		got, err := file.ReadAt(dst[n:min(n+loadPiece, len(dst))], offset+int64(n))
+		asked := min(loadPiece, len(dst)-n)
+		got, err := file.ReadAt(dst[n:n+asked], offset+int64(n))
 		n += got
+		if err == io.EOF && asked > sftpPiece {
+			// Package sftp takes the first answer that is shorter than was asked for as the end of the file. Only in a short read
+			// it goes on until the server says so.
+			got, err = file.ReadAt(dst[n:min(n+sftpPiece, len(dst))], offset+int64(n))
+			n += got
+		}
 		if err == io.EOF {
 			return n, nil
 		}

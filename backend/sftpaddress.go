@@ -1,8 +1,6 @@
 package backend
 
 import (
-	"fmt"
-	"io/fs"
 	"net/url"
 	"path"
 	"strconv"
@@ -30,7 +28,7 @@ func parseSFTP(rest string) (sftpAddress, error) {
 		reason = a.fault()
 	}
 	if reason != "" {
-		return sftpAddress{}, fmt.Errorf("read the address of an SFTP server: %s: %w", reason, fs.ErrInvalid)
+		return sftpAddress{}, errAddress("an SFTP server", reason)
 	}
 	a.folder = path.Clean(a.folder)
 	return a, nil

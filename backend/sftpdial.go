@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"os/exec"
@@ -47,12 +48,12 @@ func (w *sftpWay) dial(ctx context.Context) (*sftpConn, error) {
 		return nil, err
 	}
 	last := clients[len(clients)-1]
-	client, err := startSubsystem(ctx, last)
+	client, answers, err := startSubsystem(ctx, last)
 	if err != nil {
 		cut()
 		return nil, err
 	}
-	return newSFTPConn(client, last, cut, func() {}), nil
+	return newSFTPConn(client, answers, last, cut, func() {}), nil
 }
 
 // shake agrees with a server on keys, looks at its host key and logs in. It closes conn on an error.
@@ -99,20 +100,47 @@ func (l *sftpLogin) explain(ctx context.Context, err error) error {
 }
 
 // startSubsystem starts SFTP on a connection.
-func startSubsystem(ctx context.Context, shell *ssh.Client) (*sftp.Client, error) {
+func startSubsystem(ctx context.Context, shell *ssh.Client) (*sftp.Client, *sftpAnswers, error) {
 	stop := context.AfterFunc(ctx, func() { _ = shell.Close() })
 	defer stop()
-	client, err := sftp.NewClient(shell)
+	client, answers, err := subsystem(shell)
 	switch {
 	case err == nil:
-		return client, nil
+		return client, answers, nil
 	case ctx.Err() != nil:
-		return nil, ctx.Err()
+		return nil, nil, ctx.Err()
 	case isCut(err):
-		return nil, whyLost(err)
+		return nil, nil, whyLost(err)
 	default:
-		return nil, fmt.Errorf("start SFTP: the server does not offer it: %w", errors.ErrUnsupported)
+		return nil, nil, fmt.Errorf("start SFTP: the server does not offer it: %w", errors.ErrUnsupported)
 	}
+}
+
+// subsystem is sftp.NewClient with an eye on what the server sends.
+func subsystem(shell *ssh.Client) (*sftp.Client, *sftpAnswers, error) {
+	session, err := shell.NewSession()
+	if err != nil {
+		return nil, nil, err
+	}
+	in, err := session.StdinPipe()
+	if err != nil {
+		return nil, nil, err
+	}
+	out, err := session.StdoutPipe()
+	if err != nil {
+		return nil, nil, err
+	}
+	said, err := session.StderrPipe()
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := session.RequestSubsystem("sftp"); err != nil {
+		return nil, nil, err
+	}
+	go func() { _, _ = io.Copy(io.Discard, said) }() // until the connection ends: it must not fill up
+	answers := newSFTPAnswers(out)
+	client, err := sftp.NewClientPipe(answers, in)
+	return client, answers, err
 }
 
 // argv is the program to run, or nothing.
@@ -130,7 +158,7 @@ func (o SFTPOptions) argv(a sftpAddress) []string {
 	return slices.Concat(argv, o.Args, []string{"-s", "--", a.host, "sftp"})
 }
 
-// startSFTP starts a program that speaks SFTP.
+// startSFTP starts a program that speaks SFTP. What may pass is not told from what does not.
 func (o Options) startSFTP(ctx context.Context, argv []string) (*sftpConn, error) {
 	program := exec.Command(argv[0], argv[1:]...)
 	program.Stderr = o.SFTP.Stderr
@@ -144,7 +172,7 @@ func (o Options) startSFTP(ctx context.Context, argv []string) (*sftpConn, error
 		return nil, fmt.Errorf("start the program for SFTP: %w", err)
 	}
 	if err := program.Start(); err != nil {
-		return nil, fmt.Errorf("start the program for SFTP: %w", programError(err))
+		return nil, fmt.Errorf("start the program for SFTP: %w", marked{programError(err), []error{ErrProgram}})
 	}
 	cut := func() {
 		_ = in.Close()
@@ -156,9 +184,10 @@ func (o Options) startSFTP(ctx context.Context, argv []string) (*sftpConn, error
 		cut()
 		return nil
 	})
-	client, err := sftp.NewClientPipe(stream, stream)
+	answers := newSFTPAnswers(stream)
+	client, err := sftp.NewClientPipe(answers, stream)
 	if err == nil {
-		return newSFTPConn(client, nil, func() { _ = stream.Close() }, func() { _ = program.Wait() }), nil
+		return newSFTPConn(client, answers, nil, func() { _ = stream.Close() }, func() { _ = program.Wait() }), nil
 	}
 	_ = stream.Close()
 	code := ""
@@ -168,7 +197,7 @@ func (o Options) startSFTP(ctx context.Context, argv []string) (*sftpConn, error
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
-	return nil, temporary(fmt.Errorf("start the program for SFTP: it does not speak SFTP%s", code))
+	return nil, mark("start the program for SFTP: it does not speak SFTP"+code, ErrProgram)
 }
 
 // programError leaves the program's name out, which may hold a host's.

@@ -29,7 +29,15 @@ func newSFTPLine(a sftpAddress, o Options) (*sftpLine, error) {
 	l := &sftpLine{turn: make(chan struct{}, 1)}
 	switch argv := o.SFTP.argv(a); {
 	case len(argv) > 0:
-		l.dial = func(ctx context.Context) (*sftpConn, error) { return o.startSFTP(ctx, argv) }
+		spoken := false // guarded by turn
+		l.dial = func(ctx context.Context) (*sftpConn, error) {
+			c, err := o.startSFTP(ctx, argv)
+			if err != nil && spoken {
+				err = temporary(err)
+			}
+			spoken = spoken || err == nil
+			return c, err
+		}
 	default:
 		route, err := o.SFTP.route(a)
 		if err != nil {
@@ -106,7 +114,7 @@ func (l *sftpLine) close() error {
 	l.closed = true
 	if l.conn != nil {
 		l.conn.end()
-		l.conn.closes.Wait()
+		l.conn.waitForCloses()
 	}
 	return nil
 }
@@ -114,21 +122,25 @@ func (l *sftpLine) close() error {
 // An sftpConn is one connection.
 type sftpConn struct {
 	*sftp.Client
-	shell  *ssh.Client   // nil where a program makes the connection
-	cut    func()        // ends it at once
-	lost   chan struct{} // closed when it has ended
-	why    error         // it ended; to be read then
+	answers *sftpAnswers
+	shell   *ssh.Client   // nil where a program makes the connection
+	cut     func()        // ends it at once
+	lost    chan struct{} // closed when it has ended
+	why     error         // it ended; to be read then
+
+	mu     sync.Mutex
+	over   bool // guarded by mu: nothing is added to closes
 	closes sync.WaitGroup
 }
 
 // newSFTPConn watches a connection; wait is called when it has ended.
-func newSFTPConn(c *sftp.Client, shell *ssh.Client, cut, wait func()) *sftpConn {
-	conn := &sftpConn{Client: c, shell: shell, cut: cut, lost: make(chan struct{})}
+func newSFTPConn(c *sftp.Client, answers *sftpAnswers, shell *ssh.Client, cut, wait func()) *sftpConn {
+	conn := &sftpConn{Client: c, answers: answers, shell: shell, cut: cut, lost: make(chan struct{})}
 	go func() {
 		why := c.Wait()
 		cut()
 		if shell != nil {
-			why = shell.Wait()
+			why = errors.Join(why, shell.Wait())
 		}
 		conn.why = whyLost(why)
 		wait()
@@ -154,7 +166,19 @@ func (c *sftpConn) end() {
 
 // closeLater closes a file that was read, for which nobody needs to wait.
 func (c *sftpConn) closeLater(f *sftp.File) {
-	c.closes.Go(func() { _ = f.Close() })
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.over {
+		c.closes.Go(func() { _ = f.Close() })
+	}
+}
+
+// waitForCloses waits for what closeLater has begun. Nothing more is closed then: with the connection all files are.
+func (c *sftpConn) waitForCloses() {
+	c.mu.Lock()
+	c.over = true
+	c.mu.Unlock()
+	c.closes.Wait()
 }
 
 // errConnectionLost is what becomes of all errors that only a connection has.
@@ -162,6 +186,11 @@ var errConnectionLost = errors.New("the connection to the server is lost")
 
 // whyLost leaves of the reason why a connection ended what does not name it.
 func whyLost(why error) error {
+	for _, endless := range []error{errEndlessFolder, errNoData} {
+		if errors.Is(why, endless) {
+			return endless
+		}
+	}
 	if errors.Is(why, errStalled) {
 		return temporary(errStalled)
 	}
@@ -177,7 +206,8 @@ func (c *sftpConn) explain(err error) error {
 			return known
 		}
 	}
-	if IsTemporary(err) {
+	if IsTemporary(err) { // from the connection, which is of no use to the next operation either
+		c.end()
 		return err
 	}
 	if status, ok := errors.AsType[*sftp.StatusError](err); ok {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -216,4 +217,69 @@ func waitFor(t *testing.T, name string) {
 			t.Fatalf("%s never comes", name)
 		}
 	}
+}
+
+// sparing gives less than it is asked for, as the protocol allows.
+type sparing []byte
+
+func (s sparing) Fileread(*sftp.Request) (io.ReaderAt, error) { return s, nil }
+
+func (s sparing) ReadAt(p []byte, offset int64) (int, error) {
+	n, err := bytes.NewReader(s).ReadAt(p[:min(len(p), 1000)], offset)
+	return n, err
+}
+
+// TestSFTPShort reads a file that comes in small pieces: none of them is its end.
+func TestSFTPShort(t *testing.T) {
+	t.Parallel()
+	want := bytes.Repeat([]byte("0123456789"), 10_000)
+	s := startServer(t, &ssh.ServerConfig{NoClientAuth: true}, func(channel ssh.Channel) {
+		handlers := sftp.InMemHandler()
+		handlers.FileList, handlers.FileGet = &gathering{}, sparing(want)
+		_ = sftp.NewRequestServer(channel, handlers).Serve()
+	})
+	b, err := backend.OpenSFTP(t.Context(), s.address+"/repo", s.options, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	closeLater(t, b)
+	got := make([]byte, len(want)+100)
+	if n, err := b.Load(t.Context(), backend.File{}, 0, got); err != nil || !bytes.Equal(got[:n], want) {
+		t.Errorf("got %d bytes, %v, want %d", n, err, len(want))
+	}
+}
+
+// TestSFTPClosed closes a place that is in use.
+func TestSFTPClosed(t *testing.T) {
+	t.Parallel()
+	o := sftpServer(t)
+	b, err := backend.OpenSFTP(t.Context(), "host:"+aRepository(t), o, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var users sync.WaitGroup
+	begun := make(chan struct{}, 1)
+	for range 8 {
+		users.Go(func() {
+			for {
+				_, err := backendtest.Read(t.Context(), b, backend.File{})
+				if errors.Is(err, fs.ErrClosed) {
+					return
+				}
+				if err != nil && !backend.IsTemporary(err) {
+					t.Errorf("Load: got %v, want %v", err, fs.ErrClosed)
+					return
+				}
+				select {
+				case begun <- struct{}{}:
+				default:
+				}
+			}
+		})
+	}
+	<-begun
+	if err := b.(io.Closer).Close(); err != nil {
+		t.Errorf("Close: %v", err)
+	}
+	users.Wait()
 }

@@ -160,7 +160,9 @@ func (p *sftpPlace) readFolders(ctx context.Context, c *sftpConn, folders []stri
 
 // readFolder reads a folder. One that is missing is empty while the config is still there, as in Local.readFolder.
 func (p *sftpPlace) readFolder(ctx context.Context, c *sftpConn, name string) ([]fs.FileInfo, error) {
+	end := c.answers.folder()
 	entries, err := c.ReadDirContext(ctx, name)
+	end()
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, err := c.Stat(p.path(File{})); err != nil {
 			return nil, fmt.Errorf("look for config: %w", c.explain(err))

@@ -48,6 +48,8 @@ func (p *sftpPlace) save(ctx context.Context, c *sftpConn, f File, data []byte) 
 	if f.Kind == Config {
 		if _, err := c.Lstat(name); err == nil {
 			return fs.ErrExist
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return c.explain(err)
 		}
 	}
 	temporary := temporaryName(name)

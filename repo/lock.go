@@ -28,8 +28,12 @@ const (
 	// lockSettle passes between writing a lock and looking for others', so
 	// that of two which are written at once both are seen.
 	lockSettle = 200 * time.Millisecond
-	// unlockGrace is the time to remove a lock after the work was cancelled.
+	// unlockGrace is the time to remove a lock, and to save the index of what is
+	// durable, after the work.
 	unlockGrace = time.Minute
+	// stopGrace is the time to remove a lock after a person stopped the work, who
+	// waits: a lock that stays is one of a program that no longer runs.
+	stopGrace = 5 * time.Second
 )
 
 // lockFile is the JSON of locks/<id>, in restic's order; the last field is ours,
@@ -428,7 +432,11 @@ func (l *Lock) Unlock(ctx context.Context) error {
 }
 
 func (l *Lock) remove(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), unlockGrace)
+	grace := unlockGrace
+	if ctx.Err() != nil {
+		grace = stopGrace
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 	defer cancel()
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -417,3 +417,38 @@ func TestGarbageLock(t *testing.T) {
 		t.Errorf("left %v", all)
 	}
 }
+
+// silent is a place that answers no removal.
+type silent struct{ backend.Backend }
+
+func (silent) Remove(ctx context.Context, _ backend.File) error {
+	<-ctx.Done()
+	return context.Cause(ctx)
+}
+
+// TestLockStopped: who stopped the work does not wait for long on a server that hangs.
+func TestLockStopped(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r, _, _ := lockRepo(t, backendtest.Faults{})
+		for stopped, want := range map[bool]time.Duration{true: stopGrace, false: unlockGrace} {
+			l := take(t, r, false)
+			be := r.be
+			r.be = silent{be}
+			ctx, cancel := context.WithCancel(t.Context())
+			if stopped {
+				cancel()
+			}
+			start := time.Now()
+			err := l.Unlock(ctx)
+			if took := time.Since(start); took != want || !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("stopped %t: got %v after %v, want it after %v", stopped, err, took, want)
+			}
+			r.be = be
+			cancel()
+			if err := l.Unlock(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}

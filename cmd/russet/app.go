@@ -16,6 +16,7 @@ const (
 	groupPhone = "Phones at hand"
 	groupLook  = "Look inside and get back"
 	groupSync  = "Bring records elsewhere"
+	groupCopy  = "Keep a second copy"
 	groupCare  = "Look after the repository"
 	groupSelf  = "This program"
 )
@@ -57,6 +58,7 @@ func (p *program) app() *cli.App {
 			"left on a computer, plain or encrypted, and gives any version back byte for byte. The\n" +
 			"repository is restic's: stock restic can open, check, mount, restore and prune it.",
 		UsageText: "russet init -r /media/drive/repo        # make a repository\n" +
+			"russet init -r sftp:ada@nas:/phones     # or on a server: sftp:, s3:, rest:, rclone:\n" +
 			"russet pair                             # once: have the phone trust this computer\n" +
 			"russet backup -r /media/drive/repo      # keep the phone that is connected\n" +
 			"russet snapshots -r /media/drive/repo   # list what is kept\n" +
@@ -90,6 +92,7 @@ func (p *program) verbs() []*cli.Command {
 	return []*cli.Command{
 		p.initVerb(),
 		p.backupVerb(),
+		p.validateStorageVerb(),
 		p.devicesVerb(),
 		p.pairVerb(),
 		p.unpairVerb(),
@@ -105,6 +108,9 @@ func (p *program) verbs() []*cli.Command {
 		p.restoreVerb(),
 		p.exportVerb(),
 		p.syncVerb(),
+		p.copyVerb(),
+		p.mirrorVerb(),
+		p.offsiteVerb(),
 		p.checkVerb(),
 		p.forgetVerb(),
 		p.pinVerb(),
@@ -114,12 +120,8 @@ func (p *program) verbs() []*cli.Command {
 		p.pruneVerb(),
 		p.repairVerb(),
 		p.recoverVerb(),
-		p.copyVerb(),
-		p.mirrorVerb(),
-		p.offsiteVerb(),
 		p.keyVerb(),
 		p.unlockVerb(),
-		p.validateStorageVerb(),
 		p.demoVerb(),
 		p.simulateVerb(),
 		p.versionVerb(),

@@ -77,3 +77,18 @@ type remedied struct {
 }
 
 func (r remedied) Unwrap() error { return r.error }
+
+// hintsOf is what can be done about each of the errors that err holds.
+func hintsOf(err error) (hints []string) {
+	switch e := err.(type) {
+	case remedied:
+		return []string{e.hint}
+	case interface{ Unwrap() []error }:
+		for _, one := range e.Unwrap() {
+			hints = append(hints, hintsOf(one)...)
+		}
+	case interface{ Unwrap() error }:
+		return hintsOf(e.Unwrap())
+	}
+	return hints
+}

@@ -39,7 +39,7 @@ type copyMessage struct {
 func (p *program) copyVerb() *cli.Command {
 	return &cli.Command{
 		Name:      "copy",
-		Category:  groupCare,
+		Category:  groupCopy,
 		Usage:     "copy snapshots into a second, independent repository",
 		ArgsUsage: "[SNAPSHOT...]",
 		UsageText: "russet init -r /media/second/repo --from-repo /media/drive/repo --copy-chunker-params  # once\n" +

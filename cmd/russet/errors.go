@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -74,7 +75,7 @@ var exitCodes = []exitCode{
 	{codePhoneRefuses, "the phone refuses, and will until something is changed"},
 	{codePhoneBusy, "the phone is busy, or something went wrong on the way: to be tried again later"},
 	{codeStorageAway, "the repository's server is not reached, or the connection was lost for long: to be tried again later"},
-	{codeStorageRefuses, "the repository's server refuses: a wrong user or password, rights that lack, an unknown host key; it will until something is changed"},
+	{codeStorageRefuses, "the repository's server refuses: a wrong user or password, rights that lack, an unknown host key, a certificate that is not trusted, a clock that is wrong; it will until something is changed"},
 	{codeCancelled, "stopped by Ctrl-C or SIGTERM; the repository is valid"},
 }
 
@@ -171,7 +172,7 @@ var advices = []advice{
 	{repo.ErrLockLost, codeError, "run the same command again; nothing that was kept is lost"},
 	{errDeadHolder, codeLocked, "that program no longer runs: remove its lock with russet unlock"},
 	{errBadLock, codeDamaged, "when you know that nobody uses the repository, remove its locks with russet unlock --remove-all"},
-	{errAppendOnly, codeError, "backup, copy, check and restore work there all the same; the rest wants credentials that may remove files"},
+	{errAppendOnly, codeStorageRefuses, "backup, copy, check and restore work there all the same; the rest wants credentials that may remove files"},
 	{errCannotLock, codeError, "to read a repository that cannot be written, add --no-lock"},
 	{errReadOnly, codeError, "the repository cannot be written: is the drive write-protected, or somebody else's?"},
 	{errLeftovers, codeError, "a repository lost its config, which a copy of it may still have; or an init was cut off: then run it again with the same password, or remove the folder"},
@@ -193,6 +194,7 @@ var advices = []advice{
 	{errMirror, 0, "use the original; if that is lost, russet mirror --promote makes an ordinary repository of it"},
 	{errMoving, 0, "the mirror can be opened; run the same command again when nobody backs up or prunes"},
 	{errNoSuchKey, 0, "russet key list shows the ids"},
+	{errNothingThere, codeNoRepository, "is the address right? russet init makes a new repository there"},
 	{backend.ErrNoRepository, codeNoRepository, "is the drive connected, and the name right? russet init makes a new repository"},
 	{repo.ErrLocked, codeLocked, "wait for it, or with --retry-lock; russet unlock removes the locks of programs that no longer run"},
 	{repo.ErrWrongPassword, codePassword, "the repository's own password is wanted, not the one of the phone's backups"},
@@ -229,7 +231,7 @@ var advices = []advice{
 	{offsite.ErrOther, 0, "nothing was written there; where that was meant, remove the copy and add it anew"},
 	{errSamePlace, 0, "a copy is a repository of its own: choose another address"},
 	{errServerPassword, 0, "give it with --server-password-file or --server-password-command, set RUSSET_SERVER_PASSWORD, or run on a terminal"},
-	{errNoKeyring, 0, "without --save-password it is taken from --server-password-file or --server-password-command, from RUSSET_SERVER_PASSWORD, or asked for"},
+	{errNoKeyring, 0, ""}, // and remedied
 	{errNothingOwn, 0, "name what shall be synced with --in"},
 	{errSeveralCollections, 0, "give one of these addresses with --to"},
 	{errNoSuchRecord, 0, "russet show KIND SNAPSHOT --json shows the uids"},
@@ -292,8 +294,8 @@ func adviceFor(err error) advice {
 		if !errors.Is(err, a.is) || a.is == merge.ErrDenied && readOnly(err) { // a folder asks for no password
 			continue
 		}
-		if r, ok := errors.AsType[remedied](err); ok && a.hint == "" {
-			a.hint = r.hint
+		if a.hint == "" {
+			a.hint = strings.Join(slices.Compact(hintsOf(err)), "\n")
 		}
 		return a
 	}

@@ -7,13 +7,16 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os/exec"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
 
+	"russet/backend"
 	"russet/capture"
 	"russet/merge"
+	"russet/offsite"
 	"russet/repo"
 )
 
@@ -30,7 +33,7 @@ func TestExitCodesAreDocumented(t *testing.T) {
 	if slices.Contains(documented, 2) {
 		t.Error("2 is what a Go program says that crashed")
 	}
-	for _, a := range advices {
+	for _, a := range slices.Concat(advices, storageAdvices) {
 		if code := cmp.Or(a.code, codeError); !slices.Contains(documented, code) {
 			t.Errorf("%v gives exit code %d, which the manual does not tell of", a.is, code)
 		}
@@ -58,6 +61,13 @@ func TestReport(t *testing.T) {
 		{fmt.Errorf("%w: %w", merge.ErrDenied, errors.New("401")), false, 1, "russet: access denied: 401\n  is the user's name right, and the password? many servers want an app password\n"},
 		{&net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}, false, 1, "russet: dial tcp: connection refused\n" +
 			"  is this computer on the network, and the address right? then run the same command again\n"},
+		{atStorage(backend.ErrNoRepository), false, 10, "russet: no repository here\n  is the address right? russet init makes a new repository there\n"},
+		{fmt.Errorf("%w: %w", backend.ErrProgram, exec.ErrNotFound), false, 1, "russet: program does not start: executable file not found in $PATH\n" +
+			"  install that program, or say where it is: -o rclone.program=PATH, -o sftp.command=...\n"},
+		{
+			errors.Join(remedied{offsite.ErrBad, "mend one"}, fmt.Errorf("b: %w", remedied{offsite.ErrBad, "mend two"})), false, 22,
+			fmt.Sprintf("russet: %v\nrusset: b: %v\n  mend one\n  mend two\n", offsite.ErrBad, offsite.ErrBad),
+		},
 		{errNoRepositoryGiven, false, 1, "russet: no repository given\n  name it with -r, or set RUSSET_REPOSITORY\n"},
 	} {
 		var stderr bytes.Buffer

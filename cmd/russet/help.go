@@ -53,7 +53,7 @@ type group struct {
 // groups sorts the verbs under their headings, and keeps their order.
 func groups(app *cli.App) []group {
 	var list []group
-	for _, name := range []string{groupKeep, groupPhone, groupLook, groupSync, groupCare, groupSelf} {
+	for _, name := range []string{groupKeep, groupPhone, groupLook, groupSync, groupCopy, groupCare, groupSelf} {
 		g := group{name: name}
 		for _, v := range app.Commands {
 			if v.Category == name {

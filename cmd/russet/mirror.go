@@ -46,7 +46,7 @@ type mirrorMessage struct {
 func (p *program) mirrorVerb() *cli.Command {
 	return &cli.Command{
 		Name:     "mirror",
-		Category: groupCare,
+		Category: groupCopy,
 		Usage:    "keep a second drive equal to the repository, without its password",
 		UsageText: "russet mirror -r /media/drive/repo --to /media/second/repo --init   # once\n" +
 			"russet mirror -r /media/drive/repo --to /media/second/repo\n" +

@@ -27,7 +27,7 @@ func (p *program) offsiteVerb() *cli.Command {
 	usage, description := describeActions(offsiteActions)
 	return &cli.Command{
 		Name:      "offsite",
-		Category:  groupCare,
+		Category:  groupCopy,
 		Usage:     "keep named copies elsewhere, and prove them",
 		ArgsUsage: usage + " ...",
 		UsageText: "russet offsite add cloud --to s3:https://s3.example.org/family\n" +
@@ -58,7 +58,7 @@ func (p *program) offsiteVerb() *cli.Command {
 			&cli.StringFlag{Name: "to", Usage: "add: where the copy lies: a `FOLDER`, or an address"},
 			&cli.BoolFlag{Name: "mirror", Usage: "add: keep the same files, in a folder"},
 			&cli.IntFlag{Name: "last", Usage: "add: copy the newest `NUMBER` of each device's snapshots alone"},
-			&cli.StringSliceFlag{Name: "device", Usage: "add: copy the device whose `UDID` begins so alone; may be repeated"},
+			&cli.StringSliceFlag{Name: "device", Usage: "add: copy the device whose `UDID` begins so alone"},
 			&cli.StringSliceFlag{Name: "tag", Usage: "add: copy snapshots with this `TAG` alone; with any of several"},
 			&cli.BoolFlag{Name: "save-password", Usage: "add, run, verify: keep the twin's password in this computer's keyring"},
 			&cli.BoolFlag{Name: "many", Usage: "run: set aside in a mirror even more than a fifth of the packs, or more than half of the snapshots"},
@@ -129,6 +129,14 @@ func (p *program) copyPlace(c *cli.Context, config *offsite.Config) (place, erro
 	return at, nil
 }
 
+// copyLine says in a line what a copy is, as people may see it: a repository may
+// hold addresses that another program put there.
+func copyLine(config *offsite.Config) string {
+	c := *config
+	c.Address = shown(c.Address)
+	return visible(c.String())
+}
+
 // twinEntry names a twin's entry of the keyring.
 func twinEntry(config *offsite.Config) string { return "repository " + config.Repository.String()[:16] }
 
@@ -181,7 +189,7 @@ func (p *program) keepPassword(ctx context.Context, at place, config *offsite.Co
 		return known, err
 	}
 	if err := keyring.Set(keyringService, twinEntry(config), known.value); err != nil {
-		return known, fmt.Errorf("keep the twin's password: %w: %w", errNoKeyring, err)
+		return known, noKeyring("twin's", "--to-password-", "RUSSET_TO_PASSWORD", err)
 	}
 	if at.login != nil && at.login.text != "" {
 		return known, at.login.keep()

@@ -10,6 +10,7 @@ import (
 	"github.com/zalando/go-keyring"
 
 	"russet/crypto"
+	"russet/offsite"
 )
 
 // TestTwinPassword keeps a twin's password in a keyring made of software: it is not
@@ -51,5 +52,15 @@ func TestTwinPassword(t *testing.T) {
 		if code != c.code || strings.Contains(out, "secret") {
 			t.Fatalf("%q: code %d, want %d: %s", c.args, code, c.code, out)
 		}
+	}
+}
+
+// TestCopyLine: a password that another program put into a copy's address is not
+// shown.
+func TestCopyLine(t *testing.T) {
+	t.Parallel()
+	config := offsite.Config{Name: "cloud", Kind: offsite.Twin, Address: "rclone:nas,pass=s3cret:phones"}
+	if got, want := copyLine(&config), "cloud: twin at rclone:nas,***:phones"; got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -78,10 +78,10 @@ func (p *program) offsiteAdd(c *cli.Context, args []string) error {
 func (p *program) showAdded(config *offsite.Config, made bool) error {
 	if p.json {
 		return p.emit(offsiteMessage{
-			"offsite_added", config.Name, string(config.Kind), config.Address, config.Repository.String(), made, config.Last, config.Devices, config.Tags,
+			"offsite_added", config.Name, string(config.Kind), shown(config.Address), config.Repository.String(), made, config.Last, config.Devices, config.Tags,
 		})
 	}
-	text := fmt.Sprintf("added %s\n", visible(config.String()))
+	text := fmt.Sprintf("added %s\n", copyLine(config))
 	if made && config.Kind == offsite.Twin {
 		text += "Keep its password somewhere else too: without it, nothing in there can be read.\n"
 	}

@@ -49,7 +49,7 @@ func (p *program) offsiteRun(c *cli.Context, args []string) error {
 	return p.withCopies(c, kind, func(ctx context.Context, r *repo.Repository, store *offsite.Store) error {
 		return p.eachCopy(ctx, store, args, func(st *offsite.State) error {
 			if !p.quiet && !p.json {
-				fmt.Fprintf(p.stdout, "%s\n", visible(st.Config.String()))
+				fmt.Fprintf(p.stdout, "%s\n", copyLine(&st.Config))
 			}
 			if st.Config.Kind == offsite.Mirror {
 				return p.runMirror(ctx, c, r, store, st)
@@ -110,7 +110,9 @@ func (p *program) applyCopy(ctx context.Context, to *repo.Repository, plan *repo
 // the next one.
 func (p *program) cutOff(ctx context.Context, store *offsite.Store, st *offsite.State, start time.Time, err error) error {
 	st.Cut(start)
-	if failed := store.Save(context.WithoutCancel(ctx), st); failed != nil {
+	ctx, done := lasting(ctx, stopGrace)
+	defer done()
+	if failed := store.Save(ctx, st); failed != nil {
 		p.warn("that the run was cut off could not be noted: %v", failed)
 	}
 	return err
@@ -240,6 +242,9 @@ func badCopy(config *offsite.Config, err error) error {
 	at := shown(config.Address)
 	hint := "your repository is whole as it was; mend the copy from it: russet repair packs -r " + at + ", then russet repair index -r " + at +
 		", then russet offsite run " + config.Name
+	if isRemote(config.Address) {
+		hint += "; where nothing may be removed this wants other credentials"
+	}
 	if config.Kind == offsite.Mirror {
 		hint = "your repository is whole as it was; mend the copy from it: remove the files that are named in " + at + ", then russet offsite run " + config.Name
 	}

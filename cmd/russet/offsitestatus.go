@@ -124,7 +124,7 @@ func (p *program) printStanding(st *offsite.State, s offsite.Status, whole bool)
 		return moment(t, time.Local)
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s\n  last run %s, last verified %s\n", visible(st.Config.String()), day(s.LastRun), day(s.LastVerify))
+	fmt.Fprintf(&b, "%s\n  last run %s, last verified %s\n", copyLine(&st.Config), day(s.LastRun), day(s.LastVerify))
 	if s.Cut {
 		b.WriteString("  the last one was cut off; the next one goes on\n")
 	}

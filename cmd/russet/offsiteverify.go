@@ -43,7 +43,7 @@ func (p *program) offsiteVerify(c *cli.Context, args []string) error {
 	return p.withCopies(c, lockShared, func(ctx context.Context, r *repo.Repository, store *offsite.Store) error {
 		return p.eachCopy(ctx, store, args, func(st *offsite.State) error {
 			if !p.quiet && !p.json {
-				fmt.Fprintf(p.stdout, "%s\n", visible(st.Config.String()))
+				fmt.Fprintf(p.stdout, "%s\n", copyLine(&st.Config))
 			}
 			return p.withCopy(ctx, c, r, &st.Config, lockRead, func(within context.Context, to *repo.Repository) error {
 				copied, err := store.Attach(st, to)
@@ -99,7 +99,9 @@ func (p *program) verifyCopy(ctx, within context.Context, store *offsite.Store, 
 	}
 	m.TotalDuration = time.Since(start).Seconds()
 	// Also after Ctrl-C: the lock is still held, and what was proven stays so.
-	failed = errors.Join(failed, store.Save(context.WithoutCancel(ctx), copied.State))
+	ctx, done := lasting(ctx, stopGrace)
+	defer done()
+	failed = errors.Join(failed, store.Save(ctx, copied.State))
 	if whole {
 		failed = errors.Join(failed, p.showVerified(m, drill))
 	}

@@ -20,6 +20,15 @@ import (
 // password is shorter; a wrong file may be anything.
 const maxSecret = 1 << 16
 
+// noKeyring says that this computer's keyring does not take somebody's password, and
+// how it is given else: by flags that begin so, or in a variable.
+func noKeyring(whose, flags, variable string, err error) error {
+	return remedied{
+		fmt.Errorf("keep the %s password: %w: %w", whose, errNoKeyring, err),
+		fmt.Sprintf("without --save-password it is taken from %sfile or %scommand, from %s, or asked for", flags, flags, variable),
+	}
+}
+
 // passwordTries is how often a person may try at the terminal.
 const passwordTries = 3
 

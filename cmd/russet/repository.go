@@ -186,6 +186,21 @@ func (p *program) openRepository(ctx context.Context, at place) (r *repo.Reposit
 	}, nil
 }
 
+// stopGrace is how long the last things of a run may take after Ctrl-C: a server
+// that has gone away does not keep who waits.
+const stopGrace = 5 * time.Second
+
+// lasting is the context of what is done also when ctx has ended, within grace
+// then. done must be called.
+func lasting(ctx context.Context, grace time.Duration) (_ context.Context, done func()) {
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(grace, cancel) })
+	return longer, func() {
+		stop()
+		cancel()
+	}
+}
+
 // retakeReserve lays the space ready again that a verb may have used up for its
 // lock, on a drive that was full, where there is space again.
 func retakeReserve(ctx context.Context, r *repo.Repository) {

@@ -198,7 +198,9 @@ func (p *program) printSheet(c *cli.Context) error {
 		s.keyID = id.String()
 		if err := p.showSheet(s, c.Bool("html")); err != nil {
 			// A key that nobody knows is no use, and would stay for ever.
-			return errors.Join(fmt.Errorf("print the sheet: %w", err), r.RemoveKey(context.WithoutCancel(ctx), id))
+			ctx, done := lasting(ctx, stopGrace)
+			defer done()
+			return errors.Join(fmt.Errorf("print the sheet: %w", err), r.RemoveKey(ctx, id))
 		}
 		p.note("the sheet has key %.8s; russet key remove %.8s ends it", s.keyID, s.keyID)
 		return nil

@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
-	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -31,6 +30,10 @@ type storage struct {
 	local      string // the folder on this computer for what belongs to repositories elsewhere; "" where the system has none
 	noCache    bool   // --no-cache
 }
+
+// fullNames finds the names of files in a repository, of which people need the
+// beginning.
+var fullNames = regexp.MustCompile(`\b([0-9a-f]{8})[0-9a-f]{56}\b`)
 
 // storageFlags are those of every verb that say how a repository elsewhere is
 // reached.
@@ -70,7 +73,8 @@ func (p *program) readStorage(c *cli.Context) error {
 		*limit.to = rate << 10
 	}
 	o.Network.Warn = func(err error, next time.Duration) {
-		p.warn("%v; trying again in %.0f s", err, math.Ceil(next.Seconds()))
+		said := fullNames.ReplaceAllString(err.Error(), "$1") // this line passes; that which stays has the whole name
+		p.warn("%s; trying again in %.0f s", said, math.Ceil(next.Seconds()))
 	}
 	p.readNames(&o.S3)
 	p.readSSH(&o.SFTP)
@@ -240,44 +244,4 @@ func usualCache(system string, env environ) string {
 		return dir
 	}
 	return below("HOME", ".cache", "russet")
-}
-
-// logins finds users with passwords in addresses.
-var logins = regexp.MustCompile(`(//[^/:@\s"]*:)[^/\s"]*@`)
-
-// withoutLogins hides the passwords of addresses that stand in a text, wherever
-// somebody has typed one: as a verb, say, or as the name of a snapshot.
-func withoutLogins(text string) string { return logins.ReplaceAllString(text, "${1}"+hiddenPart+"@") }
-
-// hiddenPart stands for a password in an address that is shown.
-const hiddenPart = "***"
-
-// shown is an address without the password that may stand in it. It hides rather
-// too much where an address is misspelt.
-func shown(address string) string {
-	if !isRemote(address) {
-		return address
-	}
-	scheme, rest, _ := strings.Cut(address, ":")
-	if scheme == "rclone" && strings.HasPrefix(rest, ":") { // a remote spelled out: ":webdav,user=x,pass=y:path"
-		comma, colon := strings.Index(rest, ","), strings.LastIndex(rest, ":")
-		if 0 < comma && comma < colon {
-			rest = rest[:comma+1] + hiddenPart + rest[colon:]
-		}
-		return scheme + ":" + rest
-	}
-	before := ""
-	if at := strings.Index(rest, "//"); at >= 0 && at <= len("https:") {
-		before, rest = rest[:at+2], rest[at+2:]
-	}
-	colon, end := strings.Index(rest, ":"), strings.LastIndex(rest, "@")
-	if slash := strings.Index(rest, "/"); slash >= 0 {
-		if at := strings.LastIndex(rest[:slash], "@"); at >= 0 {
-			end = at // one behind it belongs to the path
-		}
-	}
-	if 0 <= colon && colon < end {
-		rest = rest[:colon+1] + hiddenPart + rest[end:]
-	}
-	return scheme + ":" + before + rest
 }

@@ -3,20 +3,35 @@ package main
 import (
 	"errors"
 	"io/fs"
+	"os/exec"
 
 	"russet/backend"
 )
 
-// errStorageRefuses is the situation in which what is not allowed is so at a place
-// elsewhere, and not on this computer.
-var errStorageRefuses = errors.New("the storage does not allow it")
+// Situations of places elsewhere, where they decide what a person can do.
+var (
+	errStorageRefuses = errors.New("the storage does not allow it")
+	errNothingThere   = errors.New("no repository, and no drive that may not be connected")
+)
 
 // atStorage marks an error of a place elsewhere so that advice can be given.
 func atStorage(err error) error {
+	if errors.Is(err, backend.ErrNoRepository) {
+		return situation{err, errNothingThere}
+	}
 	if _, here := errors.AsType[*fs.PathError](err); errors.Is(err, fs.ErrPermission) && !here {
 		return situation{err, errStorageRefuses}
 	}
 	return err
+}
+
+// storageAdvices are tried in this order.
+var storageAdvices = []advice{
+	{errStorageRefuses, codeStorageRefuses, "are the user and the password or key right, and may they do that there? russet help lists the ways to give them"},
+	{backend.ErrCertificate, codeStorageRefuses, "is the address right, and this computer's clock? --cacert FILE trusts a certificate that its owner made; without that, somebody may be in between"},
+	{backend.ErrClock, codeStorageRefuses, "set the clock of this computer, or of the server where that one is wrong, and run the same command again"},
+	{backend.ErrProgram, 0, "try it without russet: rclone listremotes shows the names of remotes, rclone lsd REMOTE: tries one; for sftp: the program ssh has to log in without a question"},
+	{backend.ErrAddress, 0, "addresses look like sftp:USER@HOST:/FOLDER, s3:https://HOST/BUCKET/FOLDER, rest:https://HOST/FOLDER/ and rclone:REMOTE:FOLDER"},
 }
 
 // storageAdvice says what to do about an error of a place elsewhere.
@@ -28,10 +43,16 @@ func storageAdvice(err error) (advice, bool) {
 		}
 		return a, true
 	}
-	switch {
-	case errors.Is(err, errStorageRefuses):
-		return advice{code: codeStorageRefuses, hint: "are the user and the password right, and may they do that there? russet help lists the ways to give them"}, true
-	case backend.IsTemporary(err):
+	for _, a := range storageAdvices {
+		if !errors.Is(err, a.is) {
+			continue
+		}
+		if a.is == backend.ErrProgram && errors.Is(err, exec.ErrNotFound) {
+			a.hint = "install that program, or say where it is: -o rclone.program=PATH, -o sftp.command=..."
+		}
+		return a, true
+	}
+	if backend.IsTemporary(err) {
 		return advice{code: codeStorageAway, hint: "is there a network, and the address right? run the same command again later; nothing that was kept is lost"}, true
 	}
 	return advice{}, false

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"slices"
 	"strings"
@@ -34,6 +33,7 @@ type login struct {
 
 	known bool   // user and text were taken by the place
 	text  string // of the password
+	typed bool   // a person was asked for user
 }
 
 // storageLogin finds out what flags and environment say of a place's login: ours,
@@ -150,7 +150,8 @@ func (l *login) ask(ctx context.Context, p *program) (err error) {
 	if l.scheme == schemeS3 {
 		user, password = "access key id", "secret access key"
 	}
-	if l.user == "" {
+	if l.user == "" || l.typed { // a slip of the finger may be in either
+		l.typed = true
 		if l.user, err = p.ask(ctx, user+" for "+at); err != nil {
 			return err
 		}
@@ -169,7 +170,7 @@ func (l *login) keep() error {
 		kept = l.text
 	}
 	if err := keyring.Set(keyringService, l.name(), kept); err != nil {
-		return fmt.Errorf("keep the storage's password: %w: %w", errNoKeyring, err)
+		return noKeyring("storage's", "--storage-password-", "RUSSET_STORAGE_PASSWORD", err)
 	}
 	return nil
 }

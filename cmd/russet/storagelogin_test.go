@@ -32,6 +32,13 @@ func TestShown(t *testing.T) {
 		"s3:s3.example.org/bucket":           "s3:s3.example.org/bucket",
 		"rclone:remote:path":                 "rclone:remote:path",
 		"rclone::webdav,user=x,pass=pw:path": "rclone::webdav,***:path",
+		"rclone:remote,pass=pw:path":         "rclone:remote,***:path",
+		"rclone::webdav,pass=pw":             "rclone::webdav,***",
+		`rclone::b2,key="p:w",id=x`:          "rclone::b2,***",
+		`rclone::b2,key='p:w`:                "rclone::b2,***",
+		"rclone:/a,b:c":                      "rclone:/a,b:c",
+		"rclone::local:/a,b":                 "rclone::local:/a,b",
+		"rclone:":                            "rclone:",
 		"rest:http+unix:///run/socket:/path": "rest:http+unix:///run/socket:/path",
 	} {
 		if got := shown(address); got != want {
@@ -46,6 +53,10 @@ func TestWithoutLogins(t *testing.T) {
 		`unknown verb "rest:https://ada:p@w@host/"; did you mean it?`: `unknown verb "rest:https://ada:***@host/"; did you mean it?`,
 		"open sftp://ada@host:22//a b: rest:http://:pw@h/x@y":         "open sftp://ada@host:22//a b: rest:http://:***@h/x@y",
 		"at https://host:8000/a@b, and 3:4@5":                         "at https://host:8000/a@b, and 3:4@5",
+		`unknown verb "rclone:nas,pass=pw:path"`:                      `unknown verb "rclone:nas,***`,
+		`snapshot "rclone::b2,key=\"p w\":path": none`:                `snapshot "rclone::b2,***`,
+		"at rclone::b2,key=pw:path and more":                          "at rclone::b2,*** and more",
+		"at rclone::b2,***:path: it is full":                          "at rclone::b2,***:path: it is full",
 	} {
 		if got := withoutLogins(text); got != want {
 			t.Errorf("got %s, want %s", got, want)
@@ -151,7 +162,7 @@ func TestKeptLogin(t *testing.T) {
 	}
 	keyring.MockInitWithError(errors.New("locked"))
 	code, said := verb(known, "validate-storage", at, "--save-password")
-	if code != codeError || !strings.Contains(said, "keyring does not take it") || strings.Contains(said, storageSecret) {
+	if code != codeError || !strings.Contains(said, "keyring does not take it") || !strings.Contains(said, "RUSSET_STORAGE_PASSWORD") || strings.Contains(said, storageSecret) {
 		t.Errorf("with a keyring that takes nothing: got %d, %s", code, said)
 	}
 }

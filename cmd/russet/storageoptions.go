@@ -71,7 +71,7 @@ var storageOptions = []storageOption{
 	}},
 	{"rclone.timeout", "how long to wait for its first answer (1m)", func(o *backend.Options, v string) (err error) {
 		o.Rclone.Timeout, err = time.ParseDuration(v)
-		if err == nil && o.Rclone.Timeout <= 0 {
+		if err != nil || o.Rclone.Timeout <= 0 {
 			err = fmt.Errorf("it is a time such as 30s, not %q", v)
 		}
 		return err
@@ -116,6 +116,9 @@ func setOptions(o *backend.Options, given []string) error {
 			return err
 		}
 	}
+	if s3 := o.S3; (s3.LockMode == "") != (s3.LockPeriod == 0) {
+		return usageError{"-o s3.lock-mode and -o s3.lock-days belong together: how files are locked, and for how long"}
+	}
 	return nil
 }
 
@@ -130,6 +133,9 @@ func setOption(o *backend.Options, key, value string) error {
 			return usageError{fmt.Sprintf("-o %s: %v", key, err)}
 		}
 		return nil
+	}
+	if near := didYouMean(key, known); near != "" {
+		return usageError{fmt.Sprintf("-o does not know %q%s", key, near)}
 	}
 	return usageError{fmt.Sprintf("-o does not know %q; it knows %s", key, strings.Join(known, ", "))}
 }

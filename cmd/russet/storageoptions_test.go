@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"io"
 	"log"
 	"net/http"
@@ -43,12 +44,15 @@ func TestSetOptions(t *testing.T) {
 	}
 	for _, bad := range []string{
 		"s3.class=x", "s3.region", "s3.bucket-lookup=maybe", "s3.list-objects-v1=perhaps", "s3.connections=0", "s3.connections=1001", "s3.lock-mode=forever",
-		"s3.lock-days=-1", "sftp.command='", "rclone.timeout=0s", "rclone.timeout=soon", "",
+		"s3.lock-mode=governance", "s3.lock-days=3", "s3.lock-days=-1", "sftp.command='", "rclone.timeout=0s", "rclone.timeout=soon", "",
 	} {
-		err := setOptions(&o, []string{bad})
+		err := setOptions(new(backend.Options), []string{bad})
 		if _, ok := errors.AsType[usageError](err); !ok {
 			t.Errorf("-o %q: got %v, want a mistake in the arguments", bad, err)
 		}
+	}
+	if err := setOptions(&o, []string{"sftp.conections=3"}); err == nil || !strings.HasSuffix(err.Error(), "; did you mean sftp.connections?") {
+		t.Errorf("a misspelt key: got %v", err)
 	}
 	err = setOptions(&o, []string{"s3.clas=x"})
 	for _, option := range storageOptions {
@@ -81,8 +85,8 @@ func TestReadStorage(t *testing.T) {
 	if o.SFTP.AgentSocket != "agent" || o.SFTP.Home != "home" || !slices.Contains(o.SFTP.KnownHosts, filepath.Join("home", ".ssh", "known_hosts")) {
 		t.Errorf("got %+v", o.SFTP)
 	}
-	o.Network.Warn(errors.New("the connection is lost"), 7500*time.Millisecond)
-	if got, want := stderr.String(), "russet: the connection is lost; trying again in 8 s\n"; got != want {
+	o.Network.Warn(fmt.Errorf("save data/%s: the connection is lost", strings.Repeat("0123abcd", 8)), 7500*time.Millisecond)
+	if got, want := stderr.String(), "russet: save data/0123abcd: the connection is lost; trying again in 8 s\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	if _, err := p.remoteOptions(); err == nil || !strings.Contains(err.Error(), "--cacert") {

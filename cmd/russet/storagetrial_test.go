@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"iter"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -119,6 +120,19 @@ func trialCases(ctx context.Context) []trialCase {
 			info.ModTime = time.Now().Add(-time.Hour)
 			return info, true
 		}}},
+	}
+}
+
+// TestTrialFull: a storage without space ends the trials, and is not called unfit.
+func TestTrialFull(t *testing.T) {
+	t.Parallel()
+	var shown []string
+	tr := &trial{show: func(r trialResult) error {
+		shown = append(shown, r.what)
+		return nil
+	}, be: bent{Backend: backend.NewMemory(), save: func(backend.Backend, backend.File, []byte) error { return syscall.ENOSPC }}}
+	if err := tr.run(t.Context()); !backend.IsFull(err) || len(shown) != 1 {
+		t.Errorf("got %v after %q, want %v after one trial", err, shown, syscall.ENOSPC)
 	}
 }
 

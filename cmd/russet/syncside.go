@@ -95,7 +95,7 @@ func (p *program) withServer(ctx context.Context, c *cli.Context, address, user 
 		err := try(dav.Options{User: user, Password: text})
 		if err == nil && asked(c, "save-password") {
 			if err = keyring.Set(keyringService, keyringUser(address, user), text); err != nil {
-				err = fmt.Errorf("keep the server's password: %w: %w", errNoKeyring, err)
+				err = noKeyring("server's", "--server-password-", "RUSSET_SERVER_PASSWORD", err)
 			}
 		}
 		return err

@@ -37,7 +37,7 @@ var errUnfit = errors.New("it does not do what a repository relies on")
 func (p *program) validateStorageVerb() *cli.Command {
 	return &cli.Command{
 		Name:      "validate-storage",
-		Category:  groupCare,
+		Category:  groupKeep,
 		Usage:     "try whether a repository can be kept somewhere, and how fast",
 		ArgsUsage: "[ADDRESS]",
 		UsageText: "russet validate-storage /media/drive\n" +
@@ -46,9 +46,9 @@ func (p *program) validateStorageVerb() *cli.Command {
 			"russet validate-storage -r rest:https://backup.example.org/ada/",
 		Description: "Saves, reads, lists and removes files of its own in a new folder below ADDRESS, where there\n" +
 			"may be a repository or not, and says what works: ok, missing (it works without, and what that\n" +
-			"means), or FAILED: then nothing should be kept there, and the exit code is 1. It needs no\n" +
-			"password of a repository. What it saved is removed again; where nothing may be removed it\n" +
-			"says what is left, which is some 17 MiB.\n" +
+			"means), or FAILED: then nothing should be kept there, and the exit code is 1. A full storage\n" +
+			"ends it with exit code 23. It needs no password of a repository. What it saved is removed\n" +
+			"again; where nothing may be removed it says what is left, which is some 17 MiB.\n" +
 			"\n" +
 			"With --save-password the user and password that were typed, or given otherwise, are put into\n" +
 			"this computer's keyring once the storage has taken them; no verb asks for them then.",
@@ -77,15 +77,21 @@ func (p *program) validateStorageVerb() *cli.Command {
 
 // validateStorage tries a place below the one that is given.
 func (p *program) validateStorage(ctx context.Context, at place, save bool) error {
+	be, err := p.openStorage(ctx, at)
+	if err == nil {
+		closeBackend(be)
+	} else if !errors.Is(err, backend.ErrNoRepository) { // an address without a bucket, say, with which that below it would be one
+		return fmt.Errorf("try the storage %s: %w", at, err)
+	}
 	below := at
 	below.address = strings.TrimRight(at.address, `/\`) + "/russet-trial-" + strings.ToLower(rand.Text()[:10])
-	be, err := p.createStorage(ctx, below)
-	if err != nil {
+	if be, err = p.createStorage(ctx, below); err != nil {
 		return fmt.Errorf("try the storage %s: %w", at, err)
 	}
 	t := &trial{be: be, show: p.showTrial}
 	err = t.run(ctx)
-	clean := context.WithoutCancel(ctx) // what was saved must not stay because somebody is tired of waiting
+	clean, done := lasting(ctx, stopGrace) // what was saved must not stay because somebody is tired of waiting
+	defer done()
 	left, removeErr := t.remove(clean)
 	emptied := left == 0 && discard(clean, below, be) == nil
 	closeBackend(be)
