@@ -111,6 +111,7 @@ func TestLeaseIsHeld(t *testing.T) {
 			time.Sleep(6 * time.Minute)
 			wantBusy(t, k)
 		}
+		time.Sleep(time.Minute) // off the beat
 		k.set(nil, temporary(errConnectionLost))
 		time.Sleep(20 * time.Minute)
 		k.set(nil, nil)
