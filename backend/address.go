@@ -15,6 +15,8 @@ type Options struct {
 	REST    RESTOptions
 	Rclone  RcloneOptions
 	Network NetworkOptions
+
+	begun bool // a mark of a mirror will do where there is no config yet
 }
 
 // Open opens the place of an existing repository. The address is spelled as restic spells it: a path, "local:" and a path,

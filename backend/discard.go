@@ -16,6 +16,8 @@ type discarder interface {
 // empty stays. The error wraps errors.ErrUnsupported where the storage offers no way.
 func Discard(ctx context.Context, b Backend) error {
 	switch b := b.(type) {
+	case *retryingMirror:
+		return Discard(ctx, b.place)
 	case *retrying:
 		return Discard(ctx, b.place)
 	case *s3Bucket:

@@ -201,7 +201,12 @@ func (l *Local) cleanSpool(ctx context.Context) (removed int, err error) {
 
 func (l *Local) isLeftover(k Kind, entry os.DirEntry) bool {
 	final, ok := durable.IsTemporary(entry.Name())
-	return ok && (isListed(k, final) || k == Config && final == markName) && l.isOld(entry)
+	return ok && isKept(k, final) && l.isOld(entry)
+}
+
+// isKept tells the names that writes begin under another one: those of files, and beside the config those of a mirror.
+func isKept(k Kind, name string) bool {
+	return isListed(k, name) || k == Config && (name == markName || name == occupied)
 }
 
 // isOld tells plain files that nobody is writing any more.

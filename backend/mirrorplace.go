@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"path"
 	"slices"
@@ -23,11 +22,22 @@ const (
 	maxMark = 96 << 20
 )
 
+// asidePath is where a file is kept that was set aside on a day, below the root.
+func asidePath(f File, day time.Time) string {
+	return path.Join(asideFolder, day.UTC().Format(time.DateOnly), f.Kind.String(), f.Name)
+}
+
+// isDayBefore tells whether a name is that of the folder of a day, and that day is before a time's.
+func isDayBefore(name string, before time.Time) bool {
+	day, err := time.Parse(time.DateOnly, name)
+	return err == nil && day.Before(before.UTC().Truncate(24*time.Hour))
+}
+
 // IsMirror reports whether the folder is a copy that somebody keeps equal to another repository: whatever else is added to
 // it or removed from it would be in the way of that.
-func (l *Local) IsMirror() bool {
+func (l *Local) IsMirror(ctx context.Context) (bool, error) {
 	_, err := l.root.Lstat(markName)
-	return err == nil
+	return err == nil, ctx.Err()
 }
 
 // LoadMark returns what SaveMark has saved last. The error wraps fs.ErrNotExist where the place was never marked.
@@ -81,15 +91,15 @@ func (l *Local) SaveMark(ctx context.Context, data []byte) error {
 	return nil
 }
 
-// Occupy keeps the place to one mirror run, until it is closed: of two at once each would save a mark that knows nothing
+// Occupy keeps the place to one mirror run, until release is called: of two at once each would save a mark that knows nothing
 // of the other's files, and a later run would take those for somebody else's. It does not wait: the error is
-// [durable.ErrInUse].
-func (l *Local) Occupy() (io.Closer, error) {
+// [durable.ErrInUse]. The run works within a context that ends when the place is no longer its own.
+func (l *Local) Occupy(ctx context.Context) (within context.Context, release func(), err error) {
 	lock, err := durable.TryLock(l.root, occupied)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", occupied, err)
+		return nil, nil, fmt.Errorf("%s: %w", occupied, err)
 	}
-	return lock, nil
+	return ctx, func() { _ = lock.Close() }, nil // what the system holds ends with the process, too
 }
 
 // RemoveMark makes an ordinary repository of a mirror.
@@ -119,15 +129,13 @@ func (l *Local) setAside(f File, day time.Time) error {
 	if f.Kind == Config {
 		return fs.ErrInvalid
 	}
-	folder := asideFolder
-	for _, below := range []string{"", day.UTC().Format(time.DateOnly), f.Kind.String()} {
-		folder = path.Join(folder, below)
-		if err := l.mkdir(folder); err != nil {
+	to, name := asidePath(f, day), f.path()
+	folder := path.Dir(to)
+	for _, above := range []string{asideFolder, path.Dir(folder), folder} {
+		if err := l.mkdir(above); err != nil {
 			return err
 		}
 	}
-	to := path.Join(folder, f.Name)
-	name := f.path()
 	l.packs.forget(name)
 	if _, err := l.root.Lstat(name); err != nil {
 		return durable.WithoutPath(err) // before what was set aside earlier is touched
@@ -153,8 +161,7 @@ func (l *Local) DropAside(ctx context.Context, before time.Time) (int, error) {
 		return 0, fmt.Errorf("list %s: %w", asideFolder, err)
 	}
 	for _, d := range days {
-		day, err := time.Parse(time.DateOnly, d.Name())
-		if err != nil || !d.IsDir() || !day.Before(before.UTC().Truncate(24*time.Hour)) {
+		if !d.IsDir() || !isDayBefore(d.Name(), before) {
 			continue
 		}
 		n, err := l.dropDay(ctx, path.Join(asideFolder, d.Name()))

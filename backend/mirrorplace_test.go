@@ -24,24 +24,84 @@ type mirrorPlace interface {
 	DropAside(ctx context.Context, before time.Time) (int, error)
 }
 
+// markedPlace is a mirrorPlace that outlives a process.
+type markedPlace interface {
+	mirrorPlace
+	IsMirror(ctx context.Context) (bool, error)
+	RemoveMark(ctx context.Context) error
+	Occupy(ctx context.Context) (within context.Context, release func(), err error)
+}
+
 func TestMirrorPlace(t *testing.T) {
 	t.Parallel()
-	for name, open := range map[string]func(t *testing.T) mirrorPlace{
-		"memory": func(*testing.T) mirrorPlace { return backend.NewMemory() },
-		"local": func(t *testing.T) mirrorPlace {
-			l, err := backend.CreateLocal(t.Context(), filepath.Join(t.TempDir(), "repo"))
-			if err != nil {
-				t.Fatal(err)
+	for name, start := range map[string]func(t *testing.T) (open func(t *testing.T) mirrorPlace){
+		"memory": func(*testing.T) func(*testing.T) mirrorPlace {
+			return func(*testing.T) mirrorPlace { return backend.NewMemory() }
+		},
+		"local": func(*testing.T) func(*testing.T) mirrorPlace {
+			return func(t *testing.T) mirrorPlace {
+				return createMirror(t, filepath.Join(t.TempDir(), "repo"), backend.Options{})
 			}
-			t.Cleanup(func() { l.Close() })
-			return l
+		},
+		"sftp": func(t *testing.T) func(*testing.T) mirrorPlace {
+			s := backendtest.StartSSHD(t)
+			return func(t *testing.T) mirrorPlace { return createMirror(t, s.Address(t.TempDir()), s.Options()) }
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			open := start(t)
 			t.Run("Mark", func(t *testing.T) { checkMark(t, open(t)) })
 			t.Run("Aside", func(t *testing.T) { checkAside(t, open(t)) })
+			if _, ok := open(t).(markedPlace); ok {
+				t.Run("Marked", func(t *testing.T) { checkMarked(t, open(t).(markedPlace)) })
+			}
 		})
+	}
+}
+
+// createMirror makes a place that closes with the test.
+func createMirror(t *testing.T, address string, o backend.Options) mirrorPlace {
+	t.Helper()
+	b := createAt(t, address, o)
+	closeLater(t, b)
+	return b.(mirrorPlace)
+}
+
+// checkMarked is what else a place does that outlives a process.
+func checkMarked(t *testing.T, p markedPlace) {
+	ctx := t.Context()
+	mustSave(t, p, backend.Config, "config")
+	is := func(want bool) {
+		t.Helper()
+		if got, err := p.IsMirror(ctx); err != nil || got != want {
+			t.Errorf("a mirror: got %v, %v, want %v", got, err, want)
+		}
+	}
+	is(false)
+	if err := p.SaveMark(ctx, []byte("mark")); err != nil {
+		t.Fatal(err)
+	}
+	is(true)
+	for range 2 { // and again, after it was given back
+		within, release, err := p.Occupy(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := p.Occupy(ctx); !errors.Is(err, durable.ErrInUse) {
+			t.Errorf("a second run: got %v, want %v", err, durable.ErrInUse)
+		}
+		if err := p.SaveMark(within, []byte("of the run")); err != nil {
+			t.Error(err)
+		}
+		release()
+	}
+	if err := p.RemoveMark(ctx); err != nil {
+		t.Error(err)
+	}
+	is(false)
+	if err := p.RemoveMark(ctx); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("removed again: got %v, want %v", err, fs.ErrNotExist)
 	}
 }
 
@@ -126,12 +186,6 @@ func TestLocalMirror(t *testing.T) {
 	if err := l.Save(ctx, backend.File{Kind: backend.Config}, []byte("config")); err != nil {
 		t.Fatal(err)
 	}
-	if l.IsMirror() {
-		t.Error("a mirror without a mark")
-	}
-	if err := l.SaveMark(ctx, []byte("mark")); err != nil || !l.IsMirror() {
-		t.Errorf("no mirror: %v", err)
-	}
 	// Where it lies, and that nothing else is removed there.
 	data := backendtest.Bytes(100, 1)
 	f := backendtest.Named(backend.Data, data)
@@ -160,12 +214,6 @@ func TestLocalMirror(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if err := l.RemoveMark(ctx); err != nil || l.IsMirror() {
-		t.Errorf("still a mirror: %v", err)
-	}
-	if err := l.RemoveMark(ctx); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("got %v", err)
-	}
 }
 
 func TestOccupy(t *testing.T) {
@@ -178,20 +226,16 @@ func TestOccupy(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer two.Close()
-	run, err := one.Occupy()
+	_, release, err := one.Occupy(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := two.Occupy(); !errors.Is(err, durable.ErrInUse) {
+	if _, _, err := two.Occupy(t.Context()); !errors.Is(err, durable.ErrInUse) {
 		t.Errorf("a second run: got %v, want %v", err, durable.ErrInUse)
 	}
-	if err := run.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if run, err = two.Occupy(); err != nil {
+	release()
+	if _, release, err = two.Occupy(t.Context()); err != nil {
 		t.Fatalf("after the first: %v", err)
 	}
-	if err := run.Close(); err != nil {
-		t.Error(err)
-	}
+	release()
 }

@@ -143,4 +143,10 @@ func (o NetworkOptions) check() error {
 }
 
 // persistent tries again, with back-off, what failed for a reason that may pass.
-func (o NetworkOptions) persistent(b Backend) Backend { return &retrying{b, o} }
+func (o NetworkOptions) persistent(b Backend) Backend {
+	r := &retrying{b, o}
+	if mirror, ok := b.(farMirror); ok {
+		return &retryingMirror{retrying: r, mirror: mirror}
+	}
+	return r
+}

@@ -57,6 +57,8 @@ type sftpPlace struct {
 	slots chan struct{} // one for each operation under way
 	sums  chan struct{} // one for each sum being computed
 	tool  atomic.Pointer[string]
+
+	begun bool // a mark of a mirror will do where there is no config yet
 }
 
 var (
@@ -82,6 +84,7 @@ func openSFTP(ctx context.Context, rest string, o Options, create bool) (Backend
 	p := &sftpPlace{
 		line: line, root: a.folder, modes: sftpModes(0),
 		slots: make(chan struct{}, connections), sums: make(chan struct{}, maxSums),
+		begun: o.begun,
 	}
 	if create {
 		err = p.do(ctx, func(c *sftpConn) error { return p.lay(ctx, c) })
@@ -106,6 +109,9 @@ func sftpModes(config fs.FileMode) modes {
 func (p *sftpPlace) look(c *sftpConn) error {
 	config, err := c.Stat(p.path(File{}))
 	if errors.Is(err, fs.ErrNotExist) {
+		if marked, err := p.isBegun(c); marked || err != nil {
+			return err
+		}
 		return ErrNoRepository
 	}
 	if err != nil {

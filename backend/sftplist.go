@@ -201,7 +201,7 @@ func (p *sftpPlace) CleanTemporary(ctx context.Context) (removed int, err error)
 				return removed, fmt.Errorf("clean %s: %w", k, err)
 			}
 			final, ok := durable.IsTemporary(info.Name())
-			if !ok || !isListed(k, final) || !info.Mode().IsRegular() || time.Since(info.ModTime()) <= temporaryAge {
+			if !ok || !isKept(k, final) || !info.Mode().IsRegular() || time.Since(info.ModTime()) <= temporaryAge {
 				continue
 			}
 			f := File{Kind: k}

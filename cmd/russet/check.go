@@ -150,7 +150,8 @@ func (p *program) check(ctx context.Context, r *repo.Repository, opt repo.CheckO
 		failed = p.showCheck(res, time.Since(start))
 	}
 	if res.Errors > 0 && errors.Is(err, repo.ErrDamaged) { // else it could not be read
-		err = remedied{fmt.Errorf("check repository: %s found: %w", plural(res.Errors, "problem"), errProblems), again + hintFor(found, isMirror(r))}
+		mirror, _ := isMirror(ctx, r) // the hint is of use without
+		err = remedied{fmt.Errorf("check repository: %s found: %w", plural(res.Errors, "problem"), errProblems), again + hintFor(found, mirror)}
 	}
 	return errors.Join(err, failed)
 }

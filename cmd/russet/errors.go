@@ -198,7 +198,7 @@ var advices = []advice{
 	{backend.ErrNoRepository, codeNoRepository, "is the drive connected, and the name right? russet init makes a new repository"},
 	{repo.ErrLocked, codeLocked, "wait for it, or with --retry-lock; russet unlock removes the locks of programs that no longer run"},
 	{repo.ErrWrongPassword, codePassword, "the repository's own password is wanted, not the one of the phone's backups"},
-	{errMirrorBusy, codeLocked, "another russet mirror writes there: wait for it, or stop it"},
+	{errMirrorBusy, codeLocked, "another russet mirror writes there: wait for it, or stop it; one on a server that was killed is in the way for half an hour"},
 	{durable.ErrInUse, codeLocked, "another russet works on that phone: wait for it, or stop it"},
 	{errPinned, 0, "russet unpin takes the pin off; --pinned forgets it all the same"},
 	{errKeepsNone, 0, "nothing was removed; add --keep-last 1, or name the snapshots to remove"},

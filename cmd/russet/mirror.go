@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -47,9 +46,10 @@ func (p *program) mirrorVerb() *cli.Command {
 	return &cli.Command{
 		Name:     "mirror",
 		Category: groupCopy,
-		Usage:    "keep a second drive equal to the repository, without its password",
+		Usage:    "keep a second place equal to the repository, without its password",
 		UsageText: "russet mirror -r /media/drive/repo --to /media/second/repo --init   # once\n" +
 			"russet mirror -r /media/drive/repo --to /media/second/repo\n" +
+			"russet mirror -r /media/drive/repo --to sftp:ada@nas:/volume/repo --init\n" +
 			"russet mirror --to /media/second/repo --promote  # the original is lost: go on with the mirror",
 		Description: "The mirror has the same files, key files too, and opens with the same passwords, at every\n" +
 			"instant, also when a run is cut off. Every file is compared with its name while it is copied;\n" +
@@ -57,16 +57,19 @@ func (p *program) mirrorVerb() *cli.Command {
 			"original is mended. What the source no longer has is set aside in the mirror's folder\n" +
 			"quarantine, and removed after 30 days: old key files too, when the password was changed.\n" +
 			"\n" +
-			"It writes to nothing but a mirror of this very repository: where the second drive is not\n" +
+			"The mirror lies in a folder, or on a server of SFTP; REST servers, S3 and rclone\n" +
+			"have no place for what a mirror must know of itself. It is written to where it is a mirror of\n" +
+			"this very repository and nowhere else: where the second drive is not\n" +
 			"connected, or something else lies there, it stops. It stops, too, where anybody else has\n" +
 			"written to the mirror; what somebody has removed there is copied again, and counted as\n" +
 			"missing. Russet only reads a mirror; to go on with it in the place of an\n" +
-			"original that is lost, use --promote. Two runs do not write to one mirror at once.\n" +
+			"original that is lost, use --promote. Two runs do not write to one mirror at once; on a server\n" +
+			"one that was killed is in the way of the next for half an hour.\n" +
 			"\n" +
 			"A mirror repeats what happens to the original, mistakes too; russet copy makes an independent\n" +
 			"second repository.",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "to", Usage: "where the mirror lies: a `FOLDER`"},
+			&cli.StringFlag{Name: "to", Usage: "where the mirror lies: the `ADDRESS` of a folder, also by SFTP"},
 			&cli.BoolFlag{Name: "init", Usage: "make a new mirror there"},
 			&cli.StringFlag{Name: "keep-aside", Usage: "how long to keep what the source no longer has (30d where it is not given): an `AGE` such as 36h, 90d or 8w"},
 			&cli.BoolFlag{Name: "many", Usage: "set aside even more than a fifth of the packs, or more than half of the snapshots"},
@@ -82,14 +85,17 @@ func (p *program) mirrorAction(c *cli.Context) error {
 		return err
 	}
 	to, err := p.address(c, toNames)
-	second := place{address: to, second: true}
+	if err != nil {
+		return err
+	}
+	second, err := p.mirrorPlace(c, to)
 	switch {
 	case err != nil:
 		return err
-	case to == "":
+	case second.address == "":
 		return usageError{"mirror wants to know where: --to"}
-	case isRemote(to):
-		return usageError{"a mirror lies in a folder; russet copy keeps a second repository elsewhere"}
+	case !backend.HoldsMirrors(second.address):
+		return usageError{mirrorNowhere + "; russet copy keeps a second repository there"}
 	case c.Bool("promote") && (c.Bool("init") || c.Bool("plan")):
 		return usageError{"--promote stands alone"}
 	case c.Bool("promote"):
@@ -108,7 +114,7 @@ func (p *program) mirrorAction(c *cli.Context) error {
 		return fmt.Errorf("open repository %s: %w", source, err)
 	}
 	defer closeBackend(from)
-	if liesWithin(to, source.address) {
+	if liesWithin(second.address, source.address) {
 		return usageError{fmt.Sprintf("a mirror at %s would lie in its own source", second)}
 	}
 	mirror, err := p.openMirror(c, second, from)
@@ -116,15 +122,26 @@ func (p *program) mirrorAction(c *cli.Context) error {
 		return err
 	}
 	defer closeBackend(mirror)
+	within := c.Context
 	if !c.Bool("plan") {
-		done, err := occupy(mirror)
-		if err != nil {
+		var done func()
+		if within, done, err = occupy(c.Context, mirror); err != nil {
 			return fmt.Errorf("open mirror %s: %w", second, err)
 		}
 		defer done()
 	}
-	return unlessGone(c.Context, source, p.mirror(c, from, mirror, keep))
+	return unlessGone(c.Context, source, atStorage(p.mirror(within, c, from, mirror, keep)))
 }
+
+// mirrorPlace is the place of a mirror, which has no password of its own.
+func (p *program) mirrorPlace(c *cli.Context, address string) (at place, err error) {
+	at = place{address: address, second: true}
+	at.login, err = p.storageLogin(c, address, toNames)
+	return at, err
+}
+
+// mirrorNowhere says why a place cannot be that of a mirror.
+const mirrorNowhere = "S3, REST servers and rclone have no place for what a mirror must know of itself: it lies in a folder, or is reached by SFTP"
 
 // keepAside is how long a mirror keeps what its source no longer has; zero means
 // as long as is usual.
@@ -207,24 +224,29 @@ func (p *program) openMirror(c *cli.Context, at place, from backend.Backend) (re
 	return to, nil
 }
 
-// occupy keeps a mirror to this run, where it can tell runs apart. Nothing is
-// written to what is none.
-func occupy(place any) (done func(), err error) {
+// occupy keeps a mirror to this run, where it can tell runs apart, within a context
+// that ends where it is lost all the same. Nothing is written to what is none.
+func occupy(ctx context.Context, place any) (within context.Context, done func(), err error) {
 	at, ok := place.(interface {
-		IsMirror() bool
-		Occupy() (io.Closer, error)
+		IsMirror(ctx context.Context) (bool, error)
+		Occupy(ctx context.Context) (within context.Context, release func(), err error)
 	})
-	if !ok || !at.IsMirror() {
-		return func() {}, nil
+	if !ok {
+		return ctx, func() {}, nil
 	}
-	lock, err := at.Occupy()
+	if is, err := at.IsMirror(ctx); err != nil || !is {
+		return ctx, func() {}, err
+	}
+	within, done, err = at.Occupy(ctx)
+	return within, done, mirrorBusy(err)
+}
+
+// mirrorBusy marks the error of a mirror that another run has.
+func mirrorBusy(err error) error {
 	if errors.Is(err, durable.ErrInUse) {
-		err = situation{err, errMirrorBusy}
+		return situation{err, errMirrorBusy}
 	}
-	if err != nil {
-		return nil, err
-	}
-	return func() { _ = lock.Close() }, nil
+	return err
 }
 
 // imagineMirror is the new mirror that would be made at a place, for its plan:
@@ -245,12 +267,21 @@ func (p *program) imagineMirror(ctx context.Context, at place, from backend.Back
 // mirrorTries is how often a run begins anew since the source was changed.
 const mirrorTries = 20
 
-func (p *program) mirror(c *cli.Context, from backend.Backend, to repo.MirrorPlace, keep time.Duration) error {
+// mirror makes a mirror equal to its source. ctx is that of occupy.
+func (p *program) mirror(ctx context.Context, c *cli.Context, from backend.Backend, to repo.MirrorPlace, keep time.Duration) error {
+	err := p.mirrorWithin(ctx, c, from, to, keep)
+	if lost := context.Cause(ctx); err != nil && errors.Is(lost, durable.ErrInUse) {
+		err = lost // "context canceled" hides why
+	}
+	return mirrorBusy(err)
+}
+
+func (p *program) mirrorWithin(ctx context.Context, c *cli.Context, from backend.Backend, to repo.MirrorPlace, keep time.Duration) error {
 	counted := new(repo.Progress)
 	start := time.Now()
 	var sum repo.MirrorResult
 	for range mirrorTries {
-		plan, err := repo.PlanMirror(c.Context, from, to, repo.MirrorOptions{Now: time.Now(), Keep: keep, Many: c.Bool("many")})
+		plan, err := repo.PlanMirror(ctx, from, to, repo.MirrorOptions{Now: time.Now(), Keep: keep, Many: c.Bool("many")})
 		if err != nil {
 			return err
 		}
@@ -260,10 +291,10 @@ func (p *program) mirror(c *cli.Context, from backend.Backend, to repo.MirrorPla
 		if be, ok := to.(interface {
 			CleanTemporary(ctx context.Context) (int, error)
 		}); ok {
-			_, _ = be.CleanTemporary(c.Context) // what a killed run left takes up space, and does no other harm
+			_, _ = be.CleanTemporary(ctx) // what a killed run left takes up space, and does no other harm
 		}
 		show := p.startProgress(func() progress { return progressOf(counted.State()) })
-		res, err := plan.Apply(c.Context, counted)
+		res, err := plan.Apply(ctx, counted)
 		show.stop()
 		res.Copied.Files += sum.Copied.Files
 		res.Copied.Bytes += sum.Copied.Bytes
@@ -333,7 +364,7 @@ func (p *program) promote(ctx context.Context, at place) error {
 	if !ok {
 		return fmt.Errorf("open mirror %s: %w", at, errors.ErrUnsupported)
 	}
-	done, err := occupy(be)
+	_, done, err := occupy(ctx, be)
 	if err != nil {
 		return fmt.Errorf("open mirror %s: %w", at, err)
 	}

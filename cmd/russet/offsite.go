@@ -36,8 +36,8 @@ func (p *program) offsiteVerb() *cli.Command {
 			"russet offsite run\n" +
 			"russet offsite status --max-age 7d\n" +
 			"russet offsite verify cloud",
-		Description: "A copy is a twin, an independent repository with its own password and key, or a mirror in a\n" +
-			"folder, which opens with the same passwords. What is known of it (what was put there, when each\n" +
+		Description: "A copy is a twin, an independent repository with its own password and key, or a mirror\n" +
+			"(--mirror), which opens with the same passwords. What is known of it (what was put there, when each\n" +
 			"pack was last proven, which snapshots stand on it) lies in the repository, encrypted, and no\n" +
 			"password with it.\n" +
 			"\n" +
@@ -56,7 +56,7 @@ func (p *program) offsiteVerb() *cli.Command {
 			"computer's keyring; of several twins whose passwords differ, from the keyring.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "to", Usage: "add: where the copy lies: a `FOLDER`, or an address"},
-			&cli.BoolFlag{Name: "mirror", Usage: "add: keep the same files, in a folder"},
+			&cli.BoolFlag{Name: "mirror", Usage: "add: keep the same files, in a folder, or by SFTP"},
 			&cli.IntFlag{Name: "last", Usage: "add: copy the newest `NUMBER` of each device's snapshots alone"},
 			&cli.StringSliceFlag{Name: "device", Usage: "add: copy the device whose `UDID` begins so alone"},
 			&cli.StringSliceFlag{Name: "tag", Usage: "add: copy snapshots with this `TAG` alone; with any of several"},

@@ -46,8 +46,8 @@ func (p *program) offsiteAdd(c *cli.Context, args []string) error {
 		if at.address, err = filepath.Abs(folder); err != nil {
 			return err
 		}
-	} else if config.Kind == offsite.Mirror {
-		return usageError{"a mirror lies in a folder; without --mirror the copy is a twin"}
+	} else if config.Kind == offsite.Mirror && !backend.HoldsMirrors(at.address) {
+		return usageError{mirrorNowhere + "; without --mirror the copy is a twin"}
 	}
 	config.Address = at.address
 	if err := config.Validate(); err != nil {

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -181,12 +179,13 @@ func (p *program) showOffsiteRun(m offsiteRunMessage, took time.Duration) error 
 
 // runMirror makes a mirror equal to its source. ctx is that of the source's lock.
 func (p *program) runMirror(ctx context.Context, c *cli.Context, r *repo.Repository, store *offsite.Store, st *offsite.State) error {
-	at := place{address: st.Config.Address, second: true}
-	be, err := p.openStorage(ctx, at)
+	at, err := p.mirrorPlace(c, st.Config.Address)
+	if err != nil {
+		return err
+	}
+	be, err := p.reach(ctx, at, backend.OpenMirror)
 	if errors.Is(err, backend.ErrNoRepository) {
-		if err = repo.NoMirror; isBegun(at.address) {
-			be, err = p.createStorage(ctx, at)
-		}
+		err = repo.NoMirror
 	}
 	if err != nil {
 		return fmt.Errorf("open mirror %s: %w", at, err)
@@ -196,15 +195,16 @@ func (p *program) runMirror(ctx context.Context, c *cli.Context, r *repo.Reposit
 	if !ok {
 		return fmt.Errorf("open mirror %s: %w", at, errors.ErrUnsupported)
 	}
+	within := ctx
 	if !c.Bool("plan") {
-		done, err := occupy(to)
-		if err != nil {
+		var done func()
+		if within, done, err = occupy(ctx, to); err != nil {
 			return fmt.Errorf("open mirror %s: %w", at, err)
 		}
 		defer done()
 	}
 	start := time.Now()
-	err = p.mirror(c, r.Backend(), to, 0)
+	err = p.mirror(within, c, r.Backend(), to, 0)
 	if c.Bool("plan") {
 		return err
 	}
@@ -224,17 +224,6 @@ func (p *program) runMirror(ctx context.Context, c *cli.Context, r *repo.Reposit
 		return errors.Join(err, badSnapshot(failed))
 	}
 	return errors.Join(err, p.recordRun(ctx, ctx, store, mirrored, start, false, all))
-}
-
-// isBegun tells whether a folder that is no repository yet was marked as the place of
-// a mirror: an unmounted drive leaves none.
-func isBegun(address string) bool {
-	folder, ok := backend.LocalFolder(address)
-	if !ok {
-		return false
-	}
-	_, err := os.Stat(filepath.Join(folder, "mirror.json"))
-	return err == nil
 }
 
 // badCopy is the error of a copy that is damaged, with what can be done about it.

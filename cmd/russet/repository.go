@@ -68,8 +68,14 @@ func (p *program) locked(ctx context.Context, c *cli.Context, r *repo.Repository
 	if kind == lockNone || withoutLock(c, kind) && asked(c, "no-lock") {
 		return unlessGone(ctx, at, work(ctx, r))
 	}
-	if (kind == lockShared || kind == lockExclusive) && isMirror(r) {
-		return fmt.Errorf("open repository %s to write: %w", at, errMirror)
+	if kind == lockShared || kind == lockExclusive {
+		mirror, err := isMirror(ctx, r)
+		if mirror {
+			err = errMirror
+		}
+		if err != nil {
+			return fmt.Errorf("open repository %s to write: %w", at, err)
+		}
 	}
 	opt := p.lockOptions(c.Duration("retry-lock"))
 	opt.OrShared = kind == lockCheck
@@ -99,9 +105,14 @@ func asked(c *cli.Context, name string) bool {
 
 // isMirror tells whether the repository is a copy that is kept equal to another
 // one.
-func isMirror(r *repo.Repository) bool {
-	m, ok := r.Backend().(interface{ IsMirror() bool })
-	return ok && m.IsMirror()
+func isMirror(ctx context.Context, r *repo.Repository) (bool, error) {
+	m, ok := r.Backend().(interface {
+		IsMirror(ctx context.Context) (bool, error)
+	})
+	if !ok {
+		return false, nil
+	}
+	return m.IsMirror(ctx)
 }
 
 // lockError says why a lock cannot be had, so that advice can be given. reads
