@@ -48,6 +48,7 @@ func (p *Plan) Apply(ctx context.Context, a Approval) (*Result, error) {
 	r := &run{p: p, s: s, number: s.state.number(), res: &Result{Done: []Op{}}, failed: map[string]bool{}, wrote: map[string][2]*Op{}, undone: map[int]bool{}}
 	s.state.noteCut()
 	r.older = s.state.Intents
+	r.noteMatches()
 	if len(p.Ops) > 0 {
 		if err := r.begin(ctx); err != nil {
 			return nil, fmt.Errorf("sync %s: %w", p.Name, err)
@@ -119,6 +120,7 @@ type run struct {
 	unsure  []Intent
 	undone  map[int]bool // ops that are known not to have been done
 	unseen  [2]bool      // sides that had something else than they listed
+	hidden  bool         // something lay where a record was to be created
 	stopped bool         // before the last op
 }
 
@@ -196,6 +198,7 @@ func (r *run) writes(ctx context.Context) error {
 		}
 		known := errors.Is(err, merge.ErrChanged) || errors.Is(err, merge.ErrRefused)
 		r.fail(i, err, !known)
+		r.hidden = r.hidden || o.Action == merge.Create && errors.Is(err, merge.ErrChanged)
 		if known {
 			inARow = 0
 			continue

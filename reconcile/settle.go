@@ -216,9 +216,7 @@ func (r *run) noteSides() {
 	if r.p.Kind == KindSync && r.allSettled() {
 		st.Print = r.s.source.Print
 	}
-	if r.p.Kind == KindSync && !r.stopped && len(r.unsure) == 0 {
-		st.Matched = true
-	}
+	st.Matched = st.Matched || r.matchedAll()
 }
 
 // save saves the state.
