@@ -78,12 +78,13 @@ func fullState() (*State, map[chunk.ID][]byte) {
 			{Key: "a", Source: Place{Hash: chunk.Sum(odd), Body: chunk.Sum(odd)}, Target: Place{Href: "/a", ETag: "1", UID: "z", Hash: chunk.Sum(small), Body: chunk.Sum(large)}, Leads: merge.SourceLeads},
 			{Key: "b", Source: Place{Hash: chunk.Sum(small), Body: chunk.Sum(small)}, State: merge.Removed, Doubtful: true},
 		},
-		Seen:      []Seen{{Where: merge.Target, Href: "/f", ETag: "9", Key: "f", UID: "u", Hash: chunk.Sum(odd), Body: chunk.Sum(small), Gone: true}},
-		Conflicts: []Conflict{{Key: "a", Cause: merge.Edited, Properties: []string{"NOTE"}, Source: chunk.Sum(small), Target: chunk.Sum(large), Run: 1, Time: now}},
-		Attic:     []Kept{{Body: chunk.Sum(odd), Where: merge.Target, Key: "a", Run: 1, Time: now}},
-		Runs:      []Run{{Number: 1, Time: now, Plan: "p", Kind: KindSync, Done: []Done{done}, Failed: 1}},
-		Intents:   []Intent{{Done: done, Run: 2, From: chunk.Sum(small), FromBody: chunk.Sum(small)}},
-		Running:   &Running{Host: "there", PID: 8, Number: 2, Time: now, Plan: "q", Kind: KindUndo},
+		Seen:       []Seen{{Where: merge.Target, Href: "/f", ETag: "9", Key: "f", UID: "u", Hash: chunk.Sum(odd), Body: chunk.Sum(small), Gone: true}},
+		Unreadable: []Unreadable{{Where: merge.Target, Href: "/u", Key: "u"}},
+		Conflicts:  []Conflict{{Key: "a", Cause: merge.Edited, Properties: []string{"NOTE"}, Source: chunk.Sum(small), Target: chunk.Sum(large), Run: 1, Time: now}},
+		Attic:      []Kept{{Body: chunk.Sum(odd), Where: merge.Target, Key: "a", Run: 1, Time: now}},
+		Runs:       []Run{{Number: 1, Time: now, Plan: "p", Kind: KindSync, Done: []Done{done}, Failed: 1}},
+		Intents:    []Intent{{Done: done, Run: 2, From: chunk.Sum(small), FromBody: chunk.Sum(small)}},
+		Running:    &Running{Host: "there", PID: 8, Number: 2, Time: now, Plan: "q", Kind: KindUndo},
 	}, bodies
 }
 

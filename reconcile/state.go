@@ -25,12 +25,14 @@ type State struct {
 	Unread int
 	// Matched says that the first run is over: from then on records are matched by
 	// their keys alone.
-	Matched   bool
-	Rows      []Row  // the base, sorted by key
-	Seen      []Seen // what lies in the collections otherwise than the base says
-	Conflicts []Conflict
-	Attic     []Kept
-	Runs      []Run // oldest first
+	Matched bool
+	Rows    []Row  // the base, sorted by key
+	Seen    []Seen // what lies in the collections otherwise than the base says
+	// Unreadable are the items that could not be read: each run asks for them again.
+	Unreadable []Unreadable
+	Conflicts  []Conflict
+	Attic      []Kept
+	Runs       []Run // oldest first
 	// Intents are the writes of which it is not known whether they were done: of a
 	// run under way, of one that was cut off, or of replies that were lost.
 	Intents []Intent
@@ -87,6 +89,13 @@ type Seen struct {
 	Hash  chunk.ID    `json:"hash,omitzero"`
 	Body  chunk.ID    `json:"body,omitzero"` // of a record of the base
 	Gone  bool        `json:"gone,omitempty"`
+}
+
+// Unreadable is an item of a collection that is not one object of the sync's kind.
+type Unreadable struct {
+	Where merge.Where `json:"where"`
+	Href  string      `json:"href"`
+	Key   string      `json:"key,omitempty"` // of what was there before; "" where that is not known
 }
 
 // Conflict is a record that waits for a person.
