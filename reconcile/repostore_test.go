@@ -190,6 +190,43 @@ func TestRepoStoreBusy(t *testing.T) {
 	}
 }
 
+// removing removes the sync before it creates anything.
+type removing struct {
+	Side
+	remove func() error
+}
+
+func (r removing) Create(ctx context.Context, uid string, body []byte) (merge.Ref, error) {
+	if err := r.remove(); err != nil {
+		return merge.Ref{}, err
+	}
+	return r.Side.Create(ctx, uid, body)
+}
+
+// TestRemovedMeanwhile: a run whose sync is removed while it writes says so, and does not
+// bring the sync back.
+func TestRemovedMeanwhile(t *testing.T) {
+	t.Parallel()
+	_, repository, be := newRepo(t)
+	r := newRig(t, quirks{})
+	r.store = store(repository, 7)
+	other := store(openRepo(t, be), 8)
+	if err := other.r.LoadIndex(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r.side = removing{r.server, func() error { return other.Remove(t.Context(), "home") }}
+	r.add()
+	r.phone["a"] = body("a")
+	p := r.plan()
+	res, err := p.Apply(t.Context(), Approval{})
+	if !errors.Is(err, ErrNoSync) || !strings.Contains(err.Error(), "meanwhile") || len(res.Done) != 1 {
+		t.Errorf("the run did %+v, %v", res, err)
+	}
+	if names, err := other.Names(t.Context()); err != nil || len(names) > 0 {
+		t.Errorf("names are %v, %v", names, err)
+	}
+}
+
 // TestHostileState: what is not a state of ours is an error that says so, and never
 // one that quotes it.
 func TestHostileState(t *testing.T) {
