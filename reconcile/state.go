@@ -122,9 +122,9 @@ type Kept struct {
 type Run struct {
 	Number int       `json:"number"`
 	Time   time.Time `json:"time"`
-	Plan   string    `json:"plan"` // its ID
-	Kind   string    `json:"kind"` // sync, push, resolve or undo
-	Cut    bool      `json:"cut,omitempty"`
+	Plan   string    `json:"plan"`          // its ID
+	Kind   string    `json:"kind"`          // sync, push, resolve or undo
+	Cut    bool      `json:"cut,omitempty"` // it was cut off: Done is what the sides told of it later
 	Done   []Done    `json:"done,omitempty"`
 	Failed int       `json:"failed,omitempty"`
 }
