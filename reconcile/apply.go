@@ -268,13 +268,14 @@ func (r *run) note(ctx context.Context, i int, ref merge.Ref) error {
 	wrote := r.wrote[o.Key]
 	wrote[o.Where] = o
 	r.wrote[o.Key] = wrote
-	r.res.Done = append(r.res.Done, *o)
+	r.res.Done = append(r.res.Done, o.told())
 	if r.s.opt.Progress != nil {
 		r.s.opt.Progress(len(r.res.Done)+len(r.res.Failed), len(r.p.Ops))
 	}
 	if o.Action == merge.Delete {
 		delete(r.p.views[o.Where].items, o.Key)
 		r.done = append(r.done, r.intents[i].Done)
+		*o = o.told()
 		return nil
 	}
 	if r.refs == nil {
@@ -338,6 +339,8 @@ func (r *run) take(i int, got merge.Item) {
 	if !got.Gone && err == nil {
 		now = it.under(o.Key)
 	}
+	now.remember(now.object)
+	*o = o.told()
 	r.p.views[o.Where].items[o.Key] = now
 	d := r.intents[i].Done
 	d.ETag, d.Hash = now.ref.ETag, chunk.ID(now.hash)

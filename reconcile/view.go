@@ -38,7 +38,7 @@ type item struct {
 	hash   vobject.Hash
 	body   chunk.ID           // zero of a phone's record
 	data   []byte             // of body, where it was fetched
-	object *vobject.Component // nil until it is wanted
+	object *vobject.Component // nil until it is wanted, and of a large body; see remember
 	unread []string           // as of a records.Record
 }
 
@@ -255,6 +255,7 @@ func (v *view) read(s *Sync, got merge.Item, k *known) {
 		v.unreadable = append(v.unreadable, u)
 		return
 	}
+	it.remember(it.object)
 	switch {
 	case k != nil && k.row && (it.key == k.uid || it.key == k.key):
 		it = it.under(k.key)
@@ -330,8 +331,17 @@ func (s *Sync) objectOf(ctx context.Context, v *view, it *item) (*vobject.Compon
 	if err != nil {
 		return nil, err
 	}
-	it.object = c
+	it.remember(c)
 	return c, nil
+}
+
+// remember keeps the object of an item, but not beside a large body: 10,000 contacts with
+// photos would be in memory twice, while few of them are looked at again.
+func (it *item) remember(c *vobject.Component) {
+	it.object = c
+	if len(it.data) >= largeBody {
+		it.object = nil
+	}
 }
 
 // dataOf returns the body of an item: as it was fetched, as the state has it, or, of
