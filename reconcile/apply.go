@@ -248,7 +248,7 @@ func (r *run) do(ctx context.Context, o *Op) (merge.Ref, error) {
 func (r *run) fail(i int, err error, unsure bool) {
 	o := &r.p.Ops[i]
 	r.failed[o.Key], r.undone[i] = true, !unsure
-	r.unseen[o.Where] = r.unseen[o.Where] || !unsure
+	r.unseen[o.Where] = r.unseen[o.Where] || errors.Is(err, merge.ErrChanged)
 	if unsure {
 		r.unsure = append(r.unsure, r.intents[i])
 	}

@@ -74,3 +74,23 @@ func TestUnreadableMoved(t *testing.T) {
 	r.want("gone", r.run(), "create a")
 	r.want("quiet", r.run(), "")
 }
+
+// TestRefusedToken: a record that the server refuses for ever does not make each run
+// list everything.
+func TestRefusedToken(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		err  error
+		kept bool
+	}{{merge.ErrRefused, true}, {merge.ErrChanged, false}} {
+		r := newRig(t, quirks{tokens: true})
+		r.add()
+		r.run()
+		r.side = createRefusing{&refusing{Side: r.server, err: row.err}}
+		r.phone["a"] = body("a")
+		r.want("refused", r.run(), "")
+		if token := r.state().Token[merge.Target]; (token != "") != row.kept {
+			t.Errorf("%v: the token is %q", row.err, token)
+		}
+	}
+}
