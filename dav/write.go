@@ -122,7 +122,7 @@ func (c *Collection) condition(ctx context.Context, u *url.URL, etag string) (na
 // put makes the request that stores an item.
 func (c *Collection) put(u *url.URL, verb string, body []byte, condition, value string) call {
 	q := call{
-		method: http.MethodPut, url: u, what: fmt.Sprintf("%s item %q", verb, last(u)), body: shortProdID(body),
+		method: http.MethodPut, url: u, what: fmt.Sprintf("%s item %q", verb, last(u)), body: escapeCommas(shortProdID(body)),
 		header: map[string]string{"Content-Type": "text/vcard; charset=utf-8"}, repeat: condition != "",
 	}
 	if c.kind == Calendar {

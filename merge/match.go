@@ -75,6 +75,26 @@ func only(r Record, found map[trait][]string, asked map[trait]int) (Pair, bool) 
 	return pair, pair.Target != ""
 }
 
+// Outline is what Match looks at of an object, by itself: it keeps nothing else of the
+// object, such as its pictures, in memory.
+func Outline(c *vobject.Component) *vobject.Component {
+	o := vobject.New(c.Name)
+	for _, l := range c.Lines {
+		if slices.Contains(outlined, strings.ToUpper(l.Name)) {
+			o.Add(vobject.NewLine(strings.Clone(l.Name), strings.Clone(l.Value)))
+		}
+	}
+	if c.Name == "VCALENDAR" {
+		for _, part := range c.Parts {
+			o.AddPart(Outline(part))
+		}
+	}
+	return o
+}
+
+// outlined are the properties that traits are made of.
+var outlined = []string{"FN", "TEL", "EMAIL", "DTSTART", "RECURRENCE-ID", "SUMMARY"}
+
 // trait is what two records of the same thing have in common.
 type trait struct{ by, name, value string }
 

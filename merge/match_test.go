@@ -3,6 +3,7 @@ package merge_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"russet/internal/vobject"
@@ -32,6 +33,33 @@ func TestMatchOfTwo(t *testing.T) {
 		slices.Reverse(list)
 		if got, want := fmt.Sprint(merge.Match(both, list)), "[{y other name and phone}]"; got != want {
 			t.Errorf("the other way: got %s, want %s", got, want)
+		}
+	}
+}
+
+// TestOutline: outlines are matched as what they are of, and hold nothing else.
+func TestOutline(t *testing.T) {
+	t.Parallel()
+	const event = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nBEGIN:VEVENT\r\nUID:%s\r\nDTSTART:20260101T100000Z\r\nSUMMARY:Tea\r\nATTACH:long\r\nEND:VEVENT\r\n" +
+		"BEGIN:VEVENT\r\nUID:%[1]s\r\nRECURRENCE-ID:20260102T100000Z\r\nDTSTART:20260102T110000Z\r\nSUMMARY:%[1]s\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
+	const card = "BEGIN:VCARD\r\nUID:%s\r\nfn:Ada\r\nTEL:%[1]s1234567\r\nitem1.EMAIL:ada@example.test\r\nPHOTO;ENCODING=b:long\r\nEND:VCARD\r\n"
+	for _, form := range []string{event, card} {
+		var whole, outlined [2][]merge.Record
+		for side, uid := range []string{"1", "2"} {
+			all, err := vobject.Parse(fmt.Appendf(nil, form, uid))
+			if err != nil {
+				t.Fatal(err)
+			}
+			o := merge.Outline(all[0])
+			whole[side] = []merge.Record{{Key: uid, Object: all[0]}}
+			outlined[side] = []merge.Record{{Key: uid, Object: o}}
+			if text := string(o.Bytes()); strings.Contains(text, "long") || strings.Contains(text, "UID") {
+				t.Errorf("the outline is %q", text)
+			}
+		}
+		got, want := merge.Match(outlined[0], outlined[1]), merge.Match(whole[0], whole[1])
+		if len(want) != 1 || !slices.Equal(got, want) {
+			t.Errorf("got %v, want %v", got, want)
 		}
 	}
 }

@@ -46,8 +46,9 @@ func (p *Plan) Apply(ctx context.Context, a Approval) (*Result, error) {
 		return nil, err
 	}
 	r := &run{p: p, s: s, number: s.state.number(), res: &Result{Done: []Op{}}, failed: map[string]bool{}, wrote: map[string][2]*Op{}, undone: map[int]bool{}}
-	s.state.noteCut()
+	p.noteCut(ctx)
 	r.older = s.state.Intents
+	r.noteMatches()
 	if len(p.Ops) > 0 {
 		if err := r.begin(ctx); err != nil {
 			return nil, fmt.Errorf("sync %s: %w", p.Name, err)
@@ -80,27 +81,47 @@ func (s *Sync) free(ctx context.Context) error {
 }
 
 // noteCut puts a run that was cut off into the journal.
-func (s *State) noteCut() {
-	if run, ok := s.cutOff(); ok {
-		s.Runs = append(s.Runs, run)
-		s.Running = nil
+func (p *Plan) noteCut(ctx context.Context) {
+	if run, ok := p.cutOff(ctx); ok {
+		p.s.state.Runs = append(p.s.state.Runs, run)
+		p.s.state.Running = nil
 	}
 }
 
-// cutOff is the run that began and did not end, as the journal has it: what it meant
-// to do may have been done. ok is false where there is none.
-func (s *State) cutOff() (run Run, ok bool) {
-	r := s.Running
+// cutOff is the run that began and did not end, as the journal has it: with what it did,
+// as far as the sides tell. ok is false where there is none.
+func (p *Plan) cutOff(ctx context.Context) (run Run, ok bool) {
+	r := p.s.state.Running
 	if r == nil {
 		return Run{}, false
 	}
 	run = Run{Number: r.Number, Time: r.Time, Plan: r.Plan, Kind: r.Kind, Cut: true}
-	for _, in := range s.Intents {
-		if in.Run == r.Number {
+	for i := range p.s.state.Intents {
+		if in := &p.s.state.Intents[i]; in.Run == r.Number && p.mayBeDone(ctx, in) {
 			run.Done = append(run.Done, in.Done)
 		}
 	}
 	return run, true
+}
+
+// mayBeDone tells whether an intent was done, or nobody can tell that it was not: what
+// it would have replaced, removed or made is not as it was.
+func (p *Plan) mayBeDone(ctx context.Context, in *Intent) bool {
+	now := p.views[in.Where].items[in.Key]
+	switch {
+	case p.unknown(in.Key):
+		return true
+	case in.Action == merge.Delete || now == nil:
+		return now == nil && in.Action != merge.Create
+	case in.Before.IsZero() || chunk.ID(now.hash) == in.Hash:
+		return true
+	}
+	data, err := p.s.Body(ctx, in.Before)
+	if err != nil {
+		return true
+	}
+	before, err := p.s.decodeItem(merge.Item{Body: data})
+	return err != nil || before.hash != now.hash
 }
 
 // run is a plan that is being applied.
@@ -119,6 +140,7 @@ type run struct {
 	unsure  []Intent
 	undone  map[int]bool // ops that are known not to have been done
 	unseen  [2]bool      // sides that had something else than they listed
+	hidden  bool         // something lay where a record was to be created
 	stopped bool         // before the last op
 }
 
@@ -196,6 +218,7 @@ func (r *run) writes(ctx context.Context) error {
 		}
 		known := errors.Is(err, merge.ErrChanged) || errors.Is(err, merge.ErrRefused)
 		r.fail(i, err, !known)
+		r.hidden = r.hidden || o.Action == merge.Create && errors.Is(err, merge.ErrChanged)
 		if known {
 			inARow = 0
 			continue
@@ -225,7 +248,7 @@ func (r *run) do(ctx context.Context, o *Op) (merge.Ref, error) {
 func (r *run) fail(i int, err error, unsure bool) {
 	o := &r.p.Ops[i]
 	r.failed[o.Key], r.undone[i] = true, !unsure
-	r.unseen[o.Where] = r.unseen[o.Where] || !unsure
+	r.unseen[o.Where] = r.unseen[o.Where] || errors.Is(err, merge.ErrChanged)
 	if unsure {
 		r.unsure = append(r.unsure, r.intents[i])
 	}
@@ -245,13 +268,14 @@ func (r *run) note(ctx context.Context, i int, ref merge.Ref) error {
 	wrote := r.wrote[o.Key]
 	wrote[o.Where] = o
 	r.wrote[o.Key] = wrote
-	r.res.Done = append(r.res.Done, *o)
+	r.res.Done = append(r.res.Done, o.told())
 	if r.s.opt.Progress != nil {
 		r.s.opt.Progress(len(r.res.Done)+len(r.res.Failed), len(r.p.Ops))
 	}
 	if o.Action == merge.Delete {
 		delete(r.p.views[o.Where].items, o.Key)
 		r.done = append(r.done, r.intents[i].Done)
+		*o = o.told()
 		return nil
 	}
 	if r.refs == nil {
@@ -315,6 +339,8 @@ func (r *run) take(i int, got merge.Item) {
 	if !got.Gone && err == nil {
 		now = it.under(o.Key)
 	}
+	now.remember(now.object)
+	*o = o.told()
 	r.p.views[o.Where].items[o.Key] = now
 	d := r.intents[i].Done
 	d.ETag, d.Hash = now.ref.ETag, chunk.ID(now.hash)

@@ -17,6 +17,33 @@ func (s *Sync) row(key string) *Row {
 	return &s.state.Rows[i]
 }
 
+// noteMatches puts what was matched into the base, as nothing that was agreed on yet:
+// a match that is in conflict, or whose run is cut off, must not be forgotten, for by
+// then the two may have no name in common any more.
+func (r *run) noteMatches() {
+	st := r.s.state
+	for _, m := range r.p.Matches {
+		it := r.p.views[merge.Target].items[m.Source]
+		st.Rows = append(st.Rows, Row{Key: m.Source, Target: Place{Href: it.ref.Href, UID: it.uid}, State: merge.Held})
+	}
+	slices.SortFunc(st.Rows, func(a, b Row) int { return strings.Compare(a.Key, b.Key) })
+}
+
+// matchedAll tells whether all that both sides had could be matched: what a run did not
+// get to see, or to do, may be the same as something that has another key.
+func (r *run) matchedAll() bool {
+	if r.p.Kind != KindSync || r.stopped || r.hidden || len(r.unsure) > 0 {
+		return false
+	}
+	source := r.p.views[merge.Source]
+	for key := range source.unknown {
+		if source.items[key] != nil {
+			return false // what it is was not known
+		}
+	}
+	return !source.incomplete
+}
+
 // index settles the rows of keys, but not of those of which an op failed.
 func (r *run) index(settled map[string]bool) {
 	keep := r.s.state.Rows[:0:0]
@@ -35,12 +62,6 @@ func (r *run) index(settled map[string]bool) {
 		}
 		if row, ok := r.row(key); ok {
 			keep = append(keep, row)
-		}
-	}
-	for _, m := range r.p.Matches {
-		// A match that is in conflict must not be forgotten: matches are made once.
-		if it := r.p.views[merge.Target].items[m.Source]; it != nil && (r.failed[m.Source] || !settled[m.Source]) {
-			keep = append(keep, Row{Key: m.Source, Target: Place{Href: it.ref.Href, UID: it.uid}, State: merge.Held})
 		}
 	}
 	slices.SortFunc(keep, func(a, b Row) int { return strings.Compare(a.Key, b.Key) })

@@ -172,19 +172,19 @@ func (p *Plan) resolveBoth(ctx context.Context, key string, bodies [2][]byte) er
 // what it created, as far as nobody has changed it since. The base takes that as
 // agreed: the next run does not do it again.
 func (s *Sync) PlanUndo(ctx context.Context, number int) (*Plan, error) {
-	runs := s.state.Runs
-	if cut, ok := s.state.cutOff(); ok {
-		runs = append(slices.Clone(runs), cut)
-	}
-	i := slices.IndexFunc(runs, func(r Run) bool { return r.Number == number })
-	if i < 0 {
+	i := slices.IndexFunc(s.state.Runs, func(r Run) bool { return r.Number == number })
+	if i < 0 && (s.state.Running == nil || s.state.Running.Number != number) {
 		return nil, s.planError(fmt.Errorf("run %d is not in the journal", number))
 	}
 	p, err := s.newPlan(ctx, KindUndo)
 	if err != nil {
 		return nil, err
 	}
-	for _, d := range slices.Backward(runs[i].Done) {
+	run, _ := p.cutOff(ctx)
+	if i >= 0 {
+		run = s.state.Runs[i]
+	}
+	for _, d := range slices.Backward(run.Done) {
 		if err := p.undo(ctx, d); err != nil {
 			return nil, s.planError(err)
 		}

@@ -90,8 +90,44 @@ func TestUndoCut(t *testing.T) {
 	r.server.put(r.server.href("a"), []byte(body("a")))
 	r.want("after the cut", r.run(), "create b")
 	_, done = r.undo(1)
-	r.want("undo", done, "delete b, delete a")
+	r.want("undo", done, "delete a") // b is of the run after it
 	r.want("quiet", r.run(), "")
+}
+
+// TestCutJournal: the journal has of a run that was cut off what it did, and not what it
+// was about to do.
+func TestCutJournal(t *testing.T) {
+	t.Parallel()
+	for _, f := range []fault{faultDieBefore, faultDieAfter} {
+		for at := range 4 {
+			r := newRig(t, quirks{})
+			r.add()
+			for _, uid := range []string{"b", "c", "d"} {
+				r.phone[uid] = body(uid)
+			}
+			r.run()
+			r.phone["a"], r.phone["b"], r.phone["c"] = body("a"), body("b", "NOTE:1"), body("c", "NOTE:1")
+			delete(r.phone, "d")
+			r.server.w.begin(f, at+1)
+			p := r.plan()
+			if _, err := p.Apply(t.Context(), Approval{}); !errors.Is(err, errDied) || len(p.Ops) != 4 {
+				t.Fatalf("%s: %v", p, err)
+			}
+			r.server.w.begin(faultNone, -1)
+			want := at
+			if f == faultDieAfter {
+				want++
+			}
+			if at == 0 {
+				r.edit("c", body("c", "NOTE:2")) // nobody can tell
+				want++
+			}
+			r.run()
+			if runs := r.state().Runs; !runs[1].Cut || len(runs[1].Done) != want {
+				t.Errorf("fault %d at %d: the journal has %+v, want %d writes", f, at, runs[1], want)
+			}
+		}
+	}
 }
 
 // TestPush: a contact that was deleted comes back from an older snapshot, and stays.

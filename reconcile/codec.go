@@ -53,6 +53,9 @@ type header struct {
 	Unread    int       `json:"unread,omitempty"`
 	Matched   bool      `json:"matched"`
 	Running   *Running  `json:"running,omitempty"`
+	// Unreadable stands here and not among what was seen: a program that does not know
+	// of it would take it for an item that it knows.
+	Unreadable []Unreadable `json:"unreadable,omitempty"`
 }
 
 // smallBody is a line of bodies.jsonl; its name is the SHA-256 of what it holds.
@@ -64,7 +67,7 @@ type smallBody struct {
 // encodeState makes the files of a state but those of bodies.
 func encodeState(st *State) (map[string][]byte, error) {
 	config, err := json.MarshalIndent(header{
-		stateVersion, st.Config, st.Canonical, st.Identity, st.Token, st.Origin, st.Print, st.Unread, st.Matched, st.Running,
+		stateVersion, st.Config, st.Canonical, st.Identity, st.Token, st.Origin, st.Print, st.Unread, st.Matched, st.Running, st.Unreadable,
 	}, "", " ")
 	if err != nil {
 		return nil, err
@@ -131,7 +134,7 @@ func decodeState(name string, files map[string][]byte) (*State, error) {
 	if err := h.Config.Validate(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrState, err)
 	}
-	st := &State{Config: h.Config, Canonical: h.Canonical, Identity: h.Identity, Token: h.Token, Origin: h.Origin, Print: h.Print, Unread: h.Unread, Matched: h.Matched, Running: h.Running}
+	st := &State{Config: h.Config, Canonical: h.Canonical, Identity: h.Identity, Token: h.Token, Origin: h.Origin, Print: h.Print, Unread: h.Unread, Matched: h.Matched, Running: h.Running, Unreadable: h.Unreadable}
 	for _, f := range []struct {
 		name string
 		read func([]byte) error

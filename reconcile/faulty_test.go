@@ -35,6 +35,7 @@ const (
 	faultSave      // the store fails
 	faultReadBack  // what was written cannot be read back
 	faultPartial   // the phone's database could not be read to its end
+	faultGarbled   // items cannot be read before the first write
 	faults
 )
 
@@ -197,7 +198,9 @@ func (s *faultySide) Get(_ context.Context, hrefs []string) ([]merge.Item, error
 		if it.Gone = !ok; it.Gone {
 			it.Href = href
 		}
-		if ok && s.q.reorders {
+		if ok && s.w.fault == faultGarbled && s.w.writes == 0 && int(href[len(href)-5])%2 == s.w.at%2 {
+			it.Body = []byte("nonsense")
+		} else if ok && s.q.reorders {
 			s.gets[href]++
 			it.Body = reordered(it.Body, s.gets[href])
 		}
@@ -283,6 +286,7 @@ type memoryStore struct {
 func copyState(st *State) *State {
 	c := *st
 	c.Rows, c.Seen, c.Conflicts = slices.Clone(st.Rows), slices.Clone(st.Seen), slices.Clone(st.Conflicts)
+	c.Unreadable = slices.Clone(st.Unreadable)
 	c.Attic, c.Runs, c.Intents = slices.Clone(st.Attic), slices.Clone(st.Runs), slices.Clone(st.Intents)
 	return &c
 }

@@ -57,6 +57,13 @@ type Op struct {
 	item  *item        // what is there; nil of a creation
 }
 
+// told is the op without what it took to do it: bodies are large.
+func (o *Op) told() Op {
+	done := *o
+	done.body, done.item = nil, nil
+	return done
+}
+
 // Match is a record of each side that a first run takes for the same.
 type Match struct {
 	Title string `json:"title"`
@@ -162,7 +169,7 @@ func (p *Plan) match(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			lists[w] = append(lists[w], merge.Record{Key: key, Hash: it.hash, Object: c})
+			lists[w] = append(lists[w], merge.Record{Key: key, Hash: it.hash, Object: merge.Outline(c)})
 		}
 	}
 	target := p.views[merge.Target].items

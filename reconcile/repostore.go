@@ -154,7 +154,8 @@ func (s *RepoStore) Runs(ctx context.Context, r Running) (bool, error) {
 }
 
 // Save implements Store. The new snapshot stands before older ones of its name are
-// removed. Of two processes that save at once, neither or one succeeds.
+// removed. Of two processes that save at once, neither or one succeeds. A sync that was
+// removed since it was loaded is ErrNoSync, and stays removed.
 func (s *RepoStore) Save(ctx context.Context, st *State, fresh map[chunk.ID][]byte) error {
 	name := st.Config.Name
 	at := s.open[name]
@@ -165,6 +166,9 @@ func (s *RepoStore) Save(ctx context.Context, st *State, fresh map[chunk.ID][]by
 	err := s.states.Save(ctx, name, func(w *repo.StateWriter) (*repo.Tree, error) {
 		return write(ctx, w, st, at, next, fresh)
 	})
+	if errors.Is(err, repo.NoState) {
+		return fmt.Errorf("save state %s: %w: it was removed meanwhile", name, ErrNoSync)
+	}
 	if err != nil {
 		return fmt.Errorf("save state %s: %w", name, stateError(err))
 	}

@@ -78,12 +78,13 @@ func fullState() (*State, map[chunk.ID][]byte) {
 			{Key: "a", Source: Place{Hash: chunk.Sum(odd), Body: chunk.Sum(odd)}, Target: Place{Href: "/a", ETag: "1", UID: "z", Hash: chunk.Sum(small), Body: chunk.Sum(large)}, Leads: merge.SourceLeads},
 			{Key: "b", Source: Place{Hash: chunk.Sum(small), Body: chunk.Sum(small)}, State: merge.Removed, Doubtful: true},
 		},
-		Seen:      []Seen{{Where: merge.Target, Href: "/f", ETag: "9", Key: "f", UID: "u", Hash: chunk.Sum(odd), Body: chunk.Sum(small), Gone: true}},
-		Conflicts: []Conflict{{Key: "a", Cause: merge.Edited, Properties: []string{"NOTE"}, Source: chunk.Sum(small), Target: chunk.Sum(large), Run: 1, Time: now}},
-		Attic:     []Kept{{Body: chunk.Sum(odd), Where: merge.Target, Key: "a", Run: 1, Time: now}},
-		Runs:      []Run{{Number: 1, Time: now, Plan: "p", Kind: KindSync, Done: []Done{done}, Failed: 1}},
-		Intents:   []Intent{{Done: done, Run: 2, From: chunk.Sum(small), FromBody: chunk.Sum(small)}},
-		Running:   &Running{Host: "there", PID: 8, Number: 2, Time: now, Plan: "q", Kind: KindUndo},
+		Seen:       []Seen{{Where: merge.Target, Href: "/f", ETag: "9", Key: "f", UID: "u", Hash: chunk.Sum(odd), Body: chunk.Sum(small), Gone: true}},
+		Unreadable: []Unreadable{{Where: merge.Target, Href: "/u", Key: "u"}},
+		Conflicts:  []Conflict{{Key: "a", Cause: merge.Edited, Properties: []string{"NOTE"}, Source: chunk.Sum(small), Target: chunk.Sum(large), Run: 1, Time: now}},
+		Attic:      []Kept{{Body: chunk.Sum(odd), Where: merge.Target, Key: "a", Run: 1, Time: now}},
+		Runs:       []Run{{Number: 1, Time: now, Plan: "p", Kind: KindSync, Done: []Done{done}, Failed: 1}},
+		Intents:    []Intent{{Done: done, Run: 2, From: chunk.Sum(small), FromBody: chunk.Sum(small)}},
+		Running:    &Running{Host: "there", PID: 8, Number: 2, Time: now, Plan: "q", Kind: KindUndo},
 	}, bodies
 }
 
@@ -186,6 +187,43 @@ func TestRepoStoreBusy(t *testing.T) {
 		if got, err := b.Runs(ctx, row.mark); err != nil || got != row.want {
 			t.Errorf("process %d on %s runs: got %v, %v, want %v", row.mark.PID, row.mark.Host, got, err, row.want)
 		}
+	}
+}
+
+// removing removes the sync before it creates anything.
+type removing struct {
+	Side
+	remove func() error
+}
+
+func (r removing) Create(ctx context.Context, uid string, body []byte) (merge.Ref, error) {
+	if err := r.remove(); err != nil {
+		return merge.Ref{}, err
+	}
+	return r.Side.Create(ctx, uid, body)
+}
+
+// TestRemovedMeanwhile: a run whose sync is removed while it writes says so, and does not
+// bring the sync back.
+func TestRemovedMeanwhile(t *testing.T) {
+	t.Parallel()
+	_, repository, be := newRepo(t)
+	r := newRig(t, quirks{})
+	r.store = store(repository, 7)
+	other := store(openRepo(t, be), 8)
+	if err := other.r.LoadIndex(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r.side = removing{r.server, func() error { return other.Remove(t.Context(), "home") }}
+	r.add()
+	r.phone["a"] = body("a")
+	p := r.plan()
+	res, err := p.Apply(t.Context(), Approval{})
+	if !errors.Is(err, ErrNoSync) || !strings.Contains(err.Error(), "meanwhile") || len(res.Done) != 1 {
+		t.Errorf("the run did %+v, %v", res, err)
+	}
+	if names, err := other.Names(t.Context()); err != nil || len(names) > 0 {
+		t.Errorf("names are %v, %v", names, err)
 	}
 }
 

@@ -119,7 +119,7 @@ func (r *run) queue(settled map[string]bool) {
 // see notes what lies in the collections otherwise than the base says.
 func (r *run) see() {
 	st := r.s.state
-	st.Seen = nil
+	st.Seen, st.Unreadable = nil, nil
 	waits := map[string]bool{}
 	for _, c := range st.Conflicts {
 		waits[c.Key] = true
@@ -128,7 +128,8 @@ func (r *run) see() {
 		if r.s.sides[w] == nil {
 			continue
 		}
-		all := slices.Clone(v.foreign)
+		all, there := slices.Clone(v.foreign), v.hrefs()
+		st.Unreadable = append(st.Unreadable, v.unreadable...)
 		for key, it := range v.items {
 			row := r.s.row(key)
 			if row == nil {
@@ -148,7 +149,7 @@ func (r *run) see() {
 		}
 		for i := range st.Rows {
 			row := &st.Rows[i]
-			if p := row.place(v.where); p.Href != "" && v.items[row.Key] == nil && !v.unknown[row.Key] {
+			if p := row.place(v.where); p.Href != "" && !there[p.Href] {
 				all = append(all, Seen{Where: v.where, Href: p.Href, Gone: true})
 			}
 		}
@@ -216,9 +217,7 @@ func (r *run) noteSides() {
 	if r.p.Kind == KindSync && r.allSettled() {
 		st.Print = r.s.source.Print
 	}
-	if r.p.Kind == KindSync && !r.stopped && len(r.unsure) == 0 {
-		st.Matched = true
-	}
+	st.Matched = st.Matched || r.matchedAll()
 }
 
 // save saves the state.
@@ -235,7 +234,7 @@ func (s *Sync) save(ctx context.Context) error {
 func digest(st *State) [sha256.Size]byte {
 	h := sha256.New()
 	enc := json.NewEncoder(h)
-	for _, v := range []any{st.Config, st.Canonical, st.Identity, st.Matched, st.Rows, st.Seen, st.Conflicts, len(st.Attic), len(st.Runs), st.Intents, st.Running, st.Print == "", st.Unread} {
+	for _, v := range []any{st.Config, st.Canonical, st.Identity, st.Matched, st.Rows, st.Seen, st.Unreadable, st.Conflicts, len(st.Attic), len(st.Runs), st.Intents, st.Running, st.Print == "", st.Unread} {
 		if err := enc.Encode(v); err != nil {
 			panic("reconcile: a state cannot be encoded: " + err.Error())
 		}

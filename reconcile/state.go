@@ -25,12 +25,14 @@ type State struct {
 	Unread int
 	// Matched says that the first run is over: from then on records are matched by
 	// their keys alone.
-	Matched   bool
-	Rows      []Row  // the base, sorted by key
-	Seen      []Seen // what lies in the collections otherwise than the base says
-	Conflicts []Conflict
-	Attic     []Kept
-	Runs      []Run // oldest first
+	Matched bool
+	Rows    []Row  // the base, sorted by key
+	Seen    []Seen // what lies in the collections otherwise than the base says
+	// Unreadable are the items that could not be read: each run asks for them again.
+	Unreadable []Unreadable
+	Conflicts  []Conflict
+	Attic      []Kept
+	Runs       []Run // oldest first
 	// Intents are the writes of which it is not known whether they were done: of a
 	// run under way, of one that was cut off, or of replies that were lost.
 	Intents []Intent
@@ -89,6 +91,13 @@ type Seen struct {
 	Gone  bool        `json:"gone,omitempty"`
 }
 
+// Unreadable is an item of a collection that is not one object of the sync's kind.
+type Unreadable struct {
+	Where merge.Where `json:"where"`
+	Href  string      `json:"href"`
+	Key   string      `json:"key,omitempty"` // of what was there before; "" where that is not known
+}
+
 // Conflict is a record that waits for a person.
 type Conflict struct {
 	Key        string      `json:"key"`
@@ -113,9 +122,9 @@ type Kept struct {
 type Run struct {
 	Number int       `json:"number"`
 	Time   time.Time `json:"time"`
-	Plan   string    `json:"plan"` // its ID
-	Kind   string    `json:"kind"` // sync, push, resolve or undo
-	Cut    bool      `json:"cut,omitempty"`
+	Plan   string    `json:"plan"`          // its ID
+	Kind   string    `json:"kind"`          // sync, push, resolve or undo
+	Cut    bool      `json:"cut,omitempty"` // it was cut off: Done is what the sides told of it later
 	Done   []Done    `json:"done,omitempty"`
 	Failed int       `json:"failed,omitempty"`
 }

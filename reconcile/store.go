@@ -31,7 +31,7 @@ type Store interface {
 	Body(ctx context.Context, name string, id chunk.ID) ([]byte, error)
 	// Save makes st the newest state, complete by itself. fresh holds the bodies that
 	// it names and the last one did not. ErrBusy says that another process saved one
-	// since Load. It keeps nothing of st.
+	// since Load, ErrNoSync that one removed it. It keeps nothing of st.
 	Save(ctx context.Context, st *State, fresh map[chunk.ID][]byte) error
 	// Runs tells whether the process that left the mark in a state may still run.
 	Runs(ctx context.Context, r Running) (bool, error)

@@ -279,7 +279,7 @@ func TestFailures(t *testing.T) {
 		matched bool
 	}{
 		{merge.ErrRefused, false, 8, true},
-		{merge.ErrChanged, false, 8, true},
+		{merge.ErrChanged, false, 8, false},
 		{merge.ErrDenied, true, 1, false},
 		{merge.ErrMissing, true, 1, false},
 		{errors.New("timeout"), true, maxFailures, false},

@@ -38,7 +38,7 @@ type item struct {
 	hash   vobject.Hash
 	body   chunk.ID           // zero of a phone's record
 	data   []byte             // of body, where it was fetched
-	object *vobject.Component // nil until it is wanted
+	object *vobject.Component // nil until it is wanted, and of a large body; see remember
 	unread []string           // as of a records.Record
 }
 
@@ -46,12 +46,15 @@ type item struct {
 type view struct {
 	where   merge.Where
 	items   map[string]*item
-	foreign []Seen            // items that no key leads to: unreadable, or a second one of a key
-	unknown map[string]bool   // keys of which this run knows nothing
-	matched map[string]string // keys of the records of the base that have another UID here, by that
-	token   string
-	changes int // how many refs a listing of changes had, -1 for a full one
-	// clean says that everything listed could be read, so that the token may be kept.
+	foreign []Seen // items that no key leads to: second ones of a key
+	// unreadable are the items that could not be read.
+	unreadable []Unreadable
+	unknown    map[string]bool   // keys of which this run knows nothing
+	matched    map[string]string // keys of the records of the base that have another UID here, by that
+	token      string
+	changes    int // how many refs a listing of changes had, -1 for a full one
+	// clean says that the listing left out nothing that is known to be there, so that the
+	// token may be kept.
 	clean      bool
 	incomplete bool
 	skipped    int // records that the phone syncs with the target's server itself
@@ -83,6 +86,8 @@ type known struct {
 	item
 	row  bool // it is a record of the base
 	gone bool // it was not there last time
+	// again says that it could not be read last time: what was listed then is of no use.
+	again bool
 }
 
 // known returns what the state says of the items of a side, by their hrefs.
@@ -109,6 +114,15 @@ func (s *Sync) known(w merge.Where) map[string]*known {
 			m[f.Href] = &known{row: s.row(f.Key) != nil, item: item{
 				key: f.Key, uid: f.UID, ref: merge.Ref{Href: f.Href, ETag: f.ETag}, hash: vobject.Hash(f.Hash), body: f.Body,
 			}}
+		}
+	}
+	for _, u := range s.state.Unreadable {
+		switch k := m[u.Href]; {
+		case u.Where != w:
+		case k == nil:
+			m[u.Href] = &known{row: s.row(u.Key) != nil, again: true, item: item{key: u.Key, ref: merge.Ref{Href: u.Href}}}
+		default:
+			k.again = true
 		}
 	}
 	return m
@@ -152,6 +166,9 @@ func (s *Sync) observe(ctx context.Context, w merge.Where) (*view, error) {
 		switch {
 		case listed[href]:
 		case missing[href] && !s.opt.flaws.believeListings:
+			fetch = append(fetch, href)
+		case !missing[href] && k.again:
+			listed[href] = true // in an earlier run, that is
 			fetch = append(fetch, href)
 		case !missing[href] && !k.gone:
 			v.add(s, &k.item)
@@ -229,13 +246,16 @@ func (s *Sync) fetch(ctx context.Context, v *view, hrefs []string, has map[strin
 func (v *view) read(s *Sync, got merge.Item, k *known) {
 	it, err := s.decodeItem(got)
 	if err != nil {
-		v.clean = false
 		v.itemProblem(got.Href, "an item of the %v cannot be read: %v", v.where, err)
+		u := Unreadable{Where: v.where, Href: got.Href}
 		if k != nil && k.row {
 			v.unknown[k.key] = true
+			u.Key = k.key
 		}
+		v.unreadable = append(v.unreadable, u)
 		return
 	}
+	it.remember(it.object)
 	switch {
 	case k != nil && k.row && (it.key == k.uid || it.key == k.key):
 		it = it.under(k.key)
@@ -274,6 +294,21 @@ func (v *view) add(s *Sync, it *item) {
 	v.foreign = append(v.foreign, v.stranger(it))
 }
 
+// hrefs are those at which something is.
+func (v *view) hrefs() map[string]bool {
+	there := make(map[string]bool, len(v.items))
+	for _, it := range v.items {
+		there[it.ref.Href] = true
+	}
+	for _, f := range v.foreign {
+		there[f.Href] = true
+	}
+	for _, u := range v.unreadable {
+		there[u.Href] = true
+	}
+	return there
+}
+
 // stranger is an item as what is seen and is no record of the base.
 func (v *view) stranger(it *item) Seen {
 	key := it.key
@@ -296,8 +331,17 @@ func (s *Sync) objectOf(ctx context.Context, v *view, it *item) (*vobject.Compon
 	if err != nil {
 		return nil, err
 	}
-	it.object = c
+	it.remember(c)
 	return c, nil
+}
+
+// remember keeps the object of an item, but not beside a large body: 10,000 contacts with
+// photos would be in memory twice, while few of them are looked at again.
+func (it *item) remember(c *vobject.Component) {
+	it.object = c
+	if len(it.data) >= largeBody {
+		it.object = nil
+	}
 }
 
 // dataOf returns the body of an item: as it was fetched, as the state has it, or, of

@@ -44,7 +44,7 @@ type StateError uint8
 
 // What may be wrong with a state.
 const (
-	NoState      StateError = iota + 1 // there is none of that name
+	NoState      StateError = iota + 1 // there is none of that name, or none any more
 	StateChanged                       // another process saved one since it was loaded
 	BadState                           // its folder cannot be read
 )
@@ -142,7 +142,8 @@ func (s *States) Load(ctx context.Context, name string) (*Tree, error) {
 // Save makes the files that write returns the newest state of a name, which must
 // have been loaded or saved before, or found to be absent. It stands before older
 // ones of its name are removed. Of two processes that save at once neither or one
-// succeeds: the error of the other wraps StateChanged, and it leaves nothing.
+// succeeds: the error of the other wraps StateChanged, and it leaves nothing. Nor does
+// one that was removed come back by it: the error then wraps NoState.
 func (s *States) Save(ctx context.Context, name string, write func(w *StateWriter) (*Tree, error)) error {
 	at := s.open[name]
 	if at == nil {
@@ -184,7 +185,8 @@ func (s *States) Save(ctx context.Context, name string, write func(w *StateWrite
 	return nil
 }
 
-// alone makes sure that nobody else saved a state of that name since it was loaded.
+// alone makes sure that nobody else saved a state of that name since it was loaded, or
+// removed the one that was.
 func (s *States) alone(ctx context.Context, name string, at *stateSnapshots, own chunk.ID) error {
 	ids, err := s.r.SnapshotIDs(ctx)
 	if err != nil {
@@ -205,6 +207,9 @@ func (s *States) alone(ctx context.Context, name string, at *stateSnapshots, own
 			return StateChanged
 		}
 		at.known[id] = true
+	}
+	if n := len(at.mine); n > 0 && !slices.Contains(ids, at.mine[n-1].ID()) {
+		return NoState
 	}
 	return nil
 }
@@ -231,20 +236,23 @@ func (s *States) write(ctx context.Context, name string, write func(w *StateWrit
 	return saved.ID, w.w.Flush(ctx)
 }
 
-// Remove removes all states of a name.
+// Remove removes all states of a name. The error wraps StateChanged where another
+// process saved one since they were loaded: that stays.
 func (s *States) Remove(ctx context.Context, name string) error {
 	if s.open[name] == nil {
 		if _, err := s.Load(ctx, name); err != nil && !errors.Is(err, BadState) {
 			return err
 		}
 	}
-	for _, sn := range s.open[name].mine {
+	at := s.open[name]
+	for _, sn := range at.mine {
 		if err := s.r.RemoveSnapshot(ctx, sn.ID()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
+	at.mine = nil
 	delete(s.open, name)
-	return nil
+	return s.alone(ctx, name, at, chunk.ID{})
 }
 
 // StateWriter stores the files of a state.

@@ -75,6 +75,9 @@ func TestStates(t *testing.T) {
 	if err := other.Remove(ctx, "a"); err != nil {
 		t.Fatal(err)
 	}
+	if err := saveState(ctx, one, "a", "back"); !errors.Is(err, NoState) {
+		t.Errorf("saved after the removal: %v", err)
+	}
 	if _, err := one.Load(ctx, "a"); !errors.Is(err, NoState) {
 		t.Errorf("after the removal: %v", err)
 	}
@@ -150,4 +153,47 @@ func TestCrashState(t *testing.T) {
 	}
 	tr.Crashes(t)
 	tr.Failures(t)
+}
+
+// TestStateRemoved: a state that is removed while another one is saved is not there
+// afterwards, and a removal that did not see the newest one says so.
+func TestStateRemoved(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	r := initRepo(t, backend.NewMemory(), 2)
+	opt := StateOptions{Owner: Owner{Time: testTime()}}
+	one, other := r.NewStates("new", opt), r.NewStates("new", opt)
+	if _, err := one.Load(ctx, "a"); !errors.Is(err, NoState) {
+		t.Fatal(err)
+	}
+	if err := saveState(ctx, one, "a", "first"); err != nil {
+		t.Fatal(err)
+	}
+	err := one.Save(ctx, "a", func(*StateWriter) (*Tree, error) { return new(Tree), other.Remove(ctx, "a") })
+	if !errors.Is(err, NoState) {
+		t.Errorf("removed while it was saved: %v", err)
+	}
+	if names, err := one.Names(ctx); err != nil || len(names) > 0 {
+		t.Errorf("names are %v, %v", names, err)
+	}
+	for _, s := range []*States{one, other} {
+		if _, err := s.Load(ctx, "a"); !errors.Is(err, NoState) {
+			t.Fatal(err)
+		}
+	}
+	if err := saveState(ctx, one, "a", "again"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := other.Load(ctx, "a"); err != nil {
+		t.Fatal(err)
+	}
+	if err := saveState(ctx, one, "a", "newer"); err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Remove(ctx, "a"); !errors.Is(err, StateChanged) {
+		t.Errorf("the removal of another one's: %v", err)
+	}
+	if got, err := loadState(ctx, r, one, "a"); err != nil || got != "newer" {
+		t.Errorf("got %q, %v", got, err)
+	}
 }

@@ -41,7 +41,7 @@ type syncJournalRow struct {
 	Updated int       `json:"updated" doc:"records"`
 	Deleted int       `json:"deleted" doc:"records"`
 	Failed  int       `json:"failed" doc:"writes that were not done"`
-	Cut     bool      `json:"cut" doc:"it was cut off"`
+	Cut     bool      `json:"cut" doc:"it was cut off: what it did is what the next one found of it"`
 }
 
 // syncStatus is sync status.
@@ -133,7 +133,7 @@ func (r syncJournalRow) text() string {
 		text += fmt.Sprintf(", %d failed", r.Failed)
 	}
 	if r.Cut {
-		text += " at most: it was cut off"
+		text += "; it was cut off"
 	}
 	return text
 }
