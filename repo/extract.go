@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"russet/chunk"
+	"russet/internal/durable"
 )
 
 // ExtractOptions say what to restore: the zero value everything, until the first
@@ -32,7 +33,8 @@ type ExtractOptions struct {
 // Extract restores what a tree holds below target: files, folders, links and
 // special files, with their modes, times and extended attributes, and with
 // their owners if the process is root's. Nothing is written through a symbolic
-// link, and nothing that exists is replaced; folders that exist are filled up.
+// link, and nothing that exists is replaced; folders that exist are filled up,
+// and what an Extract that was killed has left in them is removed.
 // Left out are sockets, and what only other systems have: special files
 // elsewhere than on Linux, modes and attributes on Windows, generic attributes.
 func (r *Repository) Extract(ctx context.Context, tree chunk.ID, target *os.Root, opt ExtractOptions) error {
@@ -44,6 +46,7 @@ func (r *Repository) Extract(ctx context.Context, tree chunk.ID, target *os.Root
 		opt.Progress.SetTotal(0, 0)
 		opt.Progress.SetPhase("making folders")
 	}
+	durable.RemovePartial(target, ".")
 	if err := x.tree(ctx, tree, &folder{made: true}, 0); err != nil {
 		return fmt.Errorf("extract: %w", err)
 	}
@@ -189,6 +192,7 @@ func (x *extraction) mkdir(f *folder) error {
 	if errors.Is(err, fs.ErrExist) {
 		if info, serr := x.root.Lstat(f.path); serr == nil && info.IsDir() {
 			err = nil
+			durable.RemovePartial(x.root, f.path)
 		}
 	}
 	if err != nil {
