@@ -25,8 +25,11 @@ type ExtractOptions struct {
 	// Failed is told what could not be restored, or not as it was. A nil
 	// Failed, or an error from it, ends the work. Skipped, if not nil, is told
 	// what is left out because this system or this user cannot have it.
-	// Neither is called concurrently.
+	// Left, if not nil, is told of files that were there already with the very
+	// content, as in OutputOptions; links that were there are nobody's failure
+	// then either. None is called concurrently.
 	Failed  func(path string, err error) error
+	Left    func(path string)
 	Skipped func(path string, why error)
 }
 
@@ -229,7 +232,7 @@ func (x *extraction) node(n *Node, in *folder, path string) error {
 	case TypeFile:
 		return x.note(n, path)
 	case TypeSymlink:
-		if err := x.root.Symlink(n.LinkTarget, path); err != nil {
+		if err := x.root.Symlink(n.LinkTarget, path); err != nil && !x.hasLink(n, path) {
 			return x.fail(path, fmt.Errorf("make link: %w", pathless(err)))
 		}
 		return x.finishOther(n, in, path)
@@ -237,6 +240,15 @@ func (x *extraction) node(n *Node, in *folder, path string) error {
 		return x.special(n, in, path)
 	}
 	return x.fail(path, fmt.Errorf("%w: %w", ErrDamaged, n.validate()))
+}
+
+// hasLink tells whether a link was left by a restore that was cut off.
+func (x *extraction) hasLink(n *Node, path string) bool {
+	if x.opt.Left == nil {
+		return false
+	}
+	target, err := x.root.Readlink(path)
+	return err == nil && target == n.LinkTarget
 }
 
 // note puts a file, or one more name of it, down for writeFiles.
