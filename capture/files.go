@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"russet/internal/durable"
 	"russet/repo"
 )
 
@@ -85,6 +86,9 @@ func (t *fileRestore) write(ctx context.Context) error {
 	if err := t.makeDirs(ctx); err != nil {
 		return err
 	}
+	if err := t.removePartial(ctx); err != nil {
+		return err
+	}
 	t.outs = slices.DeleteFunc(t.outs, func(o repo.Output) bool { return t.isBlocked(o.Path) })
 	err := t.v.write(ctx, t.target, t.outs, t.res, t.opt, func(string) { t.res.Left++ })
 	if err != nil {
@@ -137,6 +141,18 @@ func (t *fileRestore) makeDirs(ctx context.Context) error {
 		made = append(made, d)
 	}
 	t.dirs = made
+	return nil
+}
+
+// removePartial removes what a restore that was killed has left in the folders
+// that this one writes to.
+func (t *fileRestore) removePartial(ctx context.Context) error {
+	for _, d := range t.dirs {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		durable.RemovePartial(t.target, d.to)
+	}
 	return nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"testing"
 
+	"russet/internal/durable"
 	"russet/repo"
 )
 
@@ -117,5 +118,38 @@ func TestRestoreFilesCancelled(t *testing.T) {
 	}
 	if made, err := os.ReadDir(dir); err != nil || len(made) > 0 {
 		t.Errorf("%d folders were made, %v; want none", len(made), err)
+	}
+}
+
+// What a restore that was killed has left is removed by the next one.
+func TestRestoreFilesLeftovers(t *testing.T) {
+	t.Parallel()
+	v := keptVersion(t)
+	root := openRoot(t, t.TempDir())
+	const folder = "HomeDomain/Library/SMS"
+	if err := root.MkdirAll(folder, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	sms, err := root.OpenRoot(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sms.Close()
+	f, name, err := durable.CreatePartial(sms, 0o600)
+	if err == nil {
+		err = f.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := v.RestoreFiles(t.Context(), root, RestoreOptions{})
+	if err != nil || res.Left > 0 || len(res.Failed) > 0 {
+		t.Errorf("got %+v, %v", res, err)
+	}
+	if _, err := sms.Lstat(name); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%s: got %v, want it removed", name, err)
+	}
+	if _, err := sms.Lstat("sms.db"); err != nil {
+		t.Error(err)
 	}
 }

@@ -278,8 +278,9 @@ func (f *stored) output() repo.Output {
 	return out
 }
 
-// write writes files. With left, those that exist do not end it: what is there
-// with the very content is told to left, anything else is a failure.
+// write writes files. Without left, root has yet to get its name. With left, files
+// that exist do not end it: what is there with the very content is told to left,
+// anything else is a failure.
 func (v *Version) write(ctx context.Context, root *os.Root, outs []repo.Output, res *Restored, opt RestoreOptions, left func(string)) error {
 	if opt.Progress != nil {
 		opt.Progress.SetTotal(int64(len(outs)), v.size(outs))
@@ -287,7 +288,7 @@ func (v *Version) write(ctx context.Context, root *os.Root, outs []repo.Output, 
 	}
 	before := len(res.Failed)
 	err := v.r.WriteFiles(ctx, root, outs, repo.OutputOptions{
-		Progress: opt.Progress, Left: left,
+		Progress: opt.Progress, Left: left, Unfinished: left == nil,
 		Failed: func(p string, err error) error {
 			if !errors.Is(err, repo.ErrDamaged) && (left == nil || !errors.Is(err, fs.ErrExist)) {
 				return err // the target's drive: the next file would fare no better
@@ -340,7 +341,7 @@ func (v *Version) writeTop(ctx context.Context, root *os.Root, name string, res 
 	if top := v.Metadata.top(name); top != nil {
 		f.modTime = top.ModTime
 	}
-	if err := v.r.WriteFiles(ctx, root, []repo.Output{f.output()}, repo.OutputOptions{}); err != nil {
+	if err := v.r.WriteFiles(ctx, root, []repo.Output{f.output()}, repo.OutputOptions{Unfinished: true}); err != nil {
 		return err
 	}
 	res.Files++

@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"russet/chunk"
+	"russet/internal/durable"
 )
 
 // ExtractOptions say what to restore: the zero value everything, until the first
@@ -24,15 +25,19 @@ type ExtractOptions struct {
 	// Failed is told what could not be restored, or not as it was. A nil
 	// Failed, or an error from it, ends the work. Skipped, if not nil, is told
 	// what is left out because this system or this user cannot have it.
-	// Neither is called concurrently.
+	// Left, if not nil, is told of files that were there already with the very
+	// content, as in OutputOptions; links that were there are nobody's failure
+	// then either. None is called concurrently.
 	Failed  func(path string, err error) error
+	Left    func(path string)
 	Skipped func(path string, why error)
 }
 
 // Extract restores what a tree holds below target: files, folders, links and
 // special files, with their modes, times and extended attributes, and with
 // their owners if the process is root's. Nothing is written through a symbolic
-// link, and nothing that exists is replaced; folders that exist are filled up.
+// link, and nothing that exists is replaced; folders that exist are filled up,
+// and what an Extract that was killed has left in them is removed.
 // Left out are sockets, and what only other systems have: special files
 // elsewhere than on Linux, modes and attributes on Windows, generic attributes.
 func (r *Repository) Extract(ctx context.Context, tree chunk.ID, target *os.Root, opt ExtractOptions) error {
@@ -44,6 +49,7 @@ func (r *Repository) Extract(ctx context.Context, tree chunk.ID, target *os.Root
 		opt.Progress.SetTotal(0, 0)
 		opt.Progress.SetPhase("making folders")
 	}
+	durable.RemovePartial(target, ".")
 	if err := x.tree(ctx, tree, &folder{made: true}, 0); err != nil {
 		return fmt.Errorf("extract: %w", err)
 	}
@@ -189,6 +195,7 @@ func (x *extraction) mkdir(f *folder) error {
 	if errors.Is(err, fs.ErrExist) {
 		if info, serr := x.root.Lstat(f.path); serr == nil && info.IsDir() {
 			err = nil
+			durable.RemovePartial(x.root, f.path)
 		}
 	}
 	if err != nil {
@@ -225,7 +232,7 @@ func (x *extraction) node(n *Node, in *folder, path string) error {
 	case TypeFile:
 		return x.note(n, path)
 	case TypeSymlink:
-		if err := x.root.Symlink(n.LinkTarget, path); err != nil {
+		if err := x.root.Symlink(n.LinkTarget, path); err != nil && !x.hasLink(n, path) {
 			return x.fail(path, fmt.Errorf("make link: %w", pathless(err)))
 		}
 		return x.finishOther(n, in, path)
@@ -233,6 +240,15 @@ func (x *extraction) node(n *Node, in *folder, path string) error {
 		return x.special(n, in, path)
 	}
 	return x.fail(path, fmt.Errorf("%w: %w", ErrDamaged, n.validate()))
+}
+
+// hasLink tells whether a link was left by a restore that was cut off.
+func (x *extraction) hasLink(n *Node, path string) bool {
+	if x.opt.Left == nil {
+		return false
+	}
+	target, err := x.root.Readlink(path)
+	return err == nil && target == n.LinkTarget
 }
 
 // note puts a file, or one more name of it, down for writeFiles.

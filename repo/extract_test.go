@@ -212,6 +212,55 @@ func TestExtractBesideOthers(t *testing.T) {
 	}
 }
 
+// With Left, what an Extract that was cut off has made is in nobody's way; what is
+// otherwise than it should be still is.
+func TestExtractAgain(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("not here: links take a privilege")
+	}
+	p := plant(t)
+	one := p.file("one", "twice")
+	one.Inode, one.DeviceID, one.Links = 7, 1, 2
+	two := *one
+	two.Name = "two"
+	tree := p.tree(p.dir("d", p.file("f", "text"), one, &two, p.file("other", "right")), link("l", "d/f"), link("m", "d"))
+	dir := t.TempDir()
+	p.into(dir, tree, nil)
+	err := errors.Join(os.WriteFile(filepath.Join(dir, "d", "other"), []byte("wrong"), 0o600), os.Remove(filepath.Join(dir, "d", "two")),
+		os.WriteFile(filepath.Join(dir, "d", "two"), []byte("twice"), 0o600), os.Remove(filepath.Join(dir, "m")), os.Symlink("elsewhere", filepath.Join(dir, "m")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	var failed, left []string
+	err = p.r.Extract(t.Context(), tree, root, ExtractOptions{
+		Failed: func(path string, err error) error {
+			if failed = append(failed, path); !errors.Is(err, fs.ErrExist) {
+				t.Errorf("%s: got %v, want fs.ErrExist", path, err)
+			}
+			return nil
+		},
+		Left: func(path string) { left = append(left, path) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(failed)
+	slices.Sort(left)
+	if want := []string{"d/other", "d/two", "m"}; !slices.Equal(failed, want) {
+		t.Errorf("failed: %q, want %q", failed, want)
+	}
+	if want := []string{"d/f", "d/one"}; !slices.Equal(left, want) {
+		t.Errorf("left: %q, want %q", left, want)
+	}
+	wantListing(t, dir, "d/", "d/f=text", "d/one=twice", "d/other=wrong", "d/two=twice", "l->d/f", "m->elsewhere")
+}
+
 func TestExtractSelect(t *testing.T) {
 	t.Parallel()
 	p := plant(t)

@@ -27,7 +27,7 @@ func (x *extraction) writeFiles(ctx context.Context) error {
 		for _, g := range groups {
 			files = append(files, x.output(g.n, g.paths[0]))
 		}
-		err := x.r.WriteFiles(ctx, x.root, files, OutputOptions{Progress: x.opt.Progress, Failed: x.notWritten})
+		err := x.r.WriteFiles(ctx, x.root, files, OutputOptions{Progress: x.opt.Progress, Failed: x.notWritten, Left: x.opt.Left})
 		if err != nil {
 			return err
 		}
@@ -58,7 +58,7 @@ func (x *extraction) link(groups []names) ([]names, error) {
 			continue
 		}
 		for _, p := range g.paths[1:] {
-			if err := x.root.Link(g.paths[0], p); err != nil {
+			if err := x.root.Link(g.paths[0], p); err != nil && !x.hasName(g.paths[0], p) {
 				if err := x.fail(p, fmt.Errorf("make link: %w", pathless(err))); err != nil {
 					return nil, err
 				}
@@ -66,6 +66,17 @@ func (x *extraction) link(groups []names) ([]names, error) {
 		}
 	}
 	return again, nil
+}
+
+// hasName tells whether another name of a file was left by a restore that was cut
+// off.
+func (x *extraction) hasName(path, other string) bool {
+	if x.opt.Left == nil {
+		return false
+	}
+	one, err := x.root.Lstat(path)
+	two, oerr := x.root.Lstat(other)
+	return err == nil && oerr == nil && os.SameFile(one, two)
 }
 
 // special makes a FIFO or a device.

@@ -288,7 +288,7 @@ const readAgainHint = "the drive could not read that: connect it anew, on anothe
 
 func adviceFor(err error) advice {
 	if backend.IsFull(err) && errors.Is(err, errHalfFiles) {
-		return advice{code: codeFull, hint: "free some space there, remove what was restored and run the same command again"}
+		return advice{code: codeFull, hint: "free some space there and run the same command again: what is there already is left"}
 	}
 	for _, a := range advices {
 		if !errors.Is(err, a.is) || a.is == merge.ErrDenied && readOnly(err) { // a folder asks for no password

@@ -49,9 +49,12 @@ func (p *program) restoreVerb() *cli.Command {
 			"folder means all in it, and one without a slash means any file or folder of that name. What\n" +
 			"is excluded is left out even where it is included. Nothing that exists is overwritten: a\n" +
 			"file that is there with the very content is left, so that a restore that was cut off can\n" +
-			"be run again; one that differs is named, and the rest is restored (exit code 3).\n" +
+			"be run again; one that differs is named, and the rest is restored (exit code 3). A file has\n" +
+			"its name when it is whole; what a restore that was killed has left, .russet-partial- and\n" +
+			"sixteen digits, is removed by the next one.\n" +
 			"\n" +
-			"A snapshot that restic made of other things is written to TARGET as restic does.",
+			"A snapshot that restic made of other things is written to TARGET as restic does, with the\n" +
+			"same care.",
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "target", Aliases: []string{"t"}, Usage: "write below `DIR`, which is made where it is missing"},
 			&cli.StringFlag{Name: "as", Value: "folder", Usage: "write the backup folder (the default), or the phone's files: `folder|files`"},
@@ -190,6 +193,7 @@ func (x *restoration) other(ctx context.Context) error {
 			return nil
 		},
 		Skipped: x.failed,
+		Left:    func(string) { x.res.Left++ },
 	}
 	if !x.choose.everything() {
 		opt.Select = func(name string, _ *repo.Node) bool { return x.choose.selects(name, false) }

@@ -8,6 +8,8 @@
 // and never anything between. What it cannot prevent: a drive that reports its cache as written when it is not, and a
 // file system without a sync operation (some network shares), whose refusal is passed over.
 //
+// Many files that need not survive a power cut, but must not be there in part: [CreatePartial], [GiveName], [RemovePartial].
+//
 // [TryLock] keeps a folder to one process while it writes there.
 //
 // A file that was being written when the program died stays behind under a temporary name; see [IsTemporary].
@@ -25,6 +27,7 @@ import (
 	"os"
 	"path"
 	"strings"
+	"sync"
 )
 
 // temporaryMark stands between a file's name and the random part of its temporary name. It is restic's, so that
@@ -64,19 +67,8 @@ func CreateFile(root *os.Root, name string, data []byte, perm fs.FileMode) error
 	if err != nil {
 		return err
 	}
-	switch err := root.Link(temporary, name); {
-	case err == nil:
-		// A leftover second name does no harm, so that it cannot be removed is no reason to fail.
-		_ = root.Remove(temporary)
-	case errors.Is(err, fs.ErrExist):
-		return errors.Join(fmt.Errorf("create: %w", fs.ErrExist), WithoutPath(root.Remove(temporary)))
-	default: // FAT, exFAT and many network shares have no hard links and say so in many ways
-		if _, err := root.Lstat(name); err == nil {
-			return errors.Join(fmt.Errorf("create: %w", fs.ErrExist), WithoutPath(root.Remove(temporary)))
-		}
-		if err := replace(root, temporary, name); err != nil {
-			return errors.Join(err, WithoutPath(root.Remove(temporary)))
-		}
+	if err := GiveName(root, temporary, name, new(sync.Mutex)); err != nil {
+		return errors.Join(err, WithoutPath(root.Remove(temporary)))
 	}
 	return settle(root, name, perm)
 }
