@@ -16,7 +16,7 @@ type Options struct {
 	Rclone  RcloneOptions
 	Network NetworkOptions
 
-	begun bool // a mark of a mirror will do where there is no config yet
+	begun bool // a mirror is meant: its mark will do where there is no config yet
 }
 
 // Open opens the place of an existing repository. The address is spelled as restic spells it: a path, "local:" and a path,

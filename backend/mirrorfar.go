@@ -10,11 +10,11 @@ import (
 	"time"
 )
 
-// HoldsMirrors reports whether places of this kind of address can be those of mirrors: folders and SFTP. S3, REST servers
+// HoldsMirrors reports whether places of this kind of address can be those of mirrors: folders, SFTP and S3. REST servers
 // and what is behind rclone keep a repository's files and no others.
 func HoldsMirrors(address string) bool {
 	switch scheme, _ := splitAddress(address); scheme {
-	case "local", "sftp":
+	case "local", "sftp", "s3":
 		return true
 	default:
 		return false
@@ -24,18 +24,16 @@ func HoldsMirrors(address string) bool {
 // OpenMirror is [Open] for the place of a mirror, which may also be one that was marked, and to which no run has brought a
 // config yet.
 func OpenMirror(ctx context.Context, address string, o Options) (Backend, error) {
+	o.begun = true
 	b, err := Open(ctx, address, o)
-	if !errors.Is(err, ErrNoRepository) {
+	folder, ok := LocalFolder(address)
+	if !ok || !errors.Is(err, ErrNoRepository) {
 		return b, err
 	}
-	if folder, ok := LocalFolder(address); ok {
-		if _, gone := os.Lstat(filepath.Join(folder, markName)); gone != nil {
-			return nil, err
-		}
-		return CreateLocal(ctx, folder)
+	if _, gone := os.Lstat(filepath.Join(folder, markName)); gone != nil {
+		return nil, err
 	}
-	o.begun = true
-	return Open(ctx, address, o)
+	return CreateLocal(ctx, folder)
 }
 
 // A farMirror is a Backend on a network that can be the place of a mirror. Its methods are those of [Local], but for the

@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -47,6 +49,22 @@ func TestMirrorPlace(t *testing.T) {
 			s := backendtest.StartSSHD(t)
 			return func(t *testing.T) mirrorPlace { return createMirror(t, s.Address(t.TempDir()), s.Options()) }
 		},
+		"s3": func(t *testing.T) func(*testing.T) mirrorPlace {
+			s := backendtest.VersityGW(t, os.UserCacheDir)
+			var n atomic.Int64
+			return func(t *testing.T) mirrorPlace {
+				return createMirror(t, s.Address("bucket/place"+strconv.FormatInt(n.Add(1), 10)), s3Options(s))
+			}
+		},
+		"s3 locked": func(t *testing.T) func(*testing.T) mirrorPlace {
+			s := backendtest.VersityGW(t, os.UserCacheDir)
+			o := s3Options(s)
+			o.S3.LockMode, o.S3.LockPeriod, o.S3.ListObjectsV1 = "governance", time.Hour, true
+			var n atomic.Int64
+			return func(t *testing.T) mirrorPlace {
+				return createMirror(t, s.Address("locked/place"+strconv.FormatInt(n.Add(1), 10)), o)
+			}
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -71,7 +89,6 @@ func createMirror(t *testing.T, address string, o backend.Options) mirrorPlace {
 // checkMarked is what else a place does that outlives a process.
 func checkMarked(t *testing.T, p markedPlace) {
 	ctx := t.Context()
-	mustSave(t, p, backend.Config, "config")
 	is := func(want bool) {
 		t.Helper()
 		if got, err := p.IsMirror(ctx); err != nil || got != want {
@@ -82,6 +99,7 @@ func checkMarked(t *testing.T, p markedPlace) {
 	if err := p.SaveMark(ctx, []byte("mark")); err != nil {
 		t.Fatal(err)
 	}
+	mustSave(t, p, backend.Config, "config")
 	is(true)
 	for range 2 { // and again, after it was given back
 		within, release, err := p.Occupy(ctx)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"iter"
+	"net/http"
 	"path"
 	"strconv"
 	"strings"
@@ -37,6 +38,9 @@ type s3Bucket struct {
 
 	noSums       atomic.Bool // the server knows no checksums of its own
 	noConditions atomic.Bool // the server knows no If-None-Match
+
+	begun    bool        // a mark of a mirror will do where there is no config yet
+	noMirror atomic.Bool // the config was not saved as that of a mirror
 }
 
 // key is the name of a file's object.
@@ -47,6 +51,14 @@ func (b *s3Bucket) key(f File) string {
 // admit is what operations begin with that transfer something; done gives the place to the next.
 func (b *s3Bucket) admit(ctx context.Context, f File) (done func(), err error) {
 	if err := admit(ctx, f); err != nil {
+		return nil, err
+	}
+	return b.begin(ctx)
+}
+
+// begin waits for a place.
+func (b *s3Bucket) begin(ctx context.Context) (done func(), err error) {
+	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	select {
@@ -85,28 +97,34 @@ func (b *s3Bucket) Load(ctx context.Context, f File, offset int64, dst []byte) (
 }
 
 func (b *s3Bucket) load(ctx context.Context, key string, offset int64, dst []byte) (int, error) {
+	n, _, err := b.get(ctx, key, offset, dst)
+	return n, err
+}
+
+// get is load, and gives what stands above the bytes.
+func (b *s3Bucket) get(ctx context.Context, key string, offset int64, dst []byte) (int, http.Header, error) {
 	var o minio.GetObjectOptions
 	o.Set("Range", fmt.Sprintf("bytes=%d-%d", offset, offset+int64(len(dst))-1))
 	body, _, header, err := b.client.GetObject(ctx, b.at.bucket, key, o)
 	if minio.ToErrorResponse(err).StatusCode == 416 {
-		return 0, nil
+		return 0, nil, nil
 	}
 	if err != nil {
-		return 0, b.explain(ctx, err)
+		return 0, nil, b.explain(ctx, err)
 	}
 	defer body.Close()
 	start, total, ok := contentRange(header.Get("Content-Range"))
 	if ok && start != offset || !ok && offset > 0 {
-		return 0, errOtherPart
+		return 0, nil, errOtherPart
 	}
 	n, err := readUpTo(body, dst)
 	if err != nil {
-		return 0, b.explain(ctx, err)
+		return 0, nil, b.explain(ctx, err)
 	}
 	if ok && total >= 0 && int64(n) != min(int64(len(dst)), total-offset) {
-		return 0, errOtherPart
+		return 0, nil, errOtherPart
 	}
-	return n, nil
+	return n, header, nil
 }
 
 // readUpTo reads until dst is full or the source ends, and then, if it may, lets the connection see its end.

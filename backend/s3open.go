@@ -62,7 +62,8 @@ func openS3(ctx context.Context, rest string, o Options, create bool) (Backend, 
 
 // connect prepares for requests; nothing is sent yet.
 func (at s3Address) connect(o Options) (*s3Bucket, error) {
-	b := &s3Bucket{at: at, o: o.S3, wire: &s3Transport{base: o.Network.transport()}}
+	b := &s3Bucket{at: at, o: o.S3, wire: &s3Transport{base: o.Network.transport()}, begun: o.begun}
+	b.noMirror.Store(!o.begun)
 	if b.o.Connections <= 0 {
 		b.o.Connections = s3Connections
 	}
@@ -129,7 +130,9 @@ func (b *s3Bucket) open(ctx context.Context) error {
 	case errors.Is(err, errNoBucket):
 		return fmt.Errorf("%w: %w", ErrNoRepository, errNoBucket)
 	case errors.Is(err, fs.ErrNotExist):
-		return ErrNoRepository
+		if marked, err := b.isBegun(ctx); err != nil || !marked {
+			return cmp.Or(err, ErrNoRepository)
+		}
 	case err != nil:
 		return fmt.Errorf("open S3 storage: %w", err)
 	}
@@ -194,7 +197,10 @@ func (b *s3Bucket) reach(ctx context.Context) error {
 func (b *s3Bucket) loadConfig(ctx context.Context) error {
 	const large = 1 << 10 // seven times a config
 	buf := make([]byte, large)
-	n, err := b.load(ctx, b.key(File{}), 0, buf)
+	n, header, err := b.get(ctx, b.key(File{}), 0, buf)
+	if err == nil && header.Get(mirrorHeader) != "" {
+		b.noMirror.Store(false)
+	}
 	if err == nil && n < large {
 		config := buf[:n]
 		b.config.Store(&config)

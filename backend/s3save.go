@@ -43,7 +43,8 @@ func (b *s3Bucket) saveAs(ctx context.Context, f File, data []byte, class string
 	}
 	if f.Kind == Config {
 		up.sum = sha256.Sum256(data)
-		err = b.saveConfig(ctx, up)
+		up.mirror = !b.noMirror.Load()
+		err = b.saveOnce(ctx, up)
 	} else {
 		_, _ = hex.Decode(up.sum[:], []byte(f.Name)) // it is valid
 		err = b.saveNamed(ctx, up)
@@ -57,8 +58,8 @@ func (b *s3Bucket) saveAs(ctx context.Context, f File, data []byte, class string
 	return nil
 }
 
-// saveConfig looks first, too, as some servers replace whatever is there, condition or not.
-func (b *s3Bucket) saveConfig(ctx context.Context, up s3Upload) error {
+// saveOnce looks first, too, as some servers replace whatever is there, condition or not.
+func (b *s3Bucket) saveOnce(ctx context.Context, up s3Upload) error {
 	_, err := b.stat(ctx, up.key, false)
 	switch {
 	case err == nil:
@@ -119,9 +120,12 @@ type s3Upload struct {
 	data  []byte
 	sum   [sha256.Size]byte
 	class string
-	once  bool // only if there is none
-	mode  minio.RetentionMode
-	until time.Time // for a mode
+	once  bool   // only if there is none
+	match string // if it is not empty: only in the place of that version
+
+	mirror bool // a config, of a mirror
+	mode   minio.RetentionMode
+	until  time.Time // for a mode
 }
 
 // put uploads. Some servers refuse headers that they do not know: what this one refuses is left out from then on. The error
@@ -167,8 +171,15 @@ func (b *s3Bucket) putOnce(ctx context.Context, up s3Upload, sums, conditions bo
 		sum := md5.Sum(up.data)
 		md5Sum = base64.StdEncoding.EncodeToString(sum[:])
 	}
-	if conditions && up.once {
+	if up.mirror {
+		o.UserMetadata[mirrorHeader] = "1"
+	}
+	switch {
+	case !conditions:
+	case up.once:
 		o.SetMatchETagExcept("*")
+	case up.match != "":
+		o.SetMatchETag(up.match)
 	}
 	body := &sentBody{data: up.data}
 	defer body.end()

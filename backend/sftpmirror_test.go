@@ -152,14 +152,14 @@ func TestSFTPMirrorLock(t *testing.T) {
 	}
 }
 
-// TestSFTPMirrorBegun opens what is marked and has no config yet, where a mirror is meant, and nowhere else.
-func TestSFTPMirrorBegun(t *testing.T) {
+// TestMirrorBegun opens what is marked and has no config yet, where a mirror is meant, and nowhere else.
+func TestMirrorBegun(t *testing.T) {
 	t.Parallel()
-	s := backendtest.StartSSHD(t)
+	s, far := backendtest.StartSSHD(t), backendtest.VersityGW(t, os.UserCacheDir)
 	for _, c := range []struct {
 		address string
 		o       backend.Options
-	}{{s.Address(t.TempDir()), s.Options()}, {t.TempDir(), backend.Options{}}} {
+	}{{t.TempDir(), backend.Options{}}, {s.Address(t.TempDir()), s.Options()}, {far.Address("bucket/begun"), s3Options(far)}} {
 		openMirror := func() error {
 			b, err := backend.OpenMirror(t.Context(), c.address, c.o)
 			if err == nil {
@@ -199,7 +199,7 @@ func TestSFTPMirrorWants(t *testing.T) {
 func TestHoldsMirrors(t *testing.T) {
 	t.Parallel()
 	for address, want := range map[string]bool{
-		"/folder": true, "local:/folder": true, "sftp:host:/folder": true, "rest:http://host/": false, "rclone:remote:": false,
+		"/folder": true, "local:/folder": true, "sftp:host:/folder": true, "s3:host/bucket": true, "rest:http://host/": false, "rclone:remote:": false,
 	} {
 		if got := backend.HoldsMirrors(address); got != want {
 			t.Errorf("%s: got %v, want %v", address, got, want)

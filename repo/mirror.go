@@ -13,7 +13,7 @@ import (
 )
 
 // MirrorPlace is where a mirror can lie: a backend that also keeps a mark, and
-// takes files out without losing them. backend.Local and backend.Memory are.
+// takes files out without losing them. Folders, memories, SFTP and S3 are.
 type MirrorPlace interface {
 	backend.Backend
 	// LoadMark gives what SaveMark saved last; fs.ErrNotExist where it never did.

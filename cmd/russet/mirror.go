@@ -49,7 +49,7 @@ func (p *program) mirrorVerb() *cli.Command {
 		Usage:    "keep a second place equal to the repository, without its password",
 		UsageText: "russet mirror -r /media/drive/repo --to /media/second/repo --init   # once\n" +
 			"russet mirror -r /media/drive/repo --to /media/second/repo\n" +
-			"russet mirror -r /media/drive/repo --to sftp:ada@nas:/volume/repo --init\n" +
+			"russet mirror -r /media/drive/repo --to sftp:ada@nas:/volume/repo --init  # or s3:\n" +
 			"russet mirror --to /media/second/repo --promote  # the original is lost: go on with the mirror",
 		Description: "The mirror has the same files, key files too, and opens with the same passwords, at every\n" +
 			"instant, also when a run is cut off. Every file is compared with its name while it is copied;\n" +
@@ -57,7 +57,7 @@ func (p *program) mirrorVerb() *cli.Command {
 			"original is mended. What the source no longer has is set aside in the mirror's folder\n" +
 			"quarantine, and removed after 30 days: old key files too, when the password was changed.\n" +
 			"\n" +
-			"The mirror lies in a folder, or on a server of SFTP; REST servers, S3 and rclone\n" +
+			"The mirror lies in a folder, on a server of SFTP, or in an S3 bucket; REST servers and rclone\n" +
 			"have no place for what a mirror must know of itself. It is written to where it is a mirror of\n" +
 			"this very repository and nowhere else: where the second drive is not\n" +
 			"connected, or something else lies there, it stops. It stops, too, where anybody else has\n" +
@@ -69,7 +69,7 @@ func (p *program) mirrorVerb() *cli.Command {
 			"A mirror repeats what happens to the original, mistakes too; russet copy makes an independent\n" +
 			"second repository.",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "to", Usage: "where the mirror lies: the `ADDRESS` of a folder, also by SFTP"},
+			&cli.StringFlag{Name: "to", Usage: "where the mirror lies: the `ADDRESS` of a folder, by SFTP, or in S3"},
 			&cli.BoolFlag{Name: "init", Usage: "make a new mirror there"},
 			&cli.StringFlag{Name: "keep-aside", Usage: "how long to keep what the source no longer has (30d where it is not given): an `AGE` such as 36h, 90d or 8w"},
 			&cli.BoolFlag{Name: "many", Usage: "set aside even more than a fifth of the packs, or more than half of the snapshots"},
@@ -141,7 +141,7 @@ func (p *program) mirrorPlace(c *cli.Context, address string) (at place, err err
 }
 
 // mirrorNowhere says why a place cannot be that of a mirror.
-const mirrorNowhere = "S3, REST servers and rclone have no place for what a mirror must know of itself: it lies in a folder, or is reached by SFTP"
+const mirrorNowhere = "REST servers and rclone have no place for what a mirror must know of itself: it lies in a folder, by SFTP, or in S3"
 
 // keepAside is how long a mirror keeps what its source no longer has; zero means
 // as long as is usual.
@@ -199,7 +199,7 @@ func (p *program) openMirror(c *cli.Context, at place, from backend.Backend) (re
 	if fresh {
 		be, err = p.createStorage(c.Context, at)
 	} else {
-		be, err = p.openStorage(c.Context, at)
+		be, err = p.reach(c.Context, at, backend.OpenMirror)
 	}
 	if fresh && errors.Is(err, fs.ErrExist) {
 		err = fmt.Errorf("%w: %w", repo.NotEmpty, err)

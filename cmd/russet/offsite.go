@@ -56,7 +56,7 @@ func (p *program) offsiteVerb() *cli.Command {
 			"computer's keyring; of several twins whose passwords differ, from the keyring.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "to", Usage: "add: where the copy lies: a `FOLDER`, or an address"},
-			&cli.BoolFlag{Name: "mirror", Usage: "add: keep the same files, in a folder, or by SFTP"},
+			&cli.BoolFlag{Name: "mirror", Usage: "add: keep the same files, in a folder, by SFTP, or in S3"},
 			&cli.IntFlag{Name: "last", Usage: "add: copy the newest `NUMBER` of each device's snapshots alone"},
 			&cli.StringSliceFlag{Name: "device", Usage: "add: copy the device whose `UDID` begins so alone"},
 			&cli.StringSliceFlag{Name: "tag", Usage: "add: copy snapshots with this `TAG` alone; with any of several"},
