@@ -18,6 +18,9 @@ import (
 // maxKeyFile is far more than the longest key takes.
 const maxKeyFile = 1 << 20
 
+// maxRoundsOfQuestions is more than a server needs that asks for a password, and asks thrice where it is wrong.
+const maxRoundsOfQuestions = 10
+
 // An sftpLogin proves who the user is, to one server: with keys of the agent, with those in files, with a password. What
 // was asked for once is kept, so that a connection that was lost is made anew without asking. It may not be used
 // concurrently.
@@ -38,11 +41,16 @@ func (l *sftpLogin) methods(ctx context.Context) (methods []ssh.AuthMethod, clos
 	methods = append(methods, ssh.PublicKeysCallback(func() ([]ssh.Signer, error) {
 		return l.signers(ctx, keeper), nil
 	}))
+	rounds := 0
 	if l.options.Password != nil {
 		methods = append(methods, ssh.PasswordCallback(func() (string, error) {
 			password, err := l.askPassword(ctx)
 			return string(password), err
 		}), ssh.KeyboardInteractive(func(_, _ string, questions []string, echos []bool) ([]string, error) {
+			if rounds++; rounds > maxRoundsOfQuestions {
+				l.failed = fmt.Errorf("log in: the server asks again and again: %w", fs.ErrPermission)
+				return nil, l.failed
+			}
 			return l.answer(ctx, questions, echos)
 		}))
 	}

@@ -109,6 +109,13 @@ func TestSFTPPassword(t *testing.T) {
 			return nil, check(answers[0])
 		}}
 	}
+	endless := &ssh.ServerConfig{KeyboardInteractiveCallback: func(_ ssh.ConnMetadata, client ssh.KeyboardInteractiveChallenge) (*ssh.Permissions, error) {
+		for {
+			if _, err := client("", "", []string{"Password: "}, []bool{false}); err != nil {
+				return nil, err
+			}
+		}
+	}}
 	asking := errors.New("nobody is there")
 	for _, c := range []struct {
 		name   string
@@ -122,6 +129,7 @@ func TestSFTPPassword(t *testing.T) {
 		{"none", password, "", asking, asking},
 		{"asked for", ask([]string{"Password: "}, []bool{false}), "secret", nil, backend.ErrNoRepository},
 		{"asked for, wrong", ask([]string{"Password: "}, []bool{false}), "other", nil, fs.ErrPermission},
+		{"asked for without an end", endless, "secret", nil, fs.ErrPermission},
 		{"shown", ask([]string{"Name: "}, []bool{true}), "secret", nil, errors.ErrUnsupported},
 		{"with a code", ask([]string{"Password: ", "Code: "}, []bool{false, false}), "secret", nil, errors.ErrUnsupported},
 	} {
