@@ -78,6 +78,9 @@ type Entry struct {
 	Result Result // of the last look
 }
 
+// bad tells that the last look found nothing, or not what was put there.
+func (e Entry) bad() bool { return e.Result == Damaged || e.Result == Missing }
+
 // Ledger is what is known of the packs that a copy's index names.
 type Ledger map[chunk.ID]Entry
 

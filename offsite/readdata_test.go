@@ -47,7 +47,7 @@ func TestReadData(t *testing.T) {
 		t.Errorf("%+v, %v, want all told", res, err)
 	}
 	res, err := p.verifyAll(t.Context(), 3)
-	if !errors.Is(err, ErrBad) || len(res.Problems) != 1 || res.Problems[0].File != f || res.Told != 0 || res.Read != res.Packs-1 {
+	if !errors.Is(err, ErrBad) || len(res.Problems) != 1 || res.NeverProven != 0 || res.Problems[0].File != f || res.Told != 0 || res.Read != res.Packs-1 {
 		t.Errorf("reading all: %+v, %v, want %v damaged and the others read", res, err, f)
 	}
 	res, err = p.verify(t.Context(), hours(4), 0.0001)

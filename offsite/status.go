@@ -72,7 +72,7 @@ func (s *Status) packs(all Ledger) {
 		s.Packs++
 		s.Bytes += e.Size
 		switch {
-		case e.Result == Damaged || e.Result == Missing:
+		case e.bad():
 			s.Bad++
 		case e.Proven == 0:
 			s.NeverProven++

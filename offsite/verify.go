@@ -54,7 +54,7 @@ type VerifyResult struct {
 	ReadBytes            int64
 	Left                 int // packs that were neither told nor read this time
 	Problems             []Problem
-	Packs, NeverProven   int // of the copy, after this run
+	Packs, NeverProven   int // of the copy, after this run; those that are bad not among the latter
 	Snapshots, AllProven int // that stand there, and that are proven
 }
 
@@ -105,7 +105,7 @@ func (c *Copy) Verify(ctx context.Context, opt VerifyOptions) (res VerifyResult,
 		Time: opt.Now, Action: Verify, Packs: res.Told + res.Read, Bytes: res.ReadBytes, Bad: len(res.Problems), Cut: failed != nil,
 	})
 	for _, e := range c.State.Packs {
-		if res.Packs++; e.Proven == 0 {
+		if res.Packs++; e.Proven == 0 && !e.bad() {
 			res.NeverProven++
 		}
 	}
