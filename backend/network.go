@@ -48,8 +48,9 @@ type NetworkOptions struct {
 	// ClientCert holds a certificate and its private key, as PEM, that is shown to servers of HTTPS.
 	ClientCert []byte
 
-	pause time.Duration // the first one, if it is not firstPause: whole suites of tests cannot wait
-	link  *link         // what the connections of one place share; nil outside of Open and Create
+	pause  time.Duration // the first one, if it is not firstPause: whole suites of tests cannot wait
+	settle time.Duration // of settleTime, likewise
+	link   *link         // what the connections of one place share; nil outside of Open and Create
 }
 
 func (o NetworkOptions) stall() time.Duration {

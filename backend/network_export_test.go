@@ -19,6 +19,6 @@ func PersistentSlow(o NetworkOptions, b Backend) Backend {
 
 // Hurried are options with short pauses, for tests with servers.
 func Hurried(o NetworkOptions) NetworkOptions {
-	o.pause = time.Millisecond
+	o.pause, o.settle = time.Millisecond, time.Second
 	return o
 }

@@ -53,7 +53,7 @@ func openRclone(ctx context.Context, remote string, o Options, create bool) (Bac
 	t.Protocols.SetUnencryptedHTTP2(true)
 	// Its storage may be slow, and rclone waits for that longer than we do; that it answers pings shows that it works.
 	t.HTTP2 = &http.HTTP2Config{SendPingTimeout: o.Network.stall() / 3, PingTimeout: o.Network.stall()}
-	r := newREST(t, "http://rclone/", o.Rclone.Connections)
+	r := newREST(t, "http://rclone/", o.Rclone.Connections, o.Network.settleTime())
 	r.close = func() error { return p.end(rcloneEnd) }
 
 	first, cancel := context.WithTimeoutCause(ctx, cmp.Or(o.Rclone.Timeout, rcloneTimeout), errSilent)

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 )
 
 // RESTOptions are the settings of places that are reached by REST.
@@ -38,6 +39,7 @@ type rest struct {
 	slots          chan struct{} // holds one of each request that is under way
 	made           bool          // by us, just now: there need not be a config
 	config         firstConfig   // what the first talk has brought
+	unsettled      unsettled     // what was saved after a connection was lost
 	close          func() error
 }
 
@@ -61,7 +63,7 @@ func openREST(ctx context.Context, address string, o Options, create bool) (Back
 		password, _ = u.User.Password()
 		u.User = nil
 	}
-	r := newREST(t, u.String(), o.REST.Connections)
+	r := newREST(t, u.String(), o.REST.Connections, o.Network.settleTime())
 	r.user, r.password = user, password
 	if err := r.begin(ctx, create); err != nil {
 		return nil, errors.Join(err, r.Close())
@@ -69,8 +71,8 @@ func openREST(ctx context.Context, address string, o Options, create bool) (Back
 	return r, nil
 }
 
-func newREST(t *http.Transport, base string, requests int) *rest {
-	r := &rest{base: base, slots: make(chan struct{}, max(1, cmp.Or(requests, usualRequests)))}
+func newREST(t *http.Transport, base string, requests int, settle time.Duration) *rest {
+	r := &rest{base: base, unsettled: unsettled{pause: settle}, slots: make(chan struct{}, max(1, cmp.Or(requests, usualRequests)))}
 	t.DisableCompression = true // it is ciphertext, and what comes must be as long as it is said to be
 	t.MaxIdleConnsPerHost = cap(r.slots)
 	r.client = &http.Client{Transport: t, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
@@ -226,7 +228,15 @@ func (r *rest) save(ctx context.Context, f File, data []byte) error {
 			return err
 		}
 	}
-	err = r.send(ctx, f.String(), data)
+	if err := r.unsettled.look(ctx, f.Kind, r.size); err != nil {
+		return err
+	}
+	return r.unsettled.tried(ctx, f, int64(len(data)), r.put(ctx, f, data), r.size)
+}
+
+// put sends a file. Where the name is taken, its size says whether it is this file.
+func (r *rest) put(ctx context.Context, f File, data []byte) error {
+	err := r.send(ctx, f.String(), data)
 	if !errors.Is(err, fs.ErrPermission) && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
