@@ -1,11 +1,11 @@
 package backend
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"net/http"
@@ -156,9 +156,16 @@ func (r *rest) enter(ctx context.Context) (leave func(), err error) {
 
 // ask makes a request, with pairs of header fields, and returns the answer if it is a success. Its Body must be closed.
 func (r *rest) ask(ctx context.Context, method, path string, body []byte, header ...string) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, method, r.base+path, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, method, r.base+path, nil)
 	if err != nil {
 		return nil, errRESTAddress()
+	}
+	if len(body) > 0 {
+		sent := &sentBody{data: body}
+		defer sent.end()
+		req.ContentLength = int64(len(body))
+		req.Body = sent.reader()
+		req.GetBody = func() (io.ReadCloser, error) { return sent.reader(), nil } // for a connection that has ended meanwhile
 	}
 	if r.user != "" || r.password != "" {
 		req.SetBasicAuth(r.user, r.password)

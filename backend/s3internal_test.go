@@ -1,7 +1,6 @@
 package backend
 
 import (
-	"bytes"
 	"strings"
 	"testing"
 )
@@ -60,18 +59,4 @@ func FuzzContentRange(f *testing.F) {
 			t.Errorf("%q: got %d", s, n)
 		}
 	})
-}
-
-// TestS3Body has a transport that reads on after the Save whose data it is.
-func TestS3Body(t *testing.T) {
-	t.Parallel()
-	b := s3Body{r: bytes.NewReader([]byte("data"))}
-	got := make([]byte, 2)
-	if n, err := b.Read(got); string(got[:n]) != "da" || err != nil {
-		t.Errorf("Read: got %q, %v", got[:n], err)
-	}
-	b.end()
-	if n, err := b.Read(got); n != 0 || err == nil {
-		t.Errorf("Read after the end: got %d bytes, %v", n, err)
-	}
 }

@@ -1,7 +1,6 @@
 package backend
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/md5"
@@ -10,10 +9,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/minio/minio-go/v7"
@@ -184,28 +181,7 @@ func (b *s3Bucket) putOnce(ctx context.Context, up s3Upload, sums, conditions bo
 	case up.match != "":
 		o.SetMatchETag(up.match)
 	}
-	body := &s3Body{r: bytes.NewReader(up.data)}
+	body := &sentBody{data: up.data}
 	defer body.end()
-	return b.client.PutObject(ctx, b.at.bucket, up.key, body, int64(len(up.data)), md5Sum, hex.EncodeToString(up.sum[:]), o)
-}
-
-// s3Body reads the data of a Save until that returns. A transport may go on reading after it has answered.
-type s3Body struct {
-	mu sync.Mutex
-	r  *bytes.Reader // nil at the end
-}
-
-func (b *s3Body) Read(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.r == nil {
-		return 0, io.ErrClosedPipe
-	}
-	return b.r.Read(p)
-}
-
-func (b *s3Body) end() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.r = nil
+	return b.client.PutObject(ctx, b.at.bucket, up.key, body.reader(), int64(len(up.data)), md5Sum, hex.EncodeToString(up.sum[:]), o)
 }
