@@ -34,7 +34,7 @@ func (l *late) RoundTrip(r *http.Request) (*http.Response, error) {
 // TestRESTLate saves by a transport that reads what is saved when the Save has returned, and its memory serves for something else.
 func TestRESTLate(t *testing.T) {
 	t.Parallel()
-	r, l := newREST(&http.Transport{}, "http://host/", 1), &late{}
+	r, l := newREST(&http.Transport{}, "http://host/", 1, 0), &late{}
 	r.client.Transport = l
 	if err := r.send(t.Context(), "data/x", []byte("data")); err != nil {
 		t.Fatal(err)
