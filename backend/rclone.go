@@ -114,6 +114,7 @@ func (p *rclone) dial(context.Context, string, string) (net.Conn, error) {
 func (p *rclone) start() (*rcloneProcess, error) {
 	c := &rcloneProcess{ended: make(chan struct{})}
 	c.cmd = exec.Command(p.program, p.args...)
+	withoutOwnSecrets(c.cmd)
 	c.cmd.Stderr = &c.said
 	c.cmd.WaitDelay = rcloneEnd // where what it started itself still holds its output
 	apart(c.cmd)

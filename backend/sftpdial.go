@@ -161,6 +161,7 @@ func (o SFTPOptions) argv(a sftpAddress) []string {
 // startSFTP starts a program that speaks SFTP. What may pass is not told from what does not.
 func (o Options) startSFTP(ctx context.Context, argv []string) (*sftpConn, error) {
 	program := exec.Command(argv[0], argv[1:]...)
+	withoutOwnSecrets(program)
 	program.Stderr = o.SFTP.Stderr
 	program.WaitDelay = time.Second // what it started may keep its standard error open
 	in, err := program.StdinPipe()
