@@ -158,7 +158,7 @@ func TestCertificates(t *testing.T) {
 		flags []string
 		code  int
 	}{
-		{nil, nil, codeError},
+		{nil, nil, codeStorageRefuses},
 		{nil, []string{"--cacert", file}, codeNoRepository},
 		{map[string]string{"RESTIC_CACERT": file}, nil, codeNoRepository},
 	} {
