@@ -62,6 +62,9 @@ func TestAppendOnlyScripts(t *testing.T) {
 	for kind, start := range appendOnlyKinds {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
+			if testing.Short() && kind != "rest" {
+				t.Skip("short: one kind of server is enough")
+			}
 			start(t).run(t, kind, "testdata/appendonly")
 		})
 	}

@@ -80,6 +80,9 @@ func TestStorageScripts(t *testing.T) {
 	for kind, start := range storageKinds {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
+			if testing.Short() && kind != "rest" {
+				t.Skip("short: one kind of server is enough")
+			}
 			start(t).run(t, kind, "testdata/storage")
 		})
 	}
