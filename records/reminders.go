@@ -257,10 +257,10 @@ func (c *reminderStore) readTodo(r row) *todo {
 	if t.url == "" && len(c.urls[r.id]) > 0 {
 		t.url = c.urls[r.id][0]
 	}
+	t.clock = c.todoClock(r, isSet(r, "ZALLDAY"))
 	for _, column := range *r.spoilt {
 		c.unread.add(r.id, true, todoProperties[column]...)
 	}
-	t.clock = c.todoClock(r, isSet(r, "ZALLDAY"))
 	for _, a := range c.alarms[r.id] {
 		trigger, ok := c.triggers[a.trigger]
 		if !ok || trigger.bad {
