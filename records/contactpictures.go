@@ -108,7 +108,9 @@ func (w *card) photo() {
 	format := w.p.picture.format()
 	switch {
 	case format != "":
-		w.p.unread = slices.DeleteFunc(w.p.unread, func(name string) bool { return name == "PHOTO" })
+		if w.p.picture.full { // a thumbnail may stand for one that could not be read
+			w.p.unread = slices.DeleteFunc(w.p.unread, func(name string) bool { return name == "PHOTO" })
+		}
 		w.add("PHOTO", base64.StdEncoding.EncodeToString(w.p.picture.data),
 			vobject.Param{Name: "ENCODING", Values: []string{"b"}}, vobject.Param{Name: "TYPE", Values: []string{format}})
 		return

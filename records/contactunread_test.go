@@ -2,6 +2,7 @@ package records
 
 import (
 	"os"
+	"strings"
 	"testing"
 
 	"russet/records/recordstest"
@@ -63,6 +64,29 @@ func TestUnreadIdentity(t *testing.T) {
 		edit(t, dir, bookName, "UPDATE ABPerson SET "+change+" WHERE ROWID = 2")
 		if set := readBook(t, os.DirFS(dir)); set.Complete {
 			t.Errorf("%s: the set is complete", change)
+		}
+	}
+}
+
+// TestUnreadPicture: the thumbnail of a picture that cannot be read is not the picture.
+func TestUnreadPicture(t *testing.T) {
+	t.Parallel()
+	for table, want := range map[string]string{"ABFullSizeImage": "PHOTO", "ABThumbnailImage": ""} {
+		dir := t.TempDir()
+		book := recordstest.NewBook(3, 1)
+		p := book.People[0]
+		p.Photo = append([]byte{0xFF, 0xD8, 0xFF}, make([]byte, 40)...)
+		book.Put(p)
+		if err := book.Write(dir); err != nil {
+			t.Fatal(err)
+		}
+		edit(t, dir, "HomeDomain/"+picturesPath, "UPDATE "+table+" SET data = 1")
+		set := readBook(t, os.DirFS(dir))
+		if got := strings.Join(set.Records[0].Unread, " "); got != want {
+			t.Errorf("%s: got %q, want %q", table, got, want)
+		}
+		if _, there := set.Records[0].Object.Get("PHOTO"); !there {
+			t.Errorf("%s: the other picture is not there", table)
 		}
 	}
 }
