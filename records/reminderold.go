@@ -28,7 +28,7 @@ func readOldReminders(ctx context.Context, s *store) error {
 		todos = append(todos, c.oldTodo(it))
 		used[it.container] = true
 	}
-	nameTodos(todos)
+	c.nameTodos(todos, &c.unread)
 	for _, t := range todos {
 		s.set.Records = append(s.set.Records, t.record(&c.unread))
 	}

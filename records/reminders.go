@@ -233,7 +233,7 @@ func (c *reminderStore) readReminders(ctx context.Context) error {
 		todos = append(todos, t)
 		byRow[r.id] = t
 	}
-	nameTodos(todos)
+	c.nameTodos(todos, &c.unread)
 	for _, t := range todos {
 		if p := byRow[t.parentRow]; p != nil && p != t {
 			t.parent = p.uid

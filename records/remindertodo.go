@@ -28,18 +28,25 @@ type todo struct {
 	where                     *location
 }
 
-// record returns the record of a reminder.
+// record returns the record of a reminder. One without a start gets it by its rule, so
+// that where the rule could not be read the start was not read either.
 func (t *todo) record(unread *unreadable) Record {
+	if t.start.IsZero() && slices.Contains(unread.names(t.id), "RRULE") {
+		unread.add(t.id, true, "DTSTART")
+	}
 	return Record{UID: t.uid, Container: t.container, Object: t.component(), Modified: t.modified, Unread: unread.names(t.id)}
 }
 
 // nameTodos gives a UID to the reminders that have none, of their content, and
 // another one to those whose UID is taken.
-func nameTodos(todos []*todo) {
+func (s *store) nameTodos(todos []*todo, unread *unreadable) {
 	taken := map[seriesKey]bool{}
 	for _, t := range todos {
 		first := t.uid
 		if first == "" {
+			if len(unread.names(t.id)) > 0 {
+				s.set.Complete = false // it looks like another reminder
+			}
 			hash := vobject.HashOf(vobject.Canonical(t.component()))
 			first = contentID("content", string(hash[:]))
 		}

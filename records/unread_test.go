@@ -106,7 +106,7 @@ func TestUnreadReminders(t *testing.T) {
 	if err := reminders.Write(dir); err != nil {
 		t.Fatal(err)
 	}
-	const all = "CATEGORIES RRULE URL VALARM"
+	const all = "CATEGORIES DTSTART RRULE URL VALARM" // the rule makes the start
 	// The rows of the objects are a tag, an alarm's trigger, the alarm and the rule.
 	checkUnread(t, dir, "AppDomainGroup-group.com.apple.reminders/Container_v1/Stores/Data-local.sqlite", Reminders, r.UID, []breakage{
 		{"ZREMCDREMINDER SET ZTITLE = x'FF' WHERE Z_PK = 2", "SUMMARY", ""},
@@ -118,7 +118,13 @@ func TestUnreadReminders(t *testing.T) {
 		{"ZREMCDOBJECT SET ZREMINDER3 = 'x' WHERE Z_PK = 2001", "CATEGORIES", "CATEGORIES"},
 		{"ZREMCDOBJECT SET ZTIMEINTERVAL = 'x' WHERE Z_PK = 2002", "VALARM", ""},
 		{"ZREMCDOBJECT SET ZTRIGGER = 'x' WHERE Z_PK = 2003", "VALARM", ""},
-		{"ZREMCDOBJECT SET ZDAYSOFTHEWEEK = 'x' WHERE Z_PK = 2004", "RRULE", ""},
+		{"ZREMCDOBJECT SET ZDAYSOFTHEWEEK = 'x' WHERE Z_PK = 2004", "DTSTART RRULE", ""},
 		{"ZREMCDOBJECT SET Z_ENT = 'x' WHERE Z_PK = 2004", all, all},
 	})
+	for values, want := range map[string]bool{"'T', 'N'": true, "'T', x'FF'": false} {
+		set := readSet(t, reminderPhone(t, `INSERT INTO ZREMCDREMINDER (Z_PK, Z_ENT, ZLIST, ZTITLE, ZNOTES) VALUES (7, 1, 1, `+values+`)`), Reminders)
+		if len(set.Records) != 1 || set.Complete != want {
+			t.Errorf("without an identifier, %s: got %d records, complete %v, want 1, %v", values, len(set.Records), set.Complete, want)
+		}
+	}
 }
