@@ -186,6 +186,7 @@ func (r *run) begin(ctx context.Context) error {
 
 // pretend settles the base as if all were done: a flaw.
 func (r *run) pretend() {
+	settled := map[string]bool{}
 	for i := range r.p.Ops {
 		o := &r.p.Ops[i]
 		if o.Action == merge.Delete {
@@ -193,8 +194,9 @@ func (r *run) pretend() {
 		} else {
 			r.p.views[o.Where].items[o.Key] = r.written(o, merge.Ref{})
 		}
-		r.settle(o.Key)
+		settled[o.Key] = true
 	}
+	r.index(settled)
 }
 
 // writes does the ops in their order. The error says why it stopped before the last.

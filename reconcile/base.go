@@ -68,15 +68,6 @@ func (r *run) index(settled map[string]bool) {
 	r.s.state.Rows = keep
 }
 
-// settle makes the row of one key.
-func (r *run) settle(key string) {
-	if row := r.s.row(key); row != nil {
-		*row, _ = r.row(key)
-		return
-	}
-	r.index(map[string]bool{key: true})
-}
-
 // places are the keys of what lies at each href of the sides.
 func (r *run) places() (at [2]map[string]string) {
 	for w, v := range r.p.views {
