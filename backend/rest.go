@@ -72,7 +72,8 @@ func openREST(ctx context.Context, address string, o Options, create bool) (Back
 }
 
 func newREST(t *http.Transport, base string, requests int, settle time.Duration) *rest {
-	r := &rest{base: base, unsettled: unsettled{pause: settle}, slots: make(chan struct{}, max(1, cmp.Or(requests, usualRequests)))}
+	r := &rest{base: base, slots: make(chan struct{}, max(1, cmp.Or(requests, usualRequests)))}
+	r.unsettled.pause, r.unsettled.size = settle, r.sizeInTurn
 	t.DisableCompression = true // it is ciphertext, and what comes must be as long as it is said to be
 	t.MaxIdleConnsPerHost = cap(r.slots)
 	r.client = &http.Client{Transport: t, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
@@ -211,6 +212,16 @@ func (r *rest) size(ctx context.Context, f File) (int64, error) {
 	return resp.ContentLength, nil
 }
 
+// sizeInTurn is size once a request more may be made.
+func (r *rest) sizeInTurn(ctx context.Context, f File) (int64, error) {
+	leave, err := r.enter(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer leave()
+	return r.size(ctx, f)
+}
+
 // Save sends a file. Servers that append only refuse a name that exists; then its size says whether it is this file.
 func (r *rest) Save(ctx context.Context, f File, data []byte) error {
 	if err := admit(ctx, f); err != nil {
@@ -223,6 +234,14 @@ func (r *rest) Save(ctx context.Context, f File, data []byte) error {
 }
 
 func (r *rest) save(ctx context.Context, f File, data []byte) error {
+	if err := r.unsettled.look(ctx, f.Kind); err != nil {
+		return err
+	}
+	return r.unsettled.tried(ctx, f, int64(len(data)), r.put(ctx, f, data))
+}
+
+// put sends a file. Where the name is taken, its size says whether it is this file.
+func (r *rest) put(ctx context.Context, f File, data []byte) error {
 	leave, err := r.enter(ctx)
 	if err != nil {
 		return err
@@ -235,15 +254,7 @@ func (r *rest) save(ctx context.Context, f File, data []byte) error {
 			return err
 		}
 	}
-	if err := r.unsettled.look(ctx, f.Kind, r.size); err != nil {
-		return err
-	}
-	return r.unsettled.tried(ctx, f, int64(len(data)), r.put(ctx, f, data), r.size)
-}
-
-// put sends a file. Where the name is taken, its size says whether it is this file.
-func (r *rest) put(ctx context.Context, f File, data []byte) error {
-	err := r.send(ctx, f.String(), data)
+	err = r.send(ctx, f.String(), data)
 	if !errors.Is(err, fs.ErrPermission) && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
@@ -256,7 +267,7 @@ func (r *rest) put(ctx context.Context, f File, data []byte) error {
 	case f.Kind == Config:
 		return fs.ErrExist
 	case size != int64(len(data)):
-		return fmt.Errorf("the server has a file of this name and another size: %w", err)
+		return fmt.Errorf("%w: %w", errOtherSize, err)
 	}
 	return nil
 }
@@ -271,6 +282,7 @@ func (r *rest) Remove(ctx context.Context, f File) error {
 		return fmt.Errorf("remove %s: %w", f, err)
 	}
 	defer leave()
+	r.unsettled.forget(f)
 	resp, err := r.ask(ctx, http.MethodDelete, f.String(), nil)
 	if err != nil {
 		return fmt.Errorf("remove %s: %w", f, err)

@@ -71,12 +71,7 @@ func (r *rest) wantPlace(ctx context.Context) error {
 	if r.made {
 		return nil
 	}
-	leave, err := r.enter(ctx)
-	if err != nil {
-		return err
-	}
-	defer leave()
-	if _, err := r.size(ctx, File{}); err != nil {
+	if _, err := r.sizeInTurn(ctx, File{}); err != nil {
 		return fmt.Errorf("look for config: %w", err)
 	}
 	return nil
@@ -202,12 +197,7 @@ func (r *rest) measure(ctx context.Context, k Kind, infos []Info) ([]Info, error
 }
 
 func (r *rest) measureOne(ctx context.Context, f File, info *Info) error {
-	leave, err := r.enter(ctx)
-	if err != nil {
-		return err
-	}
-	defer leave()
-	size, err := r.size(ctx, f)
+	size, err := r.sizeInTurn(ctx, f)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

@@ -17,7 +17,8 @@ import (
 // attempt, on a folder and by SFTP: under the file's own name, and as late as it notices the cut, when another attempt may
 // have succeeded long ago. It may be used concurrently.
 type unsettled struct {
-	pause time.Duration // what a server gets to notice that a connection is gone
+	pause time.Duration                                    // what a server gets to notice that a connection is gone
+	size  func(ctx context.Context, f File) (int64, error) // asks how long a file is
 
 	mu    sync.Mutex
 	cut   map[File]bool    // no attempt since has succeeded
@@ -30,28 +31,28 @@ type attempt struct {
 	looked bool // an index that names it was saved
 }
 
+// errOtherSize says that a name is taken by what is not the file.
+var errOtherSize = errors.New("the server has a file of this name and another size")
+
 // settleTime is long enough for a server to notice that a connection is closed.
 func (o NetworkOptions) settleTime() time.Duration { return cmp.Or(o.settle, 2*time.Second) }
 
 // tried takes note of an attempt to save a file. Where one before was cut off, it waits until the server should have
-// noticed that, and looks whether the file is still there: where it is not, the error is temporary.
-func (u *unsettled) tried(ctx context.Context, f File, size int64, err error, look func(context.Context, File) (int64, error)) error {
-	u.mu.Lock()
-	cut := u.cut[f]
-	if IsTemporary(err) && !cut {
-		if u.cut == nil {
-			u.cut, u.saved = map[File]bool{}, map[File]attempt{}
-		}
-		u.cut[f] = true
-	}
-	u.mu.Unlock()
-	if err != nil || !cut {
+// noticed that, and looks whether the file is still there: where it is not, the error is temporary. So it is where the
+// rest of the one before takes the name, on a server that replaces nothing.
+func (u *unsettled) tried(ctx context.Context, f File, size int64, err error) error {
+	switch cut := u.wasCut(f, IsTemporary(err)); {
+	case !cut:
+		return err
+	case errors.Is(err, errOtherSize):
+		return temporary(err)
+	case err != nil:
 		return err
 	}
 	if err := sleep(ctx, u.pause); err != nil {
 		return err
 	}
-	there, err := look(ctx, f)
+	there, err := u.size(ctx, f)
 	switch {
 	case errors.Is(err, fs.ErrNotExist), err == nil && there != size:
 		return temporary(errors.New("the server has removed the file again after a connection was lost"))
@@ -61,13 +62,37 @@ func (u *unsettled) tried(ctx context.Context, f File, size int64, err error, lo
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	delete(u.cut, f)
-	u.saved[f] = attempt{size: size}
+	if f.Kind == Data || f.Kind == Index { // what others count on; locks and snapshots somebody else may remove
+		u.saved[f] = attempt{size: size}
+	}
 	return nil
 }
 
+// wasCut tells whether an attempt before was cut off, and notes whether this one is.
+func (u *unsettled) wasCut(f File, now bool) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	before := u.cut[f]
+	if now {
+		if u.cut == nil {
+			u.cut, u.saved = map[File]bool{}, map[File]attempt{}
+		}
+		u.cut[f] = true
+	}
+	return before
+}
+
+// forget is for a file that is about to be removed: nobody counts on it.
+func (u *unsettled) forget(f File) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	delete(u.cut, f)
+	delete(u.saved, f)
+}
+
 // look looks once more for what was saved after a cut, before an index or a snapshot is saved that counts on it: then a
-// server that noticed the cut even later spoils nothing that was reported saved.
-func (u *unsettled) look(ctx context.Context, k Kind, look func(context.Context, File) (int64, error)) error {
+// server that noticed the cut even later, but before that, spoils nothing that was reported saved.
+func (u *unsettled) look(ctx context.Context, k Kind) error {
 	if k != Index && k != Snapshot {
 		return nil
 	}
@@ -79,7 +104,7 @@ func (u *unsettled) look(ctx context.Context, k Kind, look func(context.Context,
 		if k == Index && saved[f].looked {
 			continue
 		}
-		size, err := look(ctx, f)
+		size, err := u.size(ctx, f)
 		switch {
 		case errors.Is(err, fs.ErrNotExist), err == nil && size != saved[f].size:
 			return fmt.Errorf("the server has lost %s, which it had accepted before a connection was lost; a new run stores it again", f)
@@ -87,8 +112,10 @@ func (u *unsettled) look(ctx context.Context, k Kind, look func(context.Context,
 			return err
 		}
 		u.mu.Lock()
-		if u.saved[f] = (attempt{saved[f].size, true}); k == Snapshot {
+		if k == Snapshot {
 			delete(u.saved, f)
+		} else if _, ok := u.saved[f]; ok {
+			u.saved[f] = attempt{size, true}
 		}
 		u.mu.Unlock()
 	}
