@@ -3,7 +3,6 @@ package backend
 import (
 	"context"
 	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"sync/atomic"
@@ -57,21 +56,13 @@ type retryingMirror struct {
 }
 
 // IsMirror is that of [Local].
-func (r *retryingMirror) IsMirror(ctx context.Context) (is bool, err error) {
-	err = r.network.again(ctx, func(bool) (err error) {
-		is, err = r.mirror.IsMirror(ctx)
-		return err
-	}, nil)
-	return is, err
+func (r *retryingMirror) IsMirror(ctx context.Context) (bool, error) {
+	return ask(ctx, r.network, r.mirror.IsMirror)
 }
 
 // LoadMark is that of [Local].
-func (r *retryingMirror) LoadMark(ctx context.Context) (data []byte, err error) {
-	err = r.network.again(ctx, func(bool) (err error) {
-		data, err = r.mirror.LoadMark(ctx)
-		return err
-	}, nil)
-	return data, err
+func (r *retryingMirror) LoadMark(ctx context.Context) ([]byte, error) {
+	return ask(ctx, r.network, r.mirror.LoadMark)
 }
 
 // SaveMark is that of [Local]. A run whose lock was taken over saves none.
@@ -89,14 +80,6 @@ func (r *retryingMirror) RemoveMark(ctx context.Context) error {
 	return r.network.again(ctx, func(again bool) error {
 		return unlessGoneBefore(again, r.mirror.RemoveMark(ctx))
 	}, nil)
-}
-
-// unlessGoneBefore takes for done what an earlier try, whose answer was lost, has done.
-func unlessGoneBefore(again bool, err error) error {
-	if again && errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return err
 }
 
 // SetAside is that of [Local].

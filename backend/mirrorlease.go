@@ -86,11 +86,7 @@ func (l *lease) take(ctx context.Context) error {
 	case there.holder == l.holder:
 		return nil // an answer was lost
 	}
-	var now time.Time
-	err = l.network.again(ctx, func(bool) (err error) {
-		now, err = l.place.leaseClock(ctx)
-		return err
-	}, nil)
+	now, err := ask(ctx, l.network, l.place.leaseClock)
 	if err != nil {
 		return err
 	}
@@ -104,12 +100,8 @@ func (l *lease) take(ctx context.Context) error {
 	return l.mine(ctx)
 }
 
-func (l *lease) read(ctx context.Context) (there leaseState, err error) {
-	err = l.network.again(ctx, func(bool) (err error) {
-		there, err = l.place.readLease(ctx)
-		return err
-	}, nil)
-	return there, err
+func (l *lease) read(ctx context.Context) (leaseState, error) {
+	return ask(ctx, l.network, l.place.readLease)
 }
 
 // mine wants the lease to be ours.

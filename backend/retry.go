@@ -66,6 +66,15 @@ func (o NetworkOptions) again(ctx context.Context, try func(again bool) error, d
 	}
 }
 
+// ask is again for what only asks the place.
+func ask[T any](ctx context.Context, o NetworkOptions, place func(context.Context) (T, error)) (got T, err error) {
+	err = o.again(ctx, func(bool) (err error) {
+		got, err = place(ctx)
+		return err
+	}, nil)
+	return got, err
+}
+
 // sleep waits, unless ctx ends before.
 func sleep(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)

@@ -74,14 +74,8 @@ func (r *retrying) LoadTrees(ctx context.Context, f File, offset int64, dst []by
 	})
 }
 
-func (r *retrying) load(ctx context.Context, f File, offset int64, dst []byte,
-	load func(context.Context, File, int64, []byte) (int, error),
-) (n int, err error) {
-	err = r.network.again(ctx, func(bool) (err error) {
-		n, err = load(ctx, f, offset, dst)
-		return err
-	}, nil)
-	return n, err
+func (r *retrying) load(ctx context.Context, f File, offset int64, dst []byte, load loadFunc) (int, error) {
+	return ask(ctx, r.network, func(ctx context.Context) (int, error) { return load(ctx, f, offset, dst) })
 }
 
 // List begins anew where it was cut off, and leaves out what it has yielded.
@@ -115,12 +109,16 @@ func (r *retrying) List(ctx context.Context, k Kind) iter.Seq2[Info, error] {
 // Remove takes a file that is absent after an earlier try, whose answer was lost, as removed.
 func (r *retrying) Remove(ctx context.Context, f File) error {
 	return r.network.again(ctx, func(again bool) error {
-		err := r.place.Remove(ctx, f)
-		if again && errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		return err
+		return unlessGoneBefore(again, r.place.Remove(ctx, f))
 	}, nil)
+}
+
+// unlessGoneBefore takes for done what an earlier try, whose answer was lost, has done.
+func unlessGoneBefore(again bool, err error) error {
+	if again && errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // Sum is what the storage tells.
@@ -134,18 +132,14 @@ func (r *retrying) Sum(ctx context.Context, f File) (sum [32]byte, how Proof, er
 
 // Free returns how many bytes may still be written, where the place tells; elsewhere the error wraps
 // errors.ErrUnsupported.
-func (r *retrying) Free(ctx context.Context) (free int64, err error) {
+func (r *retrying) Free(ctx context.Context) (int64, error) {
 	place, ok := r.place.(interface {
 		Free(ctx context.Context) (int64, error)
 	})
 	if !ok {
 		return 0, fmt.Errorf("free space: %w", errors.ErrUnsupported)
 	}
-	err = r.network.again(ctx, func(bool) (err error) {
-		free, err = place.Free(ctx)
-		return err
-	}, nil)
-	return free, err
+	return ask(ctx, r.network, place.Free)
 }
 
 // CleanTemporary removes what writes that were cut off left behind, where such things are left.
@@ -165,18 +159,14 @@ func (r *retrying) CleanTemporary(ctx context.Context) (removed int, err error) 
 }
 
 // Lacks reports whether a kind has no folder, where a place has such.
-func (r *retrying) Lacks(ctx context.Context, k Kind) (lacks bool, err error) {
+func (r *retrying) Lacks(ctx context.Context, k Kind) (bool, error) {
 	place, ok := r.place.(interface {
 		Lacks(ctx context.Context, k Kind) (bool, error)
 	})
 	if !ok {
 		return false, nil
 	}
-	err = r.network.again(ctx, func(bool) (err error) {
-		lacks, err = place.Lacks(ctx, k)
-		return err
-	}, nil)
-	return lacks, err
+	return ask(ctx, r.network, func(ctx context.Context) (bool, error) { return place.Lacks(ctx, k) })
 }
 
 // Close ends what the place holds open.
