@@ -22,11 +22,6 @@ type indexFile struct {
 	err          error // it cannot be read, or not to its end
 }
 
-// SnapshotIDs returns the names of all snapshots that are there.
-func (r *Repository) SnapshotIDs(ctx context.Context) ([]chunk.ID, error) {
-	return r.listIDs(ctx, backend.Snapshot)
-}
-
 // listIDs returns the names of all files of a kind.
 func (r *Repository) listIDs(ctx context.Context, kind backend.Kind) ([]chunk.ID, error) {
 	var ids []chunk.ID

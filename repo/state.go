@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"russet/backend"
 	"russet/chunk"
 	"russet/index"
 )
@@ -78,10 +79,11 @@ func (s *Snapshot) StateName(kind string) (string, bool) {
 
 func statePath(kind, name string) string { return "/" + statePrefix + kind + "/" + name }
 
-// Names are those of all states, sorted.
+// Names are those of all states, sorted. Snapshots that are damaged are passed over,
+// as by Load; where no state is among the others, the error is theirs.
 func (s *States) Names(ctx context.Context) ([]string, error) {
 	all, err := s.r.AllSnapshots(ctx)
-	if err != nil {
+	if err != nil && !errors.Is(err, ErrDamaged) {
 		return nil, err
 	}
 	var names []string
@@ -90,16 +92,19 @@ func (s *States) Names(ctx context.Context) ([]string, error) {
 			names = append(names, name)
 		}
 	}
+	if len(names) == 0 {
+		return nil, err
+	}
 	slices.Sort(names)
 	return slices.Compact(names), nil
 }
 
-// Load returns the files of the newest state of a name. The error wraps NoState or
-// BadState where it is one of these.
+// Load returns the files of the newest state of a name. Snapshots that are damaged are
+// passed over. The error wraps NoState or BadState where it is one of these.
 func (s *States) Load(ctx context.Context, name string) (*Tree, error) {
 	at := &stateSnapshots{known: map[chunk.ID]bool{}}
 	s.open[name] = at
-	ids, err := s.r.SnapshotIDs(ctx)
+	ids, err := s.r.listIDs(ctx, backend.Snapshot)
 	if err != nil {
 		return nil, err
 	}
@@ -110,9 +115,12 @@ func (s *States) Load(ctx context.Context, name string) (*Tree, error) {
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // forgotten since it was listed
 		}
-		if err != nil {
+		if errors.Is(err, ErrDamaged) {
 			unread = err
 			continue
+		}
+		if err != nil { // it may be the newest, and what is saved next would take its place
+			return nil, err
 		}
 		if of, ok := sn.StateName(s.kind); ok && of == name {
 			at.mine = append(at.mine, sn)
@@ -130,13 +138,22 @@ func (s *States) Load(ctx context.Context, name string) (*Tree, error) {
 		err = errors.New("its folder is none")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", BadState, err)
+		return nil, badState(ctx, err)
 	}
 	tree, err := s.r.LoadTree(ctx, *top.Subtree)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", BadState, err)
+		return nil, badState(ctx, err)
 	}
 	return tree, nil
+}
+
+// badState makes BadState of what is wrong with the files of a state; not of work that
+// was stopped, nor of a place that was waited for in vain.
+func badState(ctx context.Context, err error) error {
+	if ctx.Err() != nil || backend.IsTemporary(err) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", BadState, err)
 }
 
 // Save makes the files that write returns the newest state of a name, which must
@@ -188,7 +205,7 @@ func (s *States) Save(ctx context.Context, name string, write func(w *StateWrite
 // alone makes sure that nobody else saved a state of that name since it was loaded, or
 // removed the one that was.
 func (s *States) alone(ctx context.Context, name string, at *stateSnapshots, own chunk.ID) error {
-	ids, err := s.r.SnapshotIDs(ctx)
+	ids, err := s.r.listIDs(ctx, backend.Snapshot)
 	if err != nil {
 		return err
 	}

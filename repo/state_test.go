@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -108,6 +109,79 @@ func TestBadState(t *testing.T) {
 	}
 	if _, err := s.Load(ctx, "a"); !errors.Is(err, NoState) {
 		t.Errorf("after the removal: %v", err)
+	}
+}
+
+// TestStateDamage: a damaged snapshot hides no state but its own.
+func TestStateDamage(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	be := backend.NewMemory()
+	r := initRepo(t, be, 2)
+	s := r.NewStates("new", StateOptions{Owner: Owner{Time: testTime()}})
+	damage := func(name string) {
+		t.Helper()
+		if _, err := s.Load(ctx, name); !errors.Is(err, NoState) {
+			t.Fatal(err)
+		}
+		before := files(t, be)
+		if err := saveState(ctx, s, name, "damaged"); err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range files(t, be) {
+			if f.Kind == backend.Snapshot && !slices.Contains(before, f) {
+				if err := backendtest.Damage(ctx, be, f, func(b []byte) []byte { b[9] ^= 1; return b }); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+	damage("a")
+	if names, err := s.Names(ctx); !errors.Is(err, ErrDamaged) {
+		t.Errorf("of nothing else: got %v, %v, want ErrDamaged", names, err)
+	}
+	if _, err := s.Load(ctx, "b"); !errors.Is(err, ErrDamaged) {
+		t.Errorf("of nothing else: got %v, want ErrDamaged", err)
+	}
+	if err := saveState(ctx, s, "b", "whole"); err != nil {
+		t.Fatal(err)
+	}
+	if names, err := s.Names(ctx); err != nil || fmt.Sprint(names) != "[b]" {
+		t.Errorf("names are %v, %v", names, err)
+	}
+	if got, err := loadState(ctx, r, s, "b"); err != nil || got != "whole" {
+		t.Errorf("got %q, %v", got, err)
+	}
+}
+
+// TestStateGivenUp: a place that was waited for in vain makes no state damaged, nor
+// absent, and no older one the newest.
+func TestStateGivenUp(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	store := backend.NewMemory()
+	r := initRepo(t, store, 2)
+	stay := backendtest.Faults{FailAt: 1, FailCount: -1, Only: func(op backendtest.Op) bool { return op.Verb == backendtest.Remove }}
+	s := on(r, backendtest.NewFaulty(store, stay)).NewStates("new", StateOptions{Owner: Owner{Time: testTime()}})
+	if _, err := s.Load(ctx, "a"); !errors.Is(err, NoState) {
+		t.Fatal(err)
+	}
+	if err := errors.Join(saveState(ctx, s, "a", "old"), saveState(ctx, s, "a", "new")); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.LoadIndex(ctx); err != nil {
+		t.Fatal(err)
+	}
+	away := unanswered(t)
+	for n := 1; ; n++ {
+		faulty := backendtest.NewFaulty(store, backendtest.Faults{FailAt: n, FailCount: 1, Err: away})
+		got, err := loadState(ctx, r, on(r, faulty).NewStates("new", StateOptions{}), "a")
+		if !faulty.Fired() {
+			break
+		}
+		if !backend.IsTemporary(err) || errors.Is(err, BadState) {
+			t.Errorf("operation %d: got %q, %v", n, got, err)
+		}
 	}
 }
 
