@@ -125,8 +125,8 @@ func (p *program) mirrorAction(c *cli.Context) error {
 	within := c.Context
 	if !c.Bool("plan") {
 		var done func()
-		if within, done, err = occupy(c.Context, mirror); err != nil {
-			return fmt.Errorf("open mirror %s: %w", second, err)
+		if within, done, err = occupy(c.Context, second, mirror); err != nil {
+			return err
 		}
 		defer done()
 	}
@@ -193,17 +193,26 @@ func (p *program) openMirror(c *cli.Context, at place, from backend.Backend) (re
 	if c.Bool("init") && c.Bool("plan") {
 		return p.imagineMirror(c.Context, at, from)
 	}
-	var be backend.Backend
-	var err error
-	fresh := c.Bool("init")
-	if fresh {
-		be, err = p.createStorage(c.Context, at)
-	} else {
-		be, err = p.reach(c.Context, at, backend.OpenMirror)
+	if !c.Bool("init") {
+		return p.reachMirror(c.Context, at, backend.OpenMirror)
 	}
-	if fresh && errors.Is(err, fs.ErrExist) {
+	to, err := p.reachMirror(c.Context, at, backend.Create)
+	if errors.Is(err, fs.ErrExist) {
 		err = fmt.Errorf("%w: %w", repo.NotEmpty, err)
 	}
+	if err != nil {
+		return nil, err
+	}
+	if err := repo.InitMirror(c.Context, from, to, time.Now()); err != nil {
+		closeBackend(to)
+		return nil, err
+	}
+	return to, nil
+}
+
+// reachMirror is reach for the place of a mirror.
+func (p *program) reachMirror(ctx context.Context, at place, open opener) (repo.MirrorPlace, error) {
+	be, err := p.reach(ctx, at, open)
 	if errors.Is(err, backend.ErrNoRepository) {
 		err = repo.NoMirror
 	}
@@ -215,30 +224,30 @@ func (p *program) openMirror(c *cli.Context, at place, from backend.Backend) (re
 		closeBackend(be)
 		return nil, fmt.Errorf("open mirror %s: %w", at, errors.ErrUnsupported)
 	}
-	if fresh {
-		if err := repo.InitMirror(c.Context, from, to, time.Now()); err != nil {
-			closeBackend(be)
-			return nil, err
-		}
-	}
 	return to, nil
 }
 
 // occupy keeps a mirror to this run, where it can tell runs apart, within a context
 // that ends where it is lost all the same. Nothing is written to what is none.
-func occupy(ctx context.Context, place any) (within context.Context, done func(), err error) {
-	at, ok := place.(interface {
+func occupy(ctx context.Context, at place, be backend.Backend) (within context.Context, done func(), err error) {
+	mirror, ok := be.(interface {
 		IsMirror(ctx context.Context) (bool, error)
 		Occupy(ctx context.Context) (within context.Context, release func(), err error)
 	})
 	if !ok {
 		return ctx, func() {}, nil
 	}
-	if is, err := at.IsMirror(ctx); err != nil || !is {
-		return ctx, func() {}, err
+	is, err := mirror.IsMirror(ctx)
+	if err == nil && !is {
+		return ctx, func() {}, nil
 	}
-	within, done, err = at.Occupy(ctx)
-	return within, done, mirrorBusy(err)
+	if err == nil {
+		within, done, err = mirror.Occupy(ctx)
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("open mirror %s: %w", at, mirrorBusy(err))
+	}
+	return within, done, nil
 }
 
 // mirrorBusy marks the error of a mirror that another run has.
@@ -352,21 +361,18 @@ func (p *program) showMirror(res repo.MirrorResult, took time.Duration) error {
 
 // promote makes an ordinary repository of a mirror.
 func (p *program) promote(ctx context.Context, at place) error {
-	be, err := p.openStorage(ctx, at)
-	if errors.Is(err, backend.ErrNoRepository) {
-		err = repo.NoMirror
-	}
+	be, err := p.reachMirror(ctx, at, backend.Open)
 	if err != nil {
-		return fmt.Errorf("open mirror %s: %w", at, err)
+		return err
 	}
 	defer closeBackend(be)
 	marked, ok := be.(interface{ RemoveMark(context.Context) error })
 	if !ok {
 		return fmt.Errorf("open mirror %s: %w", at, errors.ErrUnsupported)
 	}
-	_, done, err := occupy(ctx, be)
+	_, done, err := occupy(ctx, at, be)
 	if err != nil {
-		return fmt.Errorf("open mirror %s: %w", at, err)
+		return err
 	}
 	defer done()
 	err = marked.RemoveMark(ctx)

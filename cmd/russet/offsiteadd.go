@@ -140,23 +140,19 @@ func (p *program) makeTwin(ctx context.Context, r *repo.Repository, at *place) e
 
 // addMirror opens the mirror of the repository, or makes an empty one.
 func (p *program) addMirror(ctx context.Context, _ *cli.Context, r *repo.Repository, store *offsite.Store, at place, config offsite.Config) (*offsite.State, bool, error) {
-	be, err := p.createStorage(ctx, at)
+	to, err := p.reachMirror(ctx, at, backend.Create)
 	if errors.Is(err, fs.ErrExist) {
-		be, err = p.openStorage(ctx, at)
+		to, err = p.reachMirror(ctx, at, backend.Open)
 	}
 	if err != nil {
-		return nil, false, fmt.Errorf("open mirror %s: %w", at, err)
+		return nil, false, err
 	}
-	defer closeBackend(be)
-	to, ok := be.(repo.MirrorPlace)
-	if !ok {
-		return nil, false, fmt.Errorf("open mirror %s: %w", at, errors.ErrUnsupported)
-	}
+	defer closeBackend(to)
 	if err := repo.InitMirror(ctx, r.Backend(), to, time.Now()); err != nil {
 		return nil, false, err
 	}
 	config.Repository = r.ID()
-	m, err := r.OpenMirror(ctx, be)
+	m, err := r.OpenMirror(ctx, to)
 	if errors.Is(err, fs.ErrNotExist) { // nothing was put there yet
 		m, err = nil, nil
 	}

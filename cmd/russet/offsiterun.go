@@ -183,23 +183,16 @@ func (p *program) runMirror(ctx context.Context, c *cli.Context, r *repo.Reposit
 	if err != nil {
 		return err
 	}
-	be, err := p.reach(ctx, at, backend.OpenMirror)
-	if errors.Is(err, backend.ErrNoRepository) {
-		err = repo.NoMirror
-	}
+	to, err := p.reachMirror(ctx, at, backend.OpenMirror)
 	if err != nil {
-		return fmt.Errorf("open mirror %s: %w", at, err)
+		return err
 	}
-	defer closeBackend(be)
-	to, ok := be.(repo.MirrorPlace)
-	if !ok {
-		return fmt.Errorf("open mirror %s: %w", at, errors.ErrUnsupported)
-	}
+	defer closeBackend(to)
 	within := ctx
 	if !c.Bool("plan") {
 		var done func()
-		if within, done, err = occupy(ctx, to); err != nil {
-			return fmt.Errorf("open mirror %s: %w", at, err)
+		if within, done, err = occupy(ctx, at, to); err != nil {
+			return err
 		}
 		defer done()
 	}
@@ -211,7 +204,7 @@ func (p *program) runMirror(ctx context.Context, c *cli.Context, r *repo.Reposit
 	if err != nil && !errors.Is(err, repo.ManyRemovals) {
 		return p.cutOff(ctx, store, st, start, err)
 	}
-	m, failed := r.OpenMirror(ctx, be)
+	m, failed := r.OpenMirror(ctx, to)
 	if failed != nil {
 		return errors.Join(err, at.named(failed))
 	}

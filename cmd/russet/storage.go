@@ -146,8 +146,11 @@ func (p *program) createStorage(ctx context.Context, at place) (backend.Backend,
 	return p.reach(ctx, at, backend.Create)
 }
 
+// opener is backend.Open and its kin.
+type opener func(ctx context.Context, address string, o backend.Options) (backend.Backend, error)
+
 // reach opens or makes a place, with credentials where it wants some.
-func (p *program) reach(ctx context.Context, at place, open func(context.Context, string, backend.Options) (backend.Backend, error)) (be backend.Backend, err error) {
+func (p *program) reach(ctx context.Context, at place, open opener) (be backend.Backend, err error) {
 	if !isRemote(at.address) {
 		return open(ctx, at.address, backend.Options{})
 	}
