@@ -77,6 +77,10 @@ func TestStore(t *testing.T) {
 	if names, err := s.Names(t.Context()); err != nil || len(names) != 0 {
 		t.Errorf("names after removal are %v, %v", names, err)
 	}
+	_, _ = s.Load(t.Context(), "cloud") // who looked in vain is not told that it was removed
+	if err := s.Remove(t.Context(), "cloud"); !errors.Is(err, ErrNoCopy) {
+		t.Errorf("the removal of a copy that is not there: %v, want ErrNoCopy", err)
+	}
 }
 
 // TestOther: another repository at the copy's address is refused.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"russet/repo"
 )
@@ -74,14 +73,9 @@ func (s *Store) load(ctx context.Context, name string) (*State, error) {
 	if err != nil {
 		return nil, stateError(err)
 	}
-	files := map[string][]byte{}
-	for _, n := range tree.Nodes {
-		if n.Type != repo.TypeFile || !slices.Contains([]string{fileState, fileLedger, fileSnapshots}, n.Name) {
-			continue // of a newer program
-		}
-		if files[n.Name], err = s.r.ReadFile(ctx, n.Content, maxFile); err != nil {
-			return nil, fmt.Errorf("%w: %s: %w", ErrState, n.Name, err)
-		}
+	files, err := s.states.ReadFiles(ctx, tree, maxFile, fileState, fileLedger, fileSnapshots)
+	if err != nil {
+		return nil, stateError(err)
 	}
 	return decodeState(name, files)
 }
@@ -94,15 +88,7 @@ func (s *Store) Save(ctx context.Context, st *State) error {
 		if err != nil {
 			return nil, err
 		}
-		tree := new(repo.Tree)
-		for name, data := range files {
-			n, err := w.File(ctx, name, data)
-			if err != nil {
-				return nil, err
-			}
-			tree.Nodes = append(tree.Nodes, n)
-		}
-		return tree, nil
+		return w.Files(ctx, files)
 	})
 	if err != nil {
 		return fmt.Errorf("save state of offsite copy %s: %w", st.Config.Name, stateError(err))

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"slices"
 	"time"
 
 	"russet/chunk"
@@ -82,18 +81,13 @@ func (s *RepoStore) Load(ctx context.Context, name string) (*State, error) {
 
 // read reads the state in a folder.
 func (s *RepoStore) read(ctx context.Context, name string, at *stored, tree *repo.Tree) (*State, error) {
-	var err error
-	files := map[string][]byte{}
-	for _, n := range tree.Nodes {
-		switch {
-		case n.Type == repo.TypeFile && slices.Contains(stateFiles, n.Name):
-			if files[n.Name], err = s.r.ReadFile(ctx, n.Content, maxStateFile); err != nil {
-				return nil, fmt.Errorf("%w: %s: %w", ErrState, oneLine(n.Name), err)
-			}
-		case n.Name == dirBodies && n.Subtree != nil:
-			if err := s.readLarge(ctx, at, *n.Subtree); err != nil {
-				return nil, fmt.Errorf("%w: %w", ErrState, err)
-			}
+	files, err := s.states.ReadFiles(ctx, tree, maxStateFile, stateFiles...)
+	if err != nil {
+		return nil, stateError(err)
+	}
+	if n := tree.Find(dirBodies); n != nil && n.Subtree != nil {
+		if err := s.readLarge(ctx, at, *n.Subtree); err != nil {
+			return nil, stateError(err)
 		}
 	}
 	if at.small, err = decodeBodies(files[fileBodies]); err != nil {
@@ -104,12 +98,12 @@ func (s *RepoStore) read(ctx context.Context, name string, at *stored, tree *rep
 
 // readLarge notes where large bodies are.
 func (s *RepoStore) readLarge(ctx context.Context, at *stored, tree chunk.ID) error {
-	t, err := s.r.LoadTree(ctx, tree)
+	t, err := s.states.Folder(ctx, tree)
 	if err != nil {
 		return err
 	}
 	if len(t.Nodes) > maxBodies {
-		return fmt.Errorf("%d bodies are more than %d", len(t.Nodes), maxBodies)
+		return fmt.Errorf("%w: %d bodies are more than %d", repo.BadState, len(t.Nodes), maxBodies)
 	}
 	for _, n := range t.Nodes {
 		if id, err := chunk.ParseID(n.Name); err == nil && n.Type == repo.TypeFile {
@@ -192,18 +186,11 @@ func write(ctx context.Context, w *repo.StateWriter, st *State, at, next *stored
 	if err != nil {
 		return nil, err
 	}
-	top := new(repo.Tree)
-	if large != nil {
+	top, err := w.Files(ctx, files)
+	if err == nil && large != nil {
 		top.Nodes = append(top.Nodes, large)
 	}
-	for name, data := range files {
-		n, err := w.File(ctx, name, data)
-		if err != nil {
-			return nil, err
-		}
-		top.Nodes = append(top.Nodes, n)
-	}
-	return top, nil
+	return top, err
 }
 
 // writeBodies sorts the bodies that a state names into small and large ones, and returns

@@ -140,11 +140,33 @@ func (s *States) Load(ctx context.Context, name string) (*Tree, error) {
 	if err != nil {
 		return nil, badState(ctx, err)
 	}
-	tree, err := s.r.LoadTree(ctx, *top.Subtree)
+	return s.Folder(ctx, *top.Subtree)
+}
+
+// Folder reads a folder of a state. The error wraps BadState where it is one.
+func (s *States) Folder(ctx context.Context, id chunk.ID) (*Tree, error) {
+	t, err := s.r.LoadTree(ctx, id)
 	if err != nil {
 		return nil, badState(ctx, err)
 	}
-	return tree, nil
+	return t, nil
+}
+
+// ReadFiles reads files of a state's folder, of at most limit bytes each. Those of
+// names that it does not hold are absent. The error wraps BadState where it is one.
+func (s *States) ReadFiles(ctx context.Context, folder *Tree, limit int64, names ...string) (map[string][]byte, error) {
+	files := map[string][]byte{}
+	for _, n := range folder.Nodes {
+		if n.Type != TypeFile || !slices.Contains(names, n.Name) {
+			continue
+		}
+		data, err := s.r.ReadFile(ctx, n.Content, limit)
+		if err != nil {
+			return nil, badState(ctx, fmt.Errorf("%s: %w", n.Name, err))
+		}
+		files[n.Name] = data
+	}
+	return files, nil
 }
 
 // badState makes BadState of what is wrong with the files of a state; not of work that
@@ -253,10 +275,10 @@ func (s *States) write(ctx context.Context, name string, write func(w *StateWrit
 	return saved.ID, w.w.Flush(ctx)
 }
 
-// Remove removes all states of a name. The error wraps StateChanged where another
-// process saved one since they were loaded: that stays.
+// Remove removes all states of a name. The error wraps NoState where there are none,
+// and StateChanged where another process saved one since they were loaded: that stays.
 func (s *States) Remove(ctx context.Context, name string) error {
-	if s.open[name] == nil {
+	if at := s.open[name]; at == nil || len(at.mine) == 0 { // the second: a Load that found none
 		if _, err := s.Load(ctx, name); err != nil && !errors.Is(err, BadState) {
 			return err
 		}
@@ -301,6 +323,19 @@ func (o *StateWriter) File(ctx context.Context, name string, data []byte) (*Node
 		}
 		n.Content = append(n.Content, saved.ID)
 	}
+}
+
+// Files stores files and returns a folder of them, which has no order yet.
+func (o *StateWriter) Files(ctx context.Context, files map[string][]byte) (*Tree, error) {
+	t := new(Tree)
+	for name, data := range files {
+		n, err := o.File(ctx, name, data)
+		if err != nil {
+			return nil, err
+		}
+		t.Nodes = append(t.Nodes, n)
+	}
+	return t, nil
 }
 
 // Folder stores a folder, whose nodes it sorts, and returns its node.
