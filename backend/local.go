@@ -210,13 +210,17 @@ func (l *Local) save(f File, data []byte) error {
 	if l.holds(name, data) {
 		return durable.SyncFile(l.root, name) // whoever wrote it may have died before
 	}
-	err := durable.WriteFile(l.root, name, data, l.modes.file)
+	write := durable.WriteFile
+	if f.Kind == Data {
+		write = durable.WriteUncached
+	}
+	err := write(l.root, name, data, l.modes.file)
 	if errors.Is(err, fs.ErrNotExist) { // programs that copy folders leave empty ones out
 		if err = l.mkdir(f.Kind.String()); err == nil && f.Kind == Data {
 			err = l.mkdir(path.Dir(name))
 		}
 		if err == nil {
-			err = durable.WriteFile(l.root, name, data, l.modes.file)
+			err = write(l.root, name, data, l.modes.file)
 		}
 	}
 	l.packs.forget(name)

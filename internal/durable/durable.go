@@ -47,7 +47,19 @@ const attempts = 10
 // the operating system, for instance syscall.ENOSPC; nothing temporary is left behind then. The last element of name
 // may have at most 230 bytes, since the temporary name is longer.
 func WriteFile(root *os.Root, name string, data []byte, perm fs.FileMode) error {
-	temporary, err := writeTemporary(root, name, data)
+	return writeFile(root, name, data, perm, func(*os.File) {})
+}
+
+// WriteUncached is [WriteFile] for what is not going to be read soon. On Linux its bytes leave the system's cache once they
+// are on the drive: that of other programs stays, and the next file is written to the memory of this one, which costs a
+// quarter of what fresh memory costs on virtual machines.
+func WriteUncached(root *os.Root, name string, data []byte, perm fs.FileMode) error {
+	return writeFile(root, name, data, perm, uncache)
+}
+
+// writeFile is WriteFile. written is called once the bytes are on the drive.
+func writeFile(root *os.Root, name string, data []byte, perm fs.FileMode, written func(*os.File)) error {
+	temporary, err := writeTemporary(root, name, data, written)
 	if err != nil {
 		return err
 	}
@@ -63,7 +75,7 @@ func CreateFile(root *os.Root, name string, data []byte, perm fs.FileMode) error
 	if _, err := root.Lstat(name); err == nil {
 		return fmt.Errorf("create: %w", fs.ErrExist)
 	}
-	temporary, err := writeTemporary(root, name, data)
+	temporary, err := writeTemporary(root, name, data, func(*os.File) {})
 	if err != nil {
 		return err
 	}
@@ -119,7 +131,7 @@ func Write(f *os.File, data []byte) error {
 }
 
 // writeTemporary writes data beside name and makes it durable there. On an error nothing is left behind.
-func writeTemporary(root *os.Root, name string, data []byte) (temporary string, err error) {
+func writeTemporary(root *os.Root, name string, data []byte, written func(*os.File)) (temporary string, err error) {
 	f, temporary, err := createTemporary(root, name)
 	if err != nil {
 		return "", fmt.Errorf("create: %w", WithoutPath(err))
@@ -127,6 +139,9 @@ func writeTemporary(root *os.Root, name string, data []byte) (temporary string, 
 	err = Write(f, data)
 	if err == nil {
 		err = syncOpened(f)
+	}
+	if err == nil {
+		written(f)
 	}
 	// The error of Close counts: network file systems report there that the space is used up.
 	if closed := f.Close(); err == nil {

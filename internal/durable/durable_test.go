@@ -17,6 +17,9 @@ import (
 	"russet/internal/durable"
 )
 
+// writer is a function that writes a file.
+type writer func(root *os.Root, name string, data []byte, perm fs.FileMode) error
+
 func openRoot(t *testing.T, folder string) *os.Root {
 	t.Helper()
 	root, err := os.OpenRoot(folder)
@@ -59,10 +62,13 @@ func TestWriteFile(t *testing.T) {
 	}
 	for _, text := range []string{"", "first", "the second", strings.Repeat("x", 1<<20), "3"} {
 		for _, name := range []string{"top", "a/b"} {
-			if err := durable.WriteFile(root, name, []byte(text), 0o400); err != nil {
-				t.Fatalf("WriteFile %s: %v", name, err)
+			for _, write := range []writer{durable.WriteFile, durable.WriteUncached} {
+				if err := write(root, name, []byte(text), 0o400); err != nil {
+					t.Fatalf("write %s: %v", name, err)
+				}
+				wantFile(t, root, name, text)
+				text += "." // other bytes, in the same place
 			}
-			wantFile(t, root, name, text)
 		}
 	}
 	wantNames(t, root, ".", "a", "top")
@@ -76,7 +82,7 @@ func TestPermissions(t *testing.T) {
 	}
 	root := openRoot(t, t.TempDir())
 	for _, perm := range []fs.FileMode{0o400, 0o440, 0o600, 0o666} {
-		for _, write := range []func(*os.Root, string, []byte, fs.FileMode) error{durable.WriteFile, durable.CreateFile} {
+		for _, write := range []writer{durable.WriteFile, durable.WriteUncached, durable.CreateFile} {
 			if err := write(root, "f", nil, perm); err != nil {
 				t.Fatal(err)
 			}

@@ -1,0 +1,57 @@
+package durable_test
+
+import (
+	"bytes"
+	"os"
+	"testing"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"russet/internal/durable"
+)
+
+// resident is how many pages of a file lie in the system's cache.
+func resident(t *testing.T, root *os.Root, name string) (n int) {
+	t.Helper()
+	f, err := root.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	mapped, err := unix.Mmap(int(f.Fd()), 0, int(info.Size()), unix.PROT_READ, unix.MAP_SHARED)
+	if err != nil {
+		t.Skip("not here: files in memory: ", err)
+	}
+	defer unix.Munmap(mapped)
+	pages := make([]byte, (len(mapped)+os.Getpagesize()-1)/os.Getpagesize())
+	_, _, errno := unix.Syscall(unix.SYS_MINCORE, uintptr(unsafe.Pointer(&mapped[0])), uintptr(len(mapped)), uintptr(unsafe.Pointer(&pages[0])))
+	if errno != 0 {
+		t.Skip("not here: what lies in the cache: ", errno)
+	}
+	for _, p := range pages {
+		n += int(p & 1)
+	}
+	return n
+}
+
+// TestUncached: what is written uncached leaves the cache where the file system has one that
+// can be told; WriteFile tells whether it has.
+func TestUncached(t *testing.T) {
+	t.Parallel()
+	root := openRoot(t, t.TempDir())
+	data := bytes.Repeat([]byte("russet"), 1<<18)
+	for name, write := range map[string]writer{"cached": durable.WriteFile, "uncached": durable.WriteUncached} {
+		if err := write(root, name, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cached, uncached := resident(t, root, "cached"), resident(t, root, "uncached")
+	if cached > 0 && uncached > cached/2 {
+		t.Errorf("%d pages of an uncached file are in the cache, %d of another", uncached, cached)
+	}
+}
