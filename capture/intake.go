@@ -15,7 +15,6 @@ import (
 	"russet/backend"
 	"russet/chunk"
 	"russet/device/mb2"
-	"russet/index"
 	"russet/repo"
 )
 
@@ -194,7 +193,7 @@ func newIntake(w *repo.Writer, cut *chunk.Cutter, slots *holdings) *intake {
 		in.workers.Go(func() {
 			split := cut.NewSplitter()
 			for j := range in.jobs {
-				in.store(j.ctx, split, bytes.NewReader(j.data), j.slot, func() uint64 { return j.begin() })
+				in.store(j.ctx, saveBlobs, split, bytes.NewReader(j.data), j.slot, func() uint64 { return j.begin() })
 				in.spare.give(j.data)
 				in.room.Release(j.weight())
 				in.pending.Done()
@@ -226,8 +225,8 @@ func (in *intake) whole(j intakeJob) {
 
 // store cuts and saves a file and notes what became of it. sum is called once
 // the file was read.
-func (in *intake) store(ctx context.Context, split *chunk.Splitter, src io.Reader, slot uint32, sum func() uint64) {
-	got, err := saveBlobs(ctx, in.w, split, src)
+func (in *intake) store(ctx context.Context, save blobSaver, split *chunk.Splitter, src io.Reader, slot uint32, sum func() uint64) {
+	got, err := save(ctx, in.w, split, src)
 	if err != nil {
 		if !errors.Is(err, errAborted) {
 			in.fail(err)
@@ -303,10 +302,10 @@ func (in *intake) stream(ctx context.Context, slot uint32, sum bool) *stream {
 		defer in.pending.Done()
 		defer func() { in.streams <- split }()
 		if !sum {
-			in.store(ctx, split, s, slot, func() uint64 { return 0 })
+			in.store(ctx, saveBeside, split, s, slot, func() uint64 { return 0 })
 		} else {
 			h := sha1.New()
-			in.store(ctx, split, io.TeeReader(s, h), slot, func() uint64 { return digestBegin(h.Sum(nil)) })
+			in.store(ctx, saveBeside, split, io.TeeReader(s, h), slot, func() uint64 { return digestBegin(h.Sum(nil)) })
 		}
 		for range s.ch { // a failed store must not hold up who writes
 		}
@@ -372,25 +371,4 @@ func (s *stream) Read(p []byte) (int, error) {
 	n := copy(p, s.rest)
 	s.rest = s.rest[n:]
 	return n, nil
-}
-
-// saveBlobs cuts a stream and saves its pieces.
-func saveBlobs(ctx context.Context, w *repo.Writer, split *chunk.Splitter, src io.Reader) (content, error) {
-	got := content{ids: []chunk.ID{}}
-	split.Reset(src)
-	for {
-		piece, err := split.Next()
-		if err == io.EOF {
-			return got, nil
-		}
-		if err != nil {
-			return got, err
-		}
-		saved, err := w.Save(ctx, index.Data, piece)
-		if err != nil {
-			return got, err
-		}
-		got.ids = append(got.ids, saved.ID)
-		got.size += int64(len(piece))
-	}
 }
