@@ -3,8 +3,14 @@ package repo
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
+	"maps"
+	"runtime"
+	"sync"
 	"testing"
+
+	"golang.org/x/sync/errgroup"
 
 	"russet/backend"
 	"russet/backend/backendtest"
@@ -65,6 +71,150 @@ func TestCheckpoint(t *testing.T) {
 	}
 	if _, err := again.Check(t.Context(), CheckOptions{}); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestCheckpointBesideSaves makes checkpoints while others save the same blobs: after
+// each of them whatever a Save has answered before is found by whoever opens the
+// repository then.
+func TestCheckpointBesideSaves(t *testing.T) {
+	t.Parallel()
+	be := backend.NewMemory()
+	r := initRepo(t, be, 2)
+	w := r.NewWriter(t.Context())
+	w.indexPacks = 2
+	var mu sync.Mutex
+	saved := map[index.Handle]bool{}
+	group, ctx := errgroup.WithContext(t.Context())
+	done := make(chan struct{})
+	for range 3 {
+		group.Go(func() error {
+			for i := 0; ; i++ {
+				select {
+				case <-done:
+					return nil
+				default:
+				}
+				data := backendtest.Bytes(200_000, byte(i))
+				binary.LittleEndian.PutUint32(data, uint32(i/2)) // each twice, and the same by all
+				s, err := w.Save(ctx, index.Data, data)
+				if err != nil {
+					return err
+				}
+				mu.Lock()
+				saved[index.Handle{ID: s.ID, Type: index.Data}] = true
+				mu.Unlock()
+			}
+		})
+	}
+	for range 8 {
+		mu.Lock()
+		before := maps.Clone(saved)
+		mu.Unlock()
+		if err := w.Checkpoint(); err != nil {
+			t.Fatal(err)
+		}
+		again, err := Open(t.Context(), be, testPassword)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := again.LoadIndex(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for h := range before {
+			if !again.Index().Has(h) {
+				t.Fatalf("blob %v of %d is in no index after a checkpoint", h.ID, len(before))
+			}
+		}
+	}
+	close(done)
+	if err := group.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	checkClean(t, be)
+}
+
+// lateIndex is a place in which the second pack comes to lie while the first index file is
+// written, which takes so long that a checkpoint which does not wait for it is over before.
+type lateIndex struct {
+	backend.Backend
+	mu                          sync.Mutex
+	packs, indexes              int
+	held, begun, over, lookedAt chan struct{}
+}
+
+func (l *lateIndex) Save(ctx context.Context, f backend.File, data []byte) error {
+	l.mu.Lock()
+	switch f.Kind {
+	case backend.Data:
+		l.packs++
+	case backend.Index:
+		l.indexes++
+	}
+	second, first := f.Kind == backend.Data && l.packs == 2, f.Kind == backend.Index && l.indexes == 1
+	l.mu.Unlock()
+	if second {
+		close(l.held)
+		<-l.begun
+	}
+	if first {
+		close(l.begun)
+		for range 100_000 {
+			select {
+			case <-l.over:
+				<-l.lookedAt
+				return l.Backend.Save(ctx, f, data)
+			default:
+				runtime.Gosched()
+			}
+		}
+	}
+	return l.Backend.Save(ctx, f, data)
+}
+
+// TestCheckpointWaitsForIndex makes a checkpoint while the session goes on, and a pack that
+// came later has an index file written that names one of before, too.
+func TestCheckpointWaitsForIndex(t *testing.T) {
+	t.Parallel()
+	be := backend.NewMemory()
+	late := &lateIndex{Backend: be}
+	for _, ch := range []*chan struct{}{&late.held, &late.begun, &late.over, &late.lookedAt} {
+		*ch = make(chan struct{})
+	}
+	w := on(initRepo(t, be, 2), late).NewWriter(t.Context())
+	defer w.Close()
+	w.indexPacks = 2
+	const alone = 9 << 20 // a pack has room for one of them
+	before := []index.Handle{saveBytes(t, w, alone, 1), saveBytes(t, w, alone, 2)}
+	ended := make(chan error)
+	go func() { ended <- w.Checkpoint() }()
+	<-late.held
+	for i := range dataPacks + 1 { // one pack is full then
+		saveBytes(t, w, alone, byte(10+i))
+	}
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	close(late.over)
+	then, err := backendtest.Copy(t.Context(), be)
+	close(late.lookedAt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := Open(t.Context(), then, testPassword)
+	if err == nil {
+		err = again.LoadIndex(t.Context())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, h := range before {
+		if !again.Index().Has(h) {
+			t.Errorf("blob %d is in no index", i)
+		}
 	}
 }
 

@@ -231,19 +231,12 @@ func (w *Writer) saveOpened(ctx context.Context, b index.Blob, opened, plain []b
 		_, err := w.Save(ctx, b.Type, plain)
 		return err
 	}
-	if err := context.Cause(w.ctx); err != nil {
-		return err
-	}
-	if !w.claim(ctx, b.Handle, len(plain)) {
-		return nil
-	}
-	s := w.scratch.Get().(*scratch)
-	defer w.scratch.Put(s)
-	s.sealed = w.r.key.Seal(s.sealed[:0], opened)
-	if err := w.r.key.Verify(s.sealed, opened); err != nil {
-		err = fmt.Errorf("save blob: verify: %w: %w", errMemory, err)
-		w.cancel(err) // others have been told that the blob is on its way
-		return err
-	}
-	return w.append(w.r.lane(ctx, b.Type), b.Handle, s.sealed, int(b.RawLength), len(plain))
+	_, err := w.add(ctx, b.Handle, len(plain), func(s *scratch) (int, error) {
+		s.sealed = w.r.key.Seal(s.sealed[:0], opened)
+		if err := w.r.key.Verify(s.sealed, opened); err != nil {
+			return 0, fmt.Errorf("verify: %w: %w", errMemory, err)
+		}
+		return int(b.RawLength), nil
+	})
+	return err
 }

@@ -43,13 +43,12 @@ func emptyLanes() [lanes][]*pack {
 	return [lanes][]*pack{dataLane: make([]*pack, dataPacks), treeLane: make([]*pack, 1), nearLane: make([]*pack, 1)}
 }
 
-// finishPacks hands on the open packs, small ones of a type put together: to those
-// of nearLane data is added, which then is kept without need, for a request less.
-func (w *Writer) finishPacks() error {
-	w.mu.Lock()
+// closePacks takes the open packs to be handed on, small ones of a type put together: to those
+// of nearLane data is added, which then is kept without need, for a request less. It is
+// called with w.mu held.
+func (w *Writer) closePacks() (closed []*pack) {
 	open := w.open
 	w.open = emptyLanes()
-	w.mu.Unlock()
 	for _, packs := range [][]*pack{append(open[nearLane], open[dataLane]...), open[treeLane]} {
 		var first *pack
 		for _, p := range packs {
@@ -61,19 +60,17 @@ func (w *Writer) finishPacks() error {
 				first.merge(p)
 				w.reclaim(p)
 			default:
-				if err := w.enqueue(p); err != nil {
-					return err
-				}
+				closed = append(closed, p)
 			}
 		}
-		if first == nil {
-			continue
-		}
-		if err := w.enqueue(first); err != nil {
-			return err
+		if first != nil {
+			closed = append(closed, first)
 		}
 	}
-	return nil
+	for _, p := range closed {
+		w.depart(p)
+	}
+	return closed
 }
 
 // merge appends the blobs of q.

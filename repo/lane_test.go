@@ -169,6 +169,9 @@ func TestConnections(t *testing.T) {
 			h := index.Handle{ID: chunk.Sum(tree), Type: index.Tree}
 			p.add(h, s.sealed, raw)
 			trees = append(trees, h.ID)
+			w.mu.Lock()
+			w.depart(p)
+			w.mu.Unlock()
 			if err := w.enqueue(p); err != nil {
 				t.Fatal(err)
 			}

@@ -47,9 +47,10 @@ const (
 
 // pack is one pack being filled. It is not safe for concurrent use.
 type pack struct {
-	buf   []byte // sealed blobs so far
-	blobs []index.Blob
-	lane  lane
+	buf    []byte // sealed blobs so far
+	blobs  []index.Blob
+	lane   lane
+	flight *flight // once it is handed on
 }
 
 // add appends a sealed blob. rawLength is 0 for a blob stored raw.

@@ -177,7 +177,7 @@ func (p *PrunePlan) repack(ctx context.Context) (copied int64, err error) {
 			}
 			total.Add(stored(b.Blob))
 			p.progress.Add(0, stored(b.Blob))
-			return w.append(w.r.lane(ctx, b.Type), b.Handle, sealed, int(rawLength), int(b.Size()))
+			return w.enqueue(w.append(w.r.lane(ctx, b.Type), b.Handle, sealed, int(rawLength), int(b.Size())))
 		})
 	})
 	if err == nil {

@@ -22,14 +22,9 @@ func TestIndexPacks(t *testing.T) {
 	for i := range 12 {
 		saved = append(saved, saveBytes(t, w, 6<<20, byte(i)))
 	}
-	landed := make(chan struct{})
-	w.mu.Lock()
-	if w.landed = landed; w.flying == 0 {
-		w.landed = nil
-		close(landed)
+	if err := w.ended(w.flight); err != nil {
+		t.Fatal(err)
 	}
-	w.mu.Unlock()
-	<-landed
 	again, err := Open(t.Context(), be, testPassword)
 	if err != nil {
 		t.Fatal(err)

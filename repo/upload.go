@@ -35,16 +35,31 @@ func (w *Writer) DropBuffers() {
 	}
 }
 
-func (w *Writer) enqueue(p *pack) error {
-	w.mu.Lock()
-	w.flying++
-	w.mu.Unlock()
-	select {
-	case w.queue <- p:
-		return nil
-	case <-w.ctx.Done():
-		return context.Cause(w.ctx)
+// flight counts the packs that were handed on between two checkpoints.
+type flight struct {
+	n      int           // that have not landed
+	landed chan struct{} // closed when n becomes 0, if not nil
+}
+
+// depart counts a pack that is going to be handed on. It is called with w.mu held.
+func (w *Writer) depart(p *pack) {
+	p.flight = w.flight
+	p.flight.n++
+}
+
+// enqueue hands on packs that have departed; nil is none.
+func (w *Writer) enqueue(packs ...*pack) error {
+	for _, p := range packs {
+		if p == nil {
+			continue
+		}
+		select {
+		case w.queue <- p:
+		case <-w.ctx.Done():
+			return context.Cause(w.ctx)
+		}
 	}
+	return nil
 }
 
 // upload makes packs durable until the queue is closed.
@@ -80,8 +95,9 @@ func (w *Writer) upload() error {
 		if err := w.packSaved(done); err != nil {
 			return err
 		}
+		on := p.flight
 		w.reclaim(p)
-		w.land()
+		w.land(on)
 	}
 }
 
@@ -98,11 +114,26 @@ func (w *Writer) reclaim(p *pack) {
 }
 
 // land counts a pack that is durable and was considered for an index file.
-func (w *Writer) land() {
+func (w *Writer) land(f *flight) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.flying--; w.flying == 0 && w.landed != nil {
-		close(w.landed)
-		w.landed = nil
+	if f.n--; f.n == 0 && f.landed != nil {
+		close(f.landed)
+	}
+}
+
+// ended waits until all packs of a flight that no more are added to have landed.
+func (w *Writer) ended(f *flight) error {
+	w.mu.Lock()
+	landed := make(chan struct{})
+	if f.landed = landed; f.n == 0 {
+		close(landed)
+	}
+	w.mu.Unlock()
+	select {
+	case <-landed:
+		return nil
+	case <-w.ctx.Done():
+		return context.Cause(w.ctx)
 	}
 }

@@ -37,8 +37,8 @@ type Stats struct {
 	AddedPacked          int64 // the same as stored, with their seals
 }
 
-// Writer adds blobs to a repository. Save is safe for concurrent use;
-// Checkpoint makes durable what came so far, Flush ends the session. Of a Writer
+// Writer adds blobs to a repository. Save is safe for concurrent use, also beside a
+// Checkpoint; that makes durable what came so far, Flush ends the session. Of a Writer
 // that is dropped without Flush no goroutine runs once Close returned, and what
 // it made durable is found by the next one.
 type Writer struct {
@@ -50,15 +50,17 @@ type Writer struct {
 	free    chan *pack // empty packs to fill again
 	scratch sync.Pool  // of *scratch
 
-	mu      sync.Mutex
+	saving   sync.RWMutex // held by a Save until its blob is in a pack
+	indexing sync.Mutex   // held from the choice of packs until an index file names them
+
+	mu      sync.Mutex                // guards what follows
 	pending map[index.Handle]struct{} // saved, but in no index file yet
 	proven  map[index.Handle]struct{} // stored or loaded by this session; nil unless Distrust was called
 	open    [lanes][]*pack
-	flying  int           // packs on their way to the backend
-	landed  chan struct{} // closed when flying becomes 0, if not nil
-	packs   []index.Pack  // durable, but in no index file yet
-	blobs   int           // in packs
-	since   time.Time     // when packs was last empty
+	flight  *flight      // of packs that are on their way to the backend
+	packs   []index.Pack // durable, but in no index file yet
+	blobs   int          // in packs
+	since   time.Time    // when packs was last empty
 
 	// proof, if not nil, is asked about each saved pack before an index names it.
 	proof      func(context.Context, packFile) error
@@ -81,6 +83,7 @@ func (r *Repository) NewWriter(ctx context.Context) *Writer {
 		free:    make(chan *pack, dataPacks+r.uploads()+2),
 		pending: map[index.Handle]struct{}{},
 		since:   time.Now(),
+		flight:  new(flight),
 
 		indexPacks: indexPacks,
 	}
@@ -117,29 +120,47 @@ func (w *Writer) Save(ctx context.Context, t index.BlobType, plain []byte) (Save
 	if len(plain) == 0 || len(plain) > maxBlob {
 		return Saved{}, fmt.Errorf("save blob: %d bytes are not a legal blob", len(plain))
 	}
+	h := index.Handle{ID: chunk.Sum(plain), Type: t}
+	return w.add(ctx, h, len(plain), func(s *scratch) (int, error) { return w.r.seal(s, t, plain) })
+}
+
+// add puts a blob of size bytes into a pack, unless the repository has it. seal leaves its
+// stored form in s.sealed and returns the length that the index notes for compressed blobs.
+func (w *Writer) add(ctx context.Context, h index.Handle, size int, seal func(s *scratch) (rawLength int, err error)) (Saved, error) {
 	if err := context.Cause(w.ctx); err != nil {
 		return Saved{}, err
 	}
 	if err := ctx.Err(); err != nil {
 		return Saved{}, err
 	}
-	h := index.Handle{ID: chunk.Sum(plain), Type: t}
-	if !w.claim(ctx, h, len(plain)) {
-		return Saved{ID: h.ID}, nil
+	saved, full, err := w.put(ctx, h, size, seal)
+	if err == nil {
+		err = w.enqueue(full)
+	}
+	if err != nil {
+		return Saved{}, err
+	}
+	return saved, nil
+}
+
+// put is add for a session that goes on. full is a pack to be handed on, if not nil.
+func (w *Writer) put(ctx context.Context, h index.Handle, size int, seal func(s *scratch) (rawLength int, err error)) (saved Saved, full *pack, err error) {
+	w.saving.RLock()
+	defer w.saving.RUnlock()
+	if !w.claim(ctx, h, size) {
+		return Saved{ID: h.ID}, nil, nil
 	}
 	s := w.scratch.Get().(*scratch)
 	defer w.scratch.Put(s)
-	rawLength, err := w.r.seal(s, t, plain)
+	rawLength, err := seal(s)
 	if err != nil {
 		// Others have been told that the blob is on its way: it ends the session.
 		err = fmt.Errorf("save blob: %w", err)
 		w.cancel(err)
-		return Saved{}, err
+		return Saved{}, nil, err
 	}
-	if err := w.append(w.r.lane(ctx, t), h, s.sealed, rawLength, len(plain)); err != nil {
-		return Saved{}, err
-	}
-	return Saved{ID: h.ID, New: true, Stored: len(s.sealed)}, nil
+	full = w.append(w.r.lane(ctx, h.Type), h, s.sealed, rawLength, size)
+	return Saved{ID: h.ID, New: true, Stored: len(s.sealed)}, full, nil
 }
 
 // claim tells whether the caller has to store h, of size bytes, and marks it as
@@ -190,14 +211,16 @@ func (r *Repository) seal(s *scratch, t index.BlobType, plain []byte) (rawLength
 	return rawLength, nil
 }
 
-// append puts a sealed blob into an open pack and hands the pack on when full.
-func (w *Writer) append(l lane, h index.Handle, sealed []byte, rawLength, size int) error {
+// append puts a sealed blob into an open pack. full is one that had no room for it and
+// is to be handed on, or nil.
+func (w *Writer) append(l lane, h index.Handle, sealed []byte, rawLength, size int) (full *pack) {
 	w.mu.Lock()
+	defer w.mu.Unlock()
 	open := w.open[l]
 	i := rand.IntN(len(open))
-	var full *pack
 	if p := open[i]; p != nil && !p.takes(len(sealed)) {
 		full, open[i] = p, nil
+		w.depart(full)
 	}
 	if open[i] == nil {
 		open[i] = w.emptyPack()
@@ -212,11 +235,7 @@ func (w *Writer) append(l lane, h index.Handle, sealed []byte, rawLength, size i
 	} else {
 		w.stats.DataBlobs++
 	}
-	w.mu.Unlock()
-	if full == nil {
-		return nil
-	}
-	return w.enqueue(full)
+	return full
 }
 
 // packSaved notes a durable pack, and writes an index file when enough of them
@@ -224,12 +243,12 @@ func (w *Writer) append(l lane, h index.Handle, sealed []byte, rawLength, size i
 func (w *Writer) packSaved(p index.Pack) error {
 	w.mu.Lock()
 	w.keepPacks(p)
-	var due []index.Pack
-	if w.blobs >= indexBlobs || len(w.packs) >= w.indexPacks || time.Since(w.since) > indexAge {
-		due = w.takePacks()
-	}
+	due := w.blobs >= indexBlobs || len(w.packs) >= w.indexPacks || time.Since(w.since) > indexAge
 	w.mu.Unlock()
-	return w.saveIndex(w.ctx, due)
+	if !due {
+		return nil
+	}
+	return w.saveRest(w.ctx)
 }
 
 // keepPacks is called with w.mu held.
@@ -277,28 +296,19 @@ func (w *Writer) saveIndex(ctx context.Context, packs []index.Pack) error {
 	return nil
 }
 
-// Checkpoint makes everything saved so far durable and indexed, in packs that
-// may be smaller than usual, and the session goes on. No Save may run
-// meanwhile. An error is that of the session.
+// Checkpoint makes everything durable and indexed whose Save has returned, in packs
+// that may be smaller than usual, and the session goes on. Save may be called
+// meanwhile; a second Checkpoint may not. An error is that of the session.
 func (w *Writer) Checkpoint() error {
 	if err := context.Cause(w.ctx); err != nil {
 		return err
 	}
-	if err := w.finishPacks(); err != nil {
+	before, err := w.finishPacks()
+	if err == nil {
+		err = w.ended(before)
+	}
+	if err != nil {
 		return err
-	}
-	w.mu.Lock()
-	landed := make(chan struct{})
-	if w.flying == 0 {
-		close(landed)
-	} else {
-		w.landed = landed
-	}
-	w.mu.Unlock()
-	select {
-	case <-landed:
-	case <-w.ctx.Done():
-		return context.Cause(w.ctx)
 	}
 	if err := w.saveRest(w.ctx); err != nil {
 		// The packs that it would have named are in no index: nothing may build on them.
@@ -308,11 +318,23 @@ func (w *Writer) Checkpoint() error {
 	return nil
 }
 
+// finishPacks hands on the open packs. It returns the flight of all that were handed on
+// since the last call.
+func (w *Writer) finishPacks() (*flight, error) {
+	w.saving.Lock() // a Save may rely on the blob of another one that still runs
+	w.mu.Lock()
+	packs, before := w.closePacks(), w.flight
+	w.flight = new(flight)
+	w.mu.Unlock()
+	w.saving.Unlock()
+	return before, w.enqueue(packs...)
+}
+
 // Flush makes everything saved durable and indexed, and ends the session.
 func (w *Writer) Flush(ctx context.Context) error {
 	err := context.Cause(w.ctx)
 	if err == nil {
-		err = w.finishPacks()
+		_, err = w.finishPacks()
 	}
 	if err == nil {
 		err = w.stop()
@@ -329,7 +351,10 @@ func (w *Writer) Flush(ctx context.Context) error {
 	return err
 }
 
+// saveRest writes an index file of the packs that are in none.
 func (w *Writer) saveRest(ctx context.Context) error {
+	w.indexing.Lock()
+	defer w.indexing.Unlock()
 	w.mu.Lock()
 	due := w.takePacks()
 	w.mu.Unlock()

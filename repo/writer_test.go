@@ -33,7 +33,7 @@ func endBadly(ctx context.Context, t *testing.T, r *Repository, files map[string
 			t.Fatal(err)
 		}
 	}
-	if err := w.finishPacks(); err != nil { // as if they were full
+	if _, err := w.finishPacks(); err != nil { // as if they were full
 		t.Fatal(err)
 	}
 	for durable := 0; durable == 0; runtime.Gosched() {
