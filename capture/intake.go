@@ -127,7 +127,9 @@ type intake struct {
 	free    chan []byte          // parts of streams, to be filled again
 	spare   spareBuffers
 	workers sync.WaitGroup // goroutines
-	pending sync.WaitGroup // files
+	// pending are files that are not stored yet: those since the last turn, and those
+	// before it.
+	pending, before *sync.WaitGroup
 
 	mu  sync.Mutex // guards err
 	err error      // the first; the session is over
@@ -139,6 +141,8 @@ type intakeJob struct {
 	data []byte
 	slot uint32
 	sum  bool // of its bytes is wanted
+
+	stored *sync.WaitGroup
 }
 
 // bufferSizes are the sizes of the memory of whole files, and spares how many
@@ -183,7 +187,7 @@ func newIntake(w *repo.Writer, cut *chunk.Cutter, slots *holdings) *intake {
 	in := &intake{
 		w: w, cut: cut, slots: slots, jobs: make(chan intakeJob, waiting),
 		streams: make(chan *chunk.Splitter, n), free: make(chan []byte, n*parts),
-		room: semaphore.NewWeighted(waitingBytes),
+		room: semaphore.NewWeighted(waitingBytes), pending: new(sync.WaitGroup), before: new(sync.WaitGroup),
 	}
 	for i, n := range spares {
 		in.spare[i] = make(chan []byte, n)
@@ -196,7 +200,7 @@ func newIntake(w *repo.Writer, cut *chunk.Cutter, slots *holdings) *intake {
 				in.store(j.ctx, saveBlobs, split, bytes.NewReader(j.data), j.slot, func() uint64 { return j.begin() })
 				in.spare.give(j.data)
 				in.room.Release(j.weight())
-				in.pending.Done()
+				j.stored.Done()
 			}
 		})
 	}
@@ -218,7 +222,8 @@ func (j *intakeJob) weight() int64 { return int64(min(cap(j.data), waitingBytes)
 // whole stores a file that is complete. It and its data are the intake's from
 // then on.
 func (in *intake) whole(j intakeJob) {
-	in.pending.Add(1)
+	j.stored = in.pending
+	j.stored.Add(1)
 	_ = in.room.Acquire(context.Background(), j.weight()) // fails only where a context ends
 	in.jobs <- j
 }
@@ -262,14 +267,26 @@ func (in *intake) failure() error {
 
 // settle waits for all files that are complete.
 func (in *intake) settle() error {
+	in.before.Wait()
 	in.pending.Wait()
 	return in.failure()
+}
+
+// turn returns what waits for the files that are complete now, and not for those that
+// come meanwhile. Those of the turn before must be stored.
+func (in *intake) turn() (settle func() error) {
+	in.before, in.pending = in.pending, new(sync.WaitGroup)
+	before := in.before
+	return func() error {
+		before.Wait()
+		return in.failure()
+	}
 }
 
 // stop ends the goroutines, and gives their memory back. No file may be begun
 // afterwards.
 func (in *intake) stop() {
-	in.pending.Wait()
+	_ = in.settle() // the session's error is told to whoever asks
 	if !in.ended {
 		close(in.jobs)
 	}
@@ -297,9 +314,10 @@ type stream struct {
 func (in *intake) stream(ctx context.Context, slot uint32, sum bool) *stream {
 	split := <-in.streams
 	s := &stream{in: in, slot: slot, ch: make(chan []byte, parts), err: io.EOF}
-	in.pending.Add(1)
+	stored := in.pending
+	stored.Add(1)
 	in.workers.Go(func() {
-		defer in.pending.Done()
+		defer stored.Done()
 		defer func() { in.streams <- split }()
 		if !sum {
 			in.store(ctx, saveBeside, split, s, slot, func() uint64 { return 0 })

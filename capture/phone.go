@@ -51,9 +51,9 @@ type PhoneOptions struct {
 	// AssumeFree is what Free says, in bytes; 0 asks the repository's drive.
 	AssumeFree int64
 
-	// For tests: sizes of a segment of the spool, and of what is drained between
-	// two checkpoints; 0 are the real ones.
-	segment, drain int64
+	// For tests: sizes of a segment of the spool, of what is drained between two
+	// checkpoints, and of what comes between two; 0 are the real ones.
+	segment, drain, checkpoint int64
 }
 
 // Phone is the folder that a phone writes its backup to and reads it from, an
@@ -89,6 +89,8 @@ type Phone struct {
 	own      int                 // of them, those that are not the phone's
 	since    time.Time           // the last checkpoint
 	bytes    int64               // that came since
+	beside   <-chan struct{}     // closed when a checkpoint is made that is made beside; nil once that is known
+	spareOps []operation         // its operations, then memory for others
 	file     *incoming           // being received
 	answered time.Time
 	resumed  bool
@@ -158,6 +160,9 @@ func openPhone(ctx context.Context, r *repo.Repository, udid string, opt PhoneOp
 	p.w = r.NewWriter(ctx)
 	p.in = newIntake(p.w, r.Cutter(), p.slots)
 	p.since = p.now()
+	if p.opt.checkpoint == 0 {
+		p.opt.checkpoint = checkpointBytes
+	}
 	return p, nil
 }
 
@@ -298,11 +303,12 @@ func (p *Phone) Close() error {
 }
 
 // touched tells whether there is anything to continue from.
-func (p *Phone) touched() bool { return p.journal.f != nil || len(p.ops) > p.own }
+func (p *Phone) touched() bool { return p.beside != nil || p.journal.f != nil || len(p.ops) > p.own }
 
 // abandon closes everything and keeps what is on the disk.
 func (p *Phone) abandon() error {
 	p.closed = true
+	_ = p.checkpointed() // whatever became of it
 	p.in.stop()
 	p.ops = nil
 	_ = p.w.Close() // what it did not write is not in the journal
@@ -319,6 +325,7 @@ func (p *Phone) Drop() error {
 	if p.file != nil {
 		p.file.Abort()
 	}
+	_ = p.checkpointed() // whatever became of it
 	err := errors.Join(p.spool.close(), p.journal.close(), p.clearSpool())
 	return errors.Join(err, p.abandon())
 }

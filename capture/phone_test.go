@@ -36,7 +36,7 @@ func (s *scripted) options(spool string) PhoneOptions {
 	}
 	encrypted := s.from.opt.Password != ""
 	opt := PhoneOptions{Options: withPassword(simPassword), Spool: openRoot(s.t, spool), Info: info, WillEncrypt: &encrypted}
-	opt.segment = 1 << 20
+	opt.segment, opt.checkpoint = 1<<20, 64<<10
 	return opt
 }
 

@@ -88,7 +88,7 @@ func (p *Phone) capture(ctx context.Context) (*Result, error) {
 	// What receiving took in memory is needed for the manifest's records now.
 	p.in.stop()
 	p.w.DropBuffers()
-	p.ops = nil
+	p.ops, p.spareOps = nil, nil
 	if err := p.prepareTop(ctx); err != nil {
 		return nil, err
 	}

@@ -120,12 +120,14 @@ func reopen(t *testing.T, be backend.Backend) *repo.Repository {
 // copied is a session as a process that dies now leaves it.
 func (se *session) copied(t *testing.T) *session {
 	t.Helper()
-	be, err := backendtest.Copy(t.Context(), se.r.Backend())
-	if err != nil {
-		t.Fatal(err)
-	}
+	// The journal first, since a checkpoint may go on: what it names is in the repository
+	// already.
 	dir := t.TempDir()
 	if err := os.CopyFS(dir, os.DirFS(se.spool)); err != nil {
+		t.Fatal(err)
+	}
+	be, err := backendtest.Copy(t.Context(), se.r.Backend())
+	if err != nil {
 		t.Fatal(err)
 	}
 	return &session{reopen(t, be), dir}

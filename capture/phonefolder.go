@@ -340,7 +340,7 @@ func (f *incoming) Commit() error {
 	default:
 		got.slot = p.slots.add(held{})
 		sum := len(f.buf) < guessFrom || ios.ExpectsDigest(f.source, f.id)
-		p.in.whole(intakeJob{f.ctx, f.buf, got.slot, sum})
+		p.in.whole(intakeJob{ctx: f.ctx, data: f.buf, slot: got.slot, sum: sum})
 	}
 	if f.sum != nil {
 		p.sums[got.slot] = chunk.ID(f.sum.Sum(nil))
@@ -384,16 +384,57 @@ func (f *incoming) Abort() {
 }
 
 func (p *Phone) checkpointIfDue() error {
-	if p.bytes < checkpointBytes && len(p.ops) < checkpointOps && p.now().Sub(p.since) < checkpointAge {
+	if p.bytes < p.opt.checkpoint && len(p.ops) < checkpointOps && p.now().Sub(p.since) < checkpointAge {
 		return nil
 	}
-	return p.checkpoint()
+	if p.begun.spooled { // the spool is for one goroutine
+		return p.checkpoint()
+	}
+	return p.checkpointBeside()
 }
 
 // checkpoint makes all that the phone has done so far durable: first the bytes,
 // last the journal that names them.
 func (p *Phone) checkpoint() error {
-	if err := p.in.settle(); err != nil {
+	if err := p.checkpointed(); err != nil {
+		return err
+	}
+	err := p.makeDurable(p.ops, p.in.settle)
+	clear(p.ops)
+	p.ops, p.bytes, p.since = p.ops[:0], 0, p.now()
+	return err
+}
+
+// checkpointBeside does what checkpoint does while the phone goes on: a drive takes as
+// long to confirm as a phone to send megabytes.
+func (p *Phone) checkpointBeside() error {
+	if err := p.checkpointed(); err != nil {
+		return err
+	}
+	ops, settle, done := p.ops, p.in.turn(), make(chan struct{})
+	p.ops, p.spareOps = p.spareOps[:0], ops
+	p.bytes, p.since, p.beside = 0, p.now(), done
+	go func() {
+		defer close(done)
+		_ = p.makeDurable(ops, settle) // whose error is the session's
+		clear(ops)
+	}()
+	return nil
+}
+
+// checkpointed waits for the last checkpointBeside.
+func (p *Phone) checkpointed() error {
+	if p.beside != nil {
+		<-p.beside
+		p.beside = nil
+	}
+	return p.in.failure()
+}
+
+// makeDurable makes operations durable, once settle has waited for the bytes that they
+// name. Its error ends the session.
+func (p *Phone) makeDurable(ops []operation, settle func() error) error {
+	if err := settle(); err != nil {
 		return err
 	}
 	err := p.w.Checkpoint()
@@ -402,11 +443,11 @@ func (p *Phone) checkpoint() error {
 	}
 	if err == nil {
 		var b []byte
-		for i := range p.ops {
-			if p.ops[i].verb == verbPut {
-				p.ops[i].held = p.slots.at(p.ops[i].file.slot)
+		for i := range ops {
+			if ops[i].verb == verbPut {
+				ops[i].held = p.slots.at(ops[i].file.slot)
 			}
-			b = p.ops[i].append(b)
+			b = ops[i].append(b)
 		}
 		err = p.journal.append(b)
 	}
@@ -414,7 +455,5 @@ func (p *Phone) checkpoint() error {
 		p.in.fail(fmt.Errorf("make durable: %w", err))
 		return p.in.failure()
 	}
-	clear(p.ops)
-	p.ops, p.bytes, p.since = p.ops[:0], 0, p.now()
 	return nil
 }

@@ -9,19 +9,8 @@ import (
 	"testing"
 	"testing/iotest"
 
-	"russet/backend"
-	"russet/crypto"
 	"russet/repo"
 )
-
-func emptyRepository(t *testing.T) *repo.Repository {
-	t.Helper()
-	r, err := repo.Init(t.Context(), backend.NewMemory(), "x", repo.InitOptions{Cost: crypto.Cost{N: 2, R: 1, P: 1}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r
-}
 
 // sqliteBytes looks like a database of 4 KiB pages to who cuts it.
 func sqliteBytes(n int) []byte {
@@ -36,7 +25,7 @@ func sqliteBytes(n int) []byte {
 // are short, for long pieces, and for files that have none.
 func TestSaveBeside(t *testing.T) {
 	t.Parallel()
-	r := emptyRepository(t)
+	r := newRepo(t)
 	database := sqliteBytes(3<<20 + 4096)
 	long := slices.Clone(database[1:])
 	for name, data := range map[string][]byte{
@@ -60,7 +49,7 @@ func TestSaveBeside(t *testing.T) {
 // A stream that breaks, and a session that is over, are told as what they are.
 func TestSaveBesideFails(t *testing.T) {
 	t.Parallel()
-	r := emptyRepository(t)
+	r := newRepo(t)
 	database := sqliteBytes(1 << 20)
 	cut := io.MultiReader(bytes.NewReader(database), iotest.ErrReader(errAborted))
 	if _, err := saved(t, r, saveBeside, cut); !errors.Is(err, errAborted) {
