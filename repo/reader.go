@@ -21,16 +21,28 @@ const (
 )
 
 // FileReader reads a file of a snapshot at any offset. It keeps up to 8 MiB, or
-// eight blobs if they are larger. It is safe for concurrent use.
+// eight blobs if they are larger. Where it is read from front to back, what comes next
+// is loaded while what is there is used. It is safe for concurrent use.
 type FileReader struct {
 	ctx     context.Context // of the file's opening: io.ReaderAt has none
 	content []index.Handle
 	ends    []int64 // ends[i] is the offset after blob i
 
-	mu    sync.Mutex // guards what follows
-	l     *Loader
-	cache []window
-	clock int
+	mu     sync.Mutex // guards what follows
+	l      *Loader
+	cache  []window
+	clock  int
+	next   int     // the blob after the window that was loaded last
+	ahead  *ahead  // the window that may be wanted next; nil where there is none
+	beside *Loader // of ahead
+	room   []byte  // for ahead
+}
+
+// ahead is a window that is loaded before it is asked for.
+type ahead struct {
+	window
+	err  error
+	done chan struct{} // closed when the others are set
 }
 
 // window is a run of whole blobs.
@@ -108,21 +120,70 @@ func (f *FileReader) window(off int64) (*window, error) {
 		}
 	}
 	from := sort.Search(len(f.ends), func(i int) bool { return f.ends[i] > off })
-	start := int64(0)
-	if from > 0 {
-		start = f.ends[from-1]
-	}
-	to := from + 1
-	for to < len(f.ends) && f.ends[to]-start <= windowSize {
-		to++
-	}
 	w := f.evict()
-	*w = window{from: from, to: to, start: start, used: f.clock, data: w.data}
-	if err := f.load(w); err != nil {
-		w.start, w.data = 0, w.data[:0]
-		return nil, err
+	if !f.taken(from, w) {
+		f.place(w, from)
+		if err := f.load(f.l, w); err != nil {
+			w.start, w.data = 0, w.data[:0]
+			return nil, err
+		}
 	}
+	w.used = f.clock
+	if from == f.next && from > 0 && w.to < len(f.ends) {
+		f.loadAhead(w.to)
+	}
+	f.next = w.to
 	return w, nil
+}
+
+// place makes w the window that begins with a blob.
+func (f *FileReader) place(w *window, from int) {
+	*w = window{from: from, to: from + 1, data: w.data}
+	if from > 0 {
+		w.start = f.ends[from-1]
+	}
+	for w.to < len(f.ends) && f.ends[w.to]-w.start <= windowSize {
+		w.to++
+	}
+}
+
+// taken makes w the window that was loaded ahead, if that is the one that begins with a
+// blob.
+func (f *FileReader) taken(from int, w *window) bool {
+	a := f.ahead
+	if a == nil || a.from != from {
+		return false
+	}
+	<-a.done
+	f.ahead = nil
+	if a.err != nil { // to be met by who asks
+		return false
+	}
+	f.room, *w = w.data, a.window
+	return true
+}
+
+// loadAhead begins to load the window that begins with a blob, unless another one is
+// being loaded.
+func (f *FileReader) loadAhead(from int) {
+	if a := f.ahead; a != nil {
+		select {
+		case <-a.done:
+			f.room = a.data
+		default:
+			return
+		}
+	}
+	a := &ahead{window: window{data: f.room}, done: make(chan struct{})}
+	f.ahead, f.room = a, nil
+	f.place(&a.window, from)
+	if f.beside == nil {
+		f.beside = &Loader{r: f.l.r, whole: f.l.whole}
+	}
+	go func() {
+		defer close(a.done)
+		a.err = f.load(f.beside, &a.window)
+	}()
 }
 
 // evict returns the window to load over.
@@ -140,13 +201,13 @@ func (f *FileReader) evict() *window {
 	return oldest
 }
 
-func (f *FileReader) load(w *window) error {
+func (f *FileReader) load(l *Loader, w *window) error {
 	size := int(f.ends[w.to-1] - w.start)
 	if cap(w.data) < size {
 		w.data = make([]byte, size)
 	}
 	w.data = w.data[:size]
-	return f.l.Load(f.ctx, f.content[w.from:w.to], func(i int, plain []byte, err error) error {
+	return l.Load(f.ctx, f.content[w.from:w.to], func(i int, plain []byte, err error) error {
 		if err != nil {
 			return err
 		}
