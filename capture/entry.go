@@ -206,23 +206,64 @@ func skippable(err error) bool {
 	return row && !errors.Is(err, ios.ErrUnreadable)
 }
 
-// readRecords reads the whole manifest.
-func readRecords(ctx context.Context, seq recordSeq, h recordHasher, unchanged func(*entry) bool) (*records, error) {
-	recs := &records{unchanged: unchanged}
+// recordBatch is records of a manifest that lie together, for another goroutine.
+type recordBatch struct {
+	recs []ios.Record
+	bad  int // rows among them that could not be read
+	err  error
+}
+
+// batchRecords is how many records are handed over at once.
+const batchRecords = 256
+
+// inBatches reads a manifest's records and hands them over. The last batch has the error
+// that ended it, if any. It stops when ctx is done.
+func inBatches(ctx context.Context, seq recordSeq, out chan<- recordBatch) {
+	defer close(out)
+	var b recordBatch
 	for rec, err := range seq {
 		if skippable(err) {
-			recs.bad++
+			b.bad++
 			continue
 		}
 		if err == nil {
 			err = ctx.Err()
 		}
-		if err != nil {
-			return nil, err
+		if b.err = err; err != nil {
+			break
 		}
-		if err := recs.add(&rec, h); err != nil {
-			recs.bad++
+		if b.recs = append(b.recs, rec); len(b.recs) < batchRecords {
+			continue
 		}
+		select {
+		case out <- b:
+		case <-ctx.Done():
+		}
+		b = recordBatch{recs: make([]ios.Record, 0, batchRecords)}
+	}
+	out <- b
+}
+
+// readRecords reads the whole manifest: the database by one goroutine, and what its
+// records say by another.
+func readRecords(ctx context.Context, seq recordSeq, h recordHasher, unchanged func(*entry) bool) (*records, error) {
+	recs := &records{unchanged: unchanged}
+	batches := make(chan recordBatch, 2)
+	go inBatches(ctx, seq, batches)
+	var err error
+	for b := range batches { // all, since seq must not be read any more once this returns
+		recs.bad += b.bad
+		if err = b.err; err != nil {
+			continue
+		}
+		for i := range b.recs {
+			if recs.add(&b.recs[i], h) != nil {
+				recs.bad++
+			}
+		}
+	}
+	if err != nil {
+		return nil, err
 	}
 	slices.SortStableFunc(recs.entries, func(a, b *entry) int { return comparePaths(a.path, b.path) })
 	return recs, nil
