@@ -1,13 +1,13 @@
 package capture
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"time"
 
 	"russet/chunk"
@@ -21,11 +21,6 @@ import (
 const (
 	journalName    = "journal"
 	journalVersion = 1
-	// maxFrame bounds one frame as stored: operations between two checkpoints,
-	// the longest of which lists the blobs of a file of a terabyte.
-	maxFrame = 64 << 20
-	// frameHead is the run and the number of the frame, before its operations.
-	frameHead = 16 + 8
 )
 
 // verb is what an operation of the journal does.
@@ -66,6 +61,14 @@ func appendText(b []byte, s string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
+func appendIDs(b []byte, ids []chunk.ID) []byte {
+	b = binary.AppendUvarint(b, uint64(len(ids)))
+	for i := range ids {
+		b = append(b, ids[i][:]...)
+	}
+	return b
+}
+
 func appendBool(b []byte, v bool) []byte {
 	if v {
 		return append(b, 1)
@@ -96,10 +99,7 @@ func (op *operation) append(b []byte) []byte {
 		b = binary.AppendVarint(b, int64(op.file.modified))
 		b = binary.AppendUvarint(b, op.file.ref)
 		b = appendText(b, string(op.held.data))
-		b = binary.AppendUvarint(b, uint64(len(op.held.ids)))
-		for _, id := range op.held.ids {
-			b = append(b, id[:]...)
-		}
+		b = appendIDs(b, op.held.ids)
 	case verbAnswered:
 		b = binary.AppendVarint(b, op.at.UnixNano())
 	}
@@ -156,6 +156,20 @@ func (r *opReader) id() (id chunk.ID) {
 	return id
 }
 
+// ids reads a list of ids into the memory of dst, which must not be nil.
+func (r *opReader) ids(dst []chunk.ID) []chunk.ID {
+	n := r.uvarint()
+	if n > uint64(len(r.data)/len(chunk.ID{})) {
+		r.bad = true
+		return nil
+	}
+	dst = slices.Grow(dst[:0], int(n))
+	for range n {
+		dst = append(dst, r.id())
+	}
+	return dst
+}
+
 func (r *opReader) name() string {
 	s := r.text()
 	if legalName(s) != nil {
@@ -203,16 +217,8 @@ func (r *opReader) put(op *operation) {
 	op.file.modified = stamp(r.varint())
 	op.file.ref = r.uvarint()
 	op.held.data = bytes.Clone(r.bytes(r.uvarint()))
-	n := r.uvarint()
-	if n > uint64(len(r.data)/len(chunk.ID{})) || op.file.place > lastPlace || op.file.size < 0 {
-		r.bad = true
-		return
-	}
-	op.held.ids = make([]chunk.ID, n)
-	for i := range op.held.ids {
-		op.held.ids[i] = r.id()
-	}
-	if op.file.place == placeMemory && int64(len(op.held.data)) != op.file.size {
+	op.held.ids = r.ids([]chunk.ID{})
+	if op.file.place > lastPlace || op.file.size < 0 || op.file.place == placeMemory && int64(len(op.held.data)) != op.file.size {
 		r.bad = true
 	}
 }
@@ -234,10 +240,8 @@ func decodeOperations(data []byte, apply func(operation) error) error {
 
 // journal is the file that is written. It is for one goroutine.
 type journal struct {
+	frameSeal
 	root *os.Root
-	key  *crypto.Key
-	run  [16]byte
-	next uint64   // number of the next frame
 	f    *os.File // nil until there is a frame
 }
 
@@ -253,22 +257,16 @@ func (j *journal) append(ops []byte) error {
 			return fmt.Errorf("open journal: %w", durable.WithoutPath(err))
 		}
 	}
-	plain := make([]byte, 0, frameHead+len(ops))
-	plain = append(plain, j.run[:]...)
-	plain = binary.BigEndian.AppendUint64(plain, j.next)
-	plain = append(plain, ops...)
-	n := len(plain) + crypto.Overhead
-	if n > maxFrame {
+	plain := append(make([]byte, frameHead, frameHead+len(ops)), ops...)
+	if n := len(plain) + crypto.Overhead; n > maxFrame {
 		return fmt.Errorf("write journal: %d bytes at once are over %d", n, maxFrame)
 	}
-	frame := j.key.Seal(binary.BigEndian.AppendUint32(nil, uint32(n)), plain)
-	if _, err := j.f.Write(frame); err != nil {
+	if _, err := j.f.Write(j.seal(nil, plain)); err != nil {
 		return fmt.Errorf("write journal: %w", durable.WithoutPath(err))
 	}
 	if err := j.f.Sync(); err != nil {
 		return fmt.Errorf("write journal: %w", durable.WithoutPath(err))
 	}
-	j.next++
 	if fresh {
 		return durable.SyncFolder(j.root, ".")
 	}
@@ -328,52 +326,19 @@ func (j *journal) read(apply func(operation) error) error {
 // frames reads the frames of size bytes and returns where the last good one
 // ends.
 func (j *journal) frames(f io.Reader, size int64, apply func(operation) error) (good int64, err error) {
-	r := bufio.NewReaderSize(f, 1<<20)
-	var head [4]byte
-	var frame, plain []byte
+	r := newFrameReader(&j.frameSeal, f, size)
 	for {
-		if _, err := io.ReadFull(r, head[:]); err != nil {
-			return good, onlyEnd(err)
+		ops, err := r.read()
+		switch {
+		case err == io.EOF:
+			return r.good, nil
+		case errors.Is(err, errFrame):
+			return r.good, fmt.Errorf("%w: %w", errJournal, err)
+		case err != nil:
+			return r.good, fmt.Errorf("read journal: %w", durable.WithoutPath(err))
 		}
-		n := int64(binary.BigEndian.Uint32(head[:]))
-		end := good + int64(len(head)) + n
-		if end > size {
-			return good, nil // cut
+		if err := decodeOperations(ops, apply); err != nil {
+			return r.good, err
 		}
-		if n > maxFrame {
-			return good, fmt.Errorf("%w: a frame of %d bytes", errJournal, n)
-		}
-		if int64(cap(frame)) < n {
-			frame = make([]byte, n)
-		}
-		frame = frame[:n]
-		if _, err := io.ReadFull(r, frame); err != nil {
-			return good, onlyEnd(err)
-		}
-		plain, err = j.key.Open(plain[:0], frame)
-		if err != nil && end == size {
-			return good, nil // its length was written, its bytes were not
-		}
-		if err != nil || len(plain) < frameHead {
-			return good, fmt.Errorf("%w: a frame does not open", errJournal)
-		}
-		if j.next == 0 {
-			copy(j.run[:], plain)
-		}
-		if !bytes.Equal(plain[:16], j.run[:]) || binary.BigEndian.Uint64(plain[16:]) != j.next {
-			return good, fmt.Errorf("%w: a frame is not in its place", errJournal)
-		}
-		if err := decodeOperations(plain[frameHead:], apply); err != nil {
-			return good, err
-		}
-		j.next++
-		good = end
 	}
-}
-
-func onlyEnd(err error) error {
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return nil
-	}
-	return fmt.Errorf("read journal: %w", durable.WithoutPath(err))
 }

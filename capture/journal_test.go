@@ -33,7 +33,7 @@ func someOperations() []operation {
 
 func newJournal(t *testing.T, dir string) *journal {
 	t.Helper()
-	return &journal{root: openRoot(t, dir), key: testKey(), run: [16]byte{1, 2, 3}}
+	return &journal{frameSeal: frameSeal{key: testKey(), run: [16]byte{1, 2, 3}}, root: openRoot(t, dir)}
 }
 
 func testKey() *crypto.Key { return crypto.NewKey() }
@@ -56,7 +56,7 @@ func TestJournal(t *testing.T) {
 		t.Fatal(err)
 	}
 	load := func(data []byte, key *crypto.Key) (ops []operation, err error) {
-		return loadJournal(t, &journal{root: j.root, key: key}, data)
+		return loadJournal(t, &journal{frameSeal: frameSeal{key: key}, root: j.root}, data)
 	}
 	got, err := load(whole, j.key)
 	if err != nil || !reflect.DeepEqual(got, want) {

@@ -72,7 +72,7 @@ func journalBlobs(spool *os.Root, udid string, key *crypto.Key, each func(chunk.
 		return fmt.Errorf("read journal: %w", durable.WithoutPath(err))
 	}
 	defer root.Close()
-	j := &journal{root: root, key: key}
+	j := &journal{frameSeal: frameSeal{key: key}, root: root}
 	f, size, err := j.open(os.O_RDONLY)
 	if err != nil {
 		return err

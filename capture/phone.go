@@ -171,7 +171,7 @@ func (p *Phone) fresh() {
 	key := p.r.Key()
 	var run [16]byte
 	_, _ = rand.Read(run[:]) // never fails: it ends the program instead
-	p.journal = &journal{root: p.dir, key: key, run: run}
+	p.journal = &journal{frameSeal: frameSeal{key: key, run: run}, root: p.dir}
 	p.spool = &spool{root: p.dir, key: key, run: run, limit: segmentSize}
 	if p.opt.segment > 0 {
 		p.spool.limit = p.opt.segment

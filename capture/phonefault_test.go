@@ -104,7 +104,7 @@ func TestPhoneGivesUp(t *testing.T) {
 			change(t, filepath.Join(dir, journalName), func(b []byte) []byte { return flipped(b, 60) })
 		},
 		"another repository": func(t *testing.T, se *session, dir string, _ *repo.Snapshot) {
-			j := &journal{root: openRoot(t, dir), key: se.r.Key()}
+			j := &journal{frameSeal: frameSeal{key: se.r.Key()}, root: openRoot(t, dir)}
 			if err := j.root.Remove(journalName); err != nil {
 				t.Fatal(err)
 			}
