@@ -13,7 +13,7 @@ type dir struct {
 	self  *entry   // its record; nil where the manifest has none
 	files []*entry // files and symlinks, in name order
 	dirs  []*dir   // in name order
-	was   uint64   // its tree in the parent, as treeBegin gives it; 0 for none
+	tree  uint64   // as treeBegin gives it: the parent's until its own is stored; 0 for none
 }
 
 // treeBegin stands for the id of a tree where it is only to be counted whether

@@ -2,6 +2,7 @@ package capture
 
 import (
 	"bufio"
+	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -28,6 +29,12 @@ type frameSeal struct {
 	key  *crypto.Key
 	run  [16]byte // the same in all frames of a file, and in no other file
 	next uint64   // number of the next frame
+}
+
+// newRun returns what no other file has in its frames.
+func newRun() (run [16]byte) {
+	_, _ = rand.Read(run[:]) // never fails: it ends the program instead
+	return run
 }
 
 // seal appends the next frame to dst. The first frameHead bytes of plain are

@@ -149,6 +149,13 @@ func (r *opReader) varint() int64 {
 	return v
 }
 
+func (r *opReader) uint64() uint64 {
+	if b := r.bytes(8); len(b) == 8 {
+		return binary.BigEndian.Uint64(b)
+	}
+	return 0
+}
+
 func (r *opReader) text() string { return string(r.bytes(r.uvarint())) }
 
 func (r *opReader) id() (id chunk.ID) {

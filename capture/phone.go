@@ -2,7 +2,6 @@ package capture
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"hash/maphash"
@@ -169,8 +168,7 @@ func openPhone(ctx context.Context, r *repo.Repository, udid string, opt PhoneOp
 // fresh is the state in which a run begins.
 func (p *Phone) fresh() {
 	key := p.r.Key()
-	var run [16]byte
-	_, _ = rand.Read(run[:]) // never fails: it ends the program instead
+	run := newRun()
 	p.journal = &journal{frameSeal: frameSeal{key: key, run: run}, root: p.dir}
 	p.spool = &spool{root: p.dir, key: key, run: run, limit: segmentSize}
 	if p.opt.segment > 0 {

@@ -70,8 +70,8 @@ func backUpAs(t *testing.T, se *session, s *scripted, opt PhoneOptions) *Result 
 		t.Fatal(err)
 	}
 	s.done()
-	if left, err := os.ReadDir(se.spool); err != nil || len(left) > 0 {
-		t.Errorf("the spool still holds %v, %v", left, err)
+	if left, err := os.ReadDir(se.spool); err != nil || len(left) != 1 || left[0].Name() != s.udid+".listing" {
+		t.Errorf("the spool holds %v, %v; want a listing", left, err)
 	}
 	return res
 }

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"time"
 
+	"russet/chunk"
 	"russet/ios"
 )
 
@@ -133,7 +134,11 @@ func (p *Phone) capture(ctx context.Context) (*Result, error) {
 	if err := c.w.Flush(ctx); err != nil {
 		return nil, err
 	}
-	return c.commit(ctx, tree, meta)
+	res, err := c.commit(ctx, tree, meta)
+	if err == nil {
+		c.keepListing(tree, sealed)
+	}
+	return res, err
 }
 
 // listing is the phone's folder as listFolder would give it. The overlay is
@@ -228,7 +233,7 @@ func (c *run) takeReceived() {
 		}
 	})
 	c.dir.eachDir("", func(at string, d *dir) {
-		d.was = c.phone.folders[c.hash.path(at)]
+		d.tree = c.phone.folders[c.hash.path(at)]
 	})
 	c.phone.folders = nil
 }
@@ -238,14 +243,25 @@ func (c *run) contentOf(e *entry) content {
 	if e.content != nil {
 		return *e.content
 	}
-	if c.phone == nil || !e.reused {
+	ids := c.idsOf(e)
+	switch {
+	case ids == nil:
 		return content{}
-	}
-	ids := c.phone.slots.at(e.stored.slot).ids
-	if e.stored.place == placeOpened {
+	case e.stored.place == placeOpened:
 		return content{ids, c.r.ContentSize(ids)}
 	}
 	return content{ids, e.stored.size}
+}
+
+// idsOf are the blobs that hold a file's bytes, or nil.
+func (c *run) idsOf(e *entry) []chunk.ID {
+	switch {
+	case e.content != nil:
+		return e.content.ids
+	case c.phone == nil || !e.reused:
+		return nil
+	}
+	return c.phone.slots.at(e.stored.slot).ids
 }
 
 // unsent returns what tells the files that are the last version's, and whose

@@ -20,20 +20,17 @@ import (
 func (p *Phone) show(ctx context.Context, v *Version) error {
 	s := &showing{p: p, v: v, ctx: ctx}
 	p.keys = sync.OnceValues(func() (map[string]*ios.Key, error) { return v.fileKeys(ctx) })
-	p.folders = map[uint64]uint64{}
-	if err := s.top(); err != nil {
+	if err := s.begin(); err != nil {
 		return s.nothing(err)
 	}
 	if err := s.readRecords(); err != nil {
 		return s.nothing(err)
 	}
-	for _, dir := range v.Metadata.EmptyFolders {
-		if _, err := p.overlay.mkdirAll(path.Join(v.UDID, string(dir))); err != nil {
-			s.missing++
+	if s.readListing() != nil {
+		if err := s.begin(); err != nil { // without what was believed of the listing
+			return s.nothing(err)
 		}
-	}
-	for _, name := range []string{nameFiles, nameSealed, nameOther} {
-		if err := s.walk(name); err != nil {
+		if err := s.walkAll(); err != nil {
 			return err
 		}
 	}
@@ -57,6 +54,22 @@ type showing struct {
 type shownRecord struct {
 	hash  uint64
 	keyed bool // its file is stored encrypted
+}
+
+// begin shows what is known without the trees of the files, and nothing else.
+func (s *showing) begin() error {
+	s.p.overlay = overlay{root: newBranch()}
+	s.p.folders = map[uint64]uint64{}
+	s.shards, s.missing = [256]*branch{}, 0
+	if err := s.top(); err != nil {
+		return err
+	}
+	for _, dir := range s.v.Metadata.EmptyFolders {
+		if _, err := s.p.overlay.mkdirAll(path.Join(s.v.UDID, string(dir))); err != nil {
+			s.missing++
+		}
+	}
+	return nil
 }
 
 // nothing shows an empty folder where err says that the version cannot be read.
@@ -133,6 +146,28 @@ func (s *showing) readRecords() error {
 	return nil
 }
 
+// readListing lists what the spool's listing holds. Where there is an error
+// nothing that was listed may be believed.
+func (s *showing) readListing() error {
+	return s.p.readListing(*s.v.Snapshot.Tree, func(e *listed) error {
+		if err := s.ctx.Err(); err != nil {
+			return err
+		}
+		s.add(e)
+		return nil
+	})
+}
+
+// walkAll lists what the trees hold.
+func (s *showing) walkAll() error {
+	for _, name := range []string{nameFiles, nameSealed, nameOther} {
+		if err := s.walk(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // walk lists what lies below one of the three folders.
 func (s *showing) walk(name string) error {
 	tree := s.v.subtree(name)
@@ -140,7 +175,7 @@ func (s *showing) walk(name string) error {
 		return nil
 	}
 	if name == nameFiles {
-		s.p.folders[s.p.hash.path("")] = treeBegin(*tree)
+		s.add(&listed{kind: listedFolder, tree: treeBegin(*tree)})
 	}
 	err := s.p.r.WalkLevels(s.ctx, *tree, func(at string, n *repo.Node, err error) error {
 		if cerr := s.ctx.Err(); cerr != nil {
@@ -151,7 +186,7 @@ func (s *showing) walk(name string) error {
 			s.missing++
 			return repo.ErrSkipDir
 		case n.Type == repo.TypeDir && name == nameFiles && n.Subtree != nil:
-			s.p.folders[s.p.hash.path(at)] = treeBegin(*n.Subtree)
+			s.add(&listed{kind: listedFolder, path: at, tree: treeBegin(*n.Subtree)})
 		case n.Type == repo.TypeFile:
 			s.file(name, at, n)
 		}
@@ -164,37 +199,50 @@ func (s *showing) walk(name string) error {
 	return err
 }
 
-// file lists one file, if its bytes can be had.
+// file lists the node of a file in one of the three folders.
 func (s *showing) file(folder, at string, n *repo.Node) {
-	h := held{ids: n.Content}
-	size, ok := sizeOf(s.p.r, h.ids)
-	if !ok {
-		s.missing++
-		return
-	}
-	f := storedFile{size: size, modified: stampOf(n.ModTime), last: true}
-	var err error
+	e := listed{modified: stampOf(n.ModTime), ids: n.Content}
 	switch folder {
 	case nameFiles:
-		f.modified = stampOf(n.AccessTime)
 		domain, rel, _ := strings.Cut(at, "/")
-		id := fileID(ios.FileSum(domain, rel))
-		if rec, ok := s.records[id]; ok {
-			f.ref = rec.hash
-			if rec.keyed {
-				f.place, f.size = placeOpened, ios.EncryptedSize(f.size)
-			}
-		}
-		err = s.putStored(id, f, h)
+		e.kind, e.id, e.modified = listedFile, fileID(ios.FileSum(domain, rel)), stampOf(n.AccessTime)
 	case nameSealed:
 		id, ok := parseFileID(path.Base(at))
 		if !ok {
 			s.missing++
 			return
 		}
-		err = s.putStored(id, f, h)
+		e.kind, e.id = listedSealed, id
 	default:
-		err = s.put(at, f, h)
+		e.kind, e.path = listedOther, at
+	}
+	s.add(&e)
+}
+
+// add lists a file, if its bytes can be had, or notes a folder's tree.
+func (s *showing) add(e *listed) {
+	if e.kind == listedFolder {
+		s.p.folders[s.p.hash.path(e.path)] = e.tree
+		return
+	}
+	h := held{ids: e.ids}
+	size, ok := sizeOf(s.p.r, h.ids)
+	if !ok {
+		s.missing++
+		return
+	}
+	f := storedFile{size: size, modified: e.modified, last: true}
+	if rec, ok := s.records[e.id]; ok && e.kind == listedFile {
+		f.ref = rec.hash
+		if rec.keyed {
+			f.place, f.size = placeOpened, ios.EncryptedSize(f.size)
+		}
+	}
+	var err error
+	if e.kind == listedOther {
+		err = s.put(e.path, f, h)
+	} else {
+		err = s.putStored(e.id, f, h)
 	}
 	if err != nil {
 		s.missing++

@@ -106,7 +106,8 @@ type otherFile struct {
 	path    string
 	modTime time.Time
 	link    bool
-	target  string // of a link
+	target  string     // of a link
+	ids     []chunk.ID // once it is stored; of a link none
 }
 
 // diskFolder opens what lies in a folder of this computer.

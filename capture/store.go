@@ -218,7 +218,7 @@ func (c *run) reuseDir(ctx context.Context, d *dir, parent *chunk.ID, hashes map
 	}
 	t := new(repo.Tree)
 	if parent != nil {
-		d.was = treeBegin(*parent)
+		d.tree = treeBegin(*parent)
 		old, err := c.r.LoadTree(ctx, *parent)
 		if err == nil {
 			t = old

@@ -223,10 +223,12 @@ func (c *run) storeDirOf(ctx context.Context, d *dir, trees []*chunk.ID) (*chunk
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	switch {
-	case d.was == 0:
+	was := d.tree
+	d.tree = treeBegin(id)
+	switch was {
+	case 0:
 		c.sum.dirsNew++
-	case d.was == treeBegin(id):
+	case d.tree:
 		c.sum.dirsUnmodified++
 	default:
 		c.sum.dirsChanged++
@@ -308,11 +310,12 @@ func (c *run) storeOther(ctx context.Context) (*chunk.ID, error) {
 	}
 	w := c.newReader()
 	trees := map[string]*repo.Tree{".": {}}
-	for _, o := range c.folder.other {
+	for i, o := range c.folder.other {
 		n, err := c.otherNode(ctx, w, o)
 		if err != nil {
 			return nil, err
 		}
+		c.folder.other[i].ids = n.Content
 		dir := path.Dir(o.path)
 		for d := dir; trees[d] == nil; d = path.Dir(d) {
 			trees[d] = new(repo.Tree)

@@ -120,7 +120,7 @@ func TestHostileOrders(t *testing.T) {
 			}
 			x.gives(o.snapshot.Snapshot, x.holds())
 			x.sound()
-			if left, err := os.ReadDir(x.spool); err != nil || len(left) > 0 {
+			if left, err := os.ReadDir(x.spool); err != nil || len(left) != 1 || left[0].Name() != someUDID+".listing" {
 				t.Errorf("in the spool: %v, %v", left, err)
 			}
 		})
