@@ -181,6 +181,7 @@ func TestPhoneSpoolDamaged(t *testing.T) {
 	if res.Summary.Missing != 0 || res.Summary.Unreadable != 1 {
 		t.Errorf("%+v", res.Summary)
 	}
+	showsSame(t, se, s)
 	v, err := Open(t.Context(), se.r, res.Snapshot)
 	if err != nil {
 		t.Fatal(err)

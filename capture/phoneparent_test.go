@@ -85,6 +85,7 @@ func changedRecord(t *testing.T, all bool) {
 	if got := res.Summary; got.FilesSealed == 0 || got.Missing == 0 || (got.FilesSealed > 30) != all {
 		t.Errorf("%+v", res.Summary)
 	}
+	showsSame(t, se, s)
 	v, err := Open(ctx, se.r, res.Snapshot)
 	if err != nil {
 		t.Fatal(err)
