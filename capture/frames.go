@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 
 	"russet/crypto"
+	"russet/internal/durable"
 )
 
 // Frames are what the journal and the listing consist of (docs/format.md, "A run
@@ -44,6 +46,21 @@ func (s *frameSeal) seal(dst, plain []byte) []byte {
 	binary.BigEndian.PutUint64(plain[len(s.run):], s.next)
 	s.next++
 	return s.key.Seal(binary.BigEndian.AppendUint32(dst, uint32(len(plain)+crypto.Overhead)), plain)
+}
+
+// openFrames opens a file that consists of frames, and says how many bytes it has.
+func openFrames(root *os.Root, name string, flag int) (f *os.File, size int64, err error) {
+	info, err := root.Lstat(name)
+	if err == nil && !info.Mode().IsRegular() {
+		return nil, 0, fmt.Errorf("%w: it is no file", errFrame)
+	}
+	if err == nil {
+		f, err = root.OpenFile(name, flag, 0)
+	}
+	if err != nil {
+		return nil, 0, durable.WithoutPath(err)
+	}
+	return f, info.Size(), nil
 }
 
 // frameReader reads the frames of a file that is size bytes long.

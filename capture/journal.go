@@ -292,17 +292,14 @@ func (j *journal) close() error {
 // open opens the journal that is there, and says how many bytes it has. Where
 // there is none the error is fs.ErrNotExist.
 func (j *journal) open(flag int) (f *os.File, size int64, err error) {
-	info, err := j.root.Lstat(journalName)
-	if err == nil && !info.Mode().IsRegular() {
-		return nil, 0, errJournal
+	f, size, err = openFrames(j.root, journalName, flag)
+	switch {
+	case errors.Is(err, errFrame):
+		return nil, 0, fmt.Errorf("%w: %w", errJournal, err)
+	case err != nil:
+		return nil, 0, fmt.Errorf("read journal: %w", err)
 	}
-	if err == nil {
-		f, err = j.root.OpenFile(journalName, flag, 0)
-	}
-	if err != nil {
-		return nil, 0, fmt.Errorf("read journal: %w", durable.WithoutPath(err))
-	}
-	return f, info.Size(), nil
+	return f, size, nil
 }
 
 // read calls apply for every operation of the journal. A last frame that was

@@ -18,7 +18,7 @@ import (
 const (
 	listingFormat = "russet listing 1\n"
 	// listingFrame is how much comes into one frame.
-	listingFrame = 1 << 20
+	listingFrame = 256 << 10
 	// maxListing bounds a listing as stored: 8 million files of one blob each.
 	maxListing = 512 << 20
 )

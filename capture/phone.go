@@ -34,7 +34,8 @@ const (
 type PhoneOptions struct {
 	Options
 	// Spool is the folder in which <UDID>/ holds what an interrupted run is
-	// continued from: spool/ beside the data of a repository in a folder.
+	// continued from, and <UDID>.listing saves the next run loading trees: spool/
+	// beside the data of a repository in a folder.
 	Spool *os.Root
 	// Full shows an empty folder, so that the phone sends everything. A run
 	// that was cut off is continued only if it was one.

@@ -2,11 +2,9 @@ package capture
 
 import (
 	"errors"
-	"fmt"
 	"os"
 
 	"russet/chunk"
-	"russet/internal/durable"
 )
 
 // listingName is the file in the spool that saves the next run the trees of the
@@ -17,36 +15,18 @@ func (p *Phone) listingOf(tree chunk.ID) listingOf {
 	return listingOf{repository: p.r.ID(), udid: p.udid, tree: tree}
 }
 
-// readListing calls visit for the listing of the version with this root tree.
-// Its errors are those of readListing; where it is damaged, it is removed.
+// readListing calls visit for the listing of the version with this root tree,
+// and fails as the function of that name does. What is damaged is removed.
 func (p *Phone) readListing(tree chunk.ID, visit func(*listed) error) error {
-	name := p.listingName()
-	info, err := p.opt.Spool.Lstat(name)
-	if err != nil {
-		return fmt.Errorf("%w: %w", errListing, durable.WithoutPath(err))
+	f, size, err := openFrames(p.opt.Spool, p.listingName(), os.O_RDONLY)
+	if err == nil {
+		err = readListing(f, size, p.r.Key(), p.listingOf(tree), visit)
+		_ = f.Close()
 	}
-	if info.Mode().IsRegular() {
-		err = p.readListingFile(name, tree, visit)
-	} else {
-		err = errListing
-	}
-	if errors.Is(err, errListing) {
-		_ = p.opt.Spool.Remove(name)
+	if errors.Is(err, errListing) || errors.Is(err, errFrame) {
+		_ = p.opt.Spool.Remove(p.listingName())
 	}
 	return err
-}
-
-func (p *Phone) readListingFile(name string, tree chunk.ID, visit func(*listed) error) error {
-	f, err := p.opt.Spool.Open(name)
-	if err != nil {
-		return fmt.Errorf("%w: %w", errListing, durable.WithoutPath(err))
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return fmt.Errorf("%w: %w", errListing, durable.WithoutPath(err))
-	}
-	return readListing(f, info.Size(), p.r.Key(), p.listingOf(tree), visit)
 }
 
 // keepListing writes the listing of the version that the run has made. That it
