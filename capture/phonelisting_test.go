@@ -122,9 +122,9 @@ func backUpOdd(t *testing.T, se *session, s *scripted, n int) {
 			t.Fatal(err)
 		}
 	}
-	long := bytes.Repeat([]byte(fmt.Sprint("long", n)), smallFile)
+	long := bytes.Repeat(fmt.Append(nil, "long", n), smallFile)
 	for name, data := range map[string][]byte{
-		"00/" + strayID: []byte(fmt.Sprint("stray", n)), "odd/none": nil, "odd/deep/long": long, "odd/" + strings.ToUpper(strayID): long[:99],
+		"00/" + strayID: fmt.Append(nil, "stray", n), "odd/none": nil, "odd/deep/long": long, "odd/" + strings.ToUpper(strayID): long[:99],
 	} {
 		if err := write(ctx, p, s.at(name), data); err != nil {
 			t.Fatal(err)
@@ -184,6 +184,10 @@ func TestPhoneListing(t *testing.T) {
 		hideFolder(t, se, s, folder)
 		if more, entries := showNow(t, se, s, maphash.MakeSeed()); len(more.files) != len(got.files) || more.why != got.why || len(entries) == 0 {
 			t.Errorf("without a tree: %q, %d files, want %q and %d: the listing was not read", more.why, len(more.files), got.why, len(got.files))
+		}
+		backUp(t, se, s) // which stores the tree again
+		if got, _ = showsSame(t, se, s); got.why != "" {
+			t.Errorf("after the next run: %s", got.why)
 		}
 	})
 }
