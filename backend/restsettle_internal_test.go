@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,9 +20,9 @@ func TestUnsettledWaits(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := newREST(new(http.Transport), "http://host/", 1, time.Hour)
-		requests := 0
+		var requests atomic.Int64
 		r.client.Transport = roundTrip(func(q *http.Request) (*http.Response, error) {
-			if requests++; requests == 1 {
+			if requests.Add(1) == 1 {
 				return nil, errors.New("cut")
 			}
 			return &http.Response{StatusCode: http.StatusOK, ContentLength: 4, Request: q, Body: io.NopCloser(strings.NewReader(""))}, nil
@@ -33,11 +34,11 @@ func TestUnsettledWaits(t *testing.T) {
 		done := make(chan error, 1)
 		go func() { done <- r.Save(t.Context(), f, []byte("data")) }()
 		synctest.Wait()
-		if requests != 2 || len(r.slots) != 0 {
-			t.Errorf("while it waits: got %d requests, %d under way, want 2 and none", requests, len(r.slots))
+		if n := requests.Load(); n != 2 || len(r.slots) != 0 {
+			t.Errorf("while it waits: got %d requests, %d under way, want 2 and none", n, len(r.slots))
 		}
-		if err := <-done; err != nil || requests != 3 {
-			t.Errorf("got %v after %d requests, want that it looks once more", err, requests)
+		if err := <-done; err != nil || requests.Load() != 3 {
+			t.Errorf("got %v after %d requests, want that it looks once more", err, requests.Load())
 		}
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"os"
+	"path"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -140,6 +141,37 @@ func TestS3MirrorTakesOne(t *testing.T) {
 	asked.Wait()
 	if n := taken.Load(); n != 1 {
 		t.Errorf("%d have it, want 1", n)
+	}
+}
+
+// TestS3MirrorRace refuses a lock although there is none: the first time, as somebody has given it back by then, while another
+// is about to take it, who keeps it; or each time, as servers do that take the marker of a removal for an object, and do not
+// keep anybody from it.
+func TestS3MirrorRace(t *testing.T) {
+	t.Parallel()
+	s := backendtest.VersityGW(t, os.UserCacheDir)
+	for name, want := range map[string]error{"race": durable.ErrInUse, "marker": nil} {
+		other := createMirror(t, s.Address("bucket/"+name), s3Options(s)).(markedPlace)
+		var asked atomic.Int64
+		address := front(t, s, func(w http.ResponseWriter, r *http.Request) bool {
+			if path.Base(r.URL.Path) != "mirror.lock" || r.Header.Get("If-None-Match") == "" {
+				return false
+			}
+			refuse := asked.Add(1) == 1 || want == nil
+			if refuse {
+				w.WriteHeader(http.StatusPreconditionFailed)
+			} else if _, _, err := other.Occupy(t.Context()); err != nil {
+				t.Error(err)
+			}
+			return refuse
+		})
+		p := createMirror(t, address+"/"+name, s3Options(s)).(markedPlace)
+		if _, _, err := p.Occupy(t.Context()); !errors.Is(err, want) {
+			t.Errorf("%s: got %v, want %v", name, err, want)
+		}
+		if n := asked.Load(); n != 2 {
+			t.Errorf("%s: asked %d times, want 2", name, n)
+		}
 	}
 }
 

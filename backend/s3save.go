@@ -1,7 +1,6 @@
 package backend
 
 import (
-	"cmp"
 	"context"
 	"crypto/md5"
 	"crypto/sha256"
@@ -58,24 +57,24 @@ func (b *s3Bucket) saveAs(ctx context.Context, f File, data []byte, class string
 	return nil
 }
 
-// saveOnce looks first, too, as some servers replace whatever is there, condition or not.
+// saveOnce looks first, too, as some servers replace whatever is there, condition or not. What is refused where there is
+// nothing is tried once more: somebody may have had the key in between. A server that refuses it again takes the marker of a
+// removal for an object.
 func (b *s3Bucket) saveOnce(ctx context.Context, up s3Upload) error {
-	_, err := b.stat(ctx, up.key, false)
-	switch {
-	case err == nil:
-		return fs.ErrExist
-	case !errors.Is(err, fs.ErrNotExist):
-		return err
-	}
-	_, err = b.put(ctx, up)
-	if minio.ToErrorResponse(err).StatusCode == 412 {
-		if _, err = b.stat(ctx, up.key, false); !errors.Is(err, fs.ErrNotExist) {
-			return cmp.Or(err, fs.ErrExist)
+	for _, up.once = range []bool{true, true, false} {
+		_, err := b.stat(ctx, up.key, false)
+		switch {
+		case err == nil:
+			return fs.ErrExist
+		case !errors.Is(err, fs.ErrNotExist):
+			return err
 		}
-		up.once = false // the server takes the marker of a removal for an object
 		_, err = b.put(ctx, up)
+		if minio.ToErrorResponse(err).StatusCode != 412 {
+			return b.explain(ctx, err)
+		}
 	}
-	return b.explain(ctx, err)
+	return fs.ErrExist
 }
 
 // saveNamed replaces what has the name only if that has another length, and so is damaged. A server that has the object may

@@ -76,27 +76,28 @@ func (folderInfo) ModTime() time.Time { return time.Unix(0, 0) }
 func (folderInfo) IsDir() bool        { return true }
 func (folderInfo) Sys() any           { return nil }
 
-// A tapped stream tells the type of each packet that is read from it.
+// A tapped stream shows each packet that is read from it before it passes.
 type tapped struct {
 	io.ReadWriteCloser
-	seen func(kind byte)
-	head []byte
-	left int // bytes of the packet behind its head
+	seen func(packet []byte) // from its type on
+	left []byte
 }
 
 func (t *tapped) Read(p []byte) (int, error) {
-	if t.left > 0 {
-		n, err := t.ReadWriteCloser.Read(p[:min(len(p), t.left)])
-		t.left -= n
-		return n, err
+	if len(t.left) == 0 {
+		size := make([]byte, 4)
+		if _, err := io.ReadFull(t.ReadWriteCloser, size); err != nil {
+			return 0, err
+		}
+		t.left = append(size, make([]byte, binary.BigEndian.Uint32(size))...)
+		if _, err := io.ReadFull(t.ReadWriteCloser, t.left[len(size):]); err != nil {
+			return 0, err
+		}
+		t.seen(t.left[len(size):])
 	}
-	const size = 5 // of the head: the length of what follows it, and the type
-	n, err := t.ReadWriteCloser.Read(p[:min(len(p), size-len(t.head))])
-	if t.head = append(t.head, p[:n]...); len(t.head) == size {
-		t.seen(t.head[4])
-		t.left, t.head = int(binary.BigEndian.Uint32(t.head))-1, nil
-	}
-	return n, err
+	n := copy(p, t.left)
+	t.left = t.left[n:]
+	return n, nil
 }
 
 // TestSFTPListsTogether wants many folders to be asked for before the first one is there.
@@ -107,8 +108,8 @@ func TestSFTPListsTogether(t *testing.T) {
 		handlers := sftp.InMemHandler()
 		handlers.FileList = g
 		const opendir = 11
-		_ = sftp.NewRequestServer(&tapped{ReadWriteCloser: channel, seen: func(kind byte) {
-			if kind == opendir {
+		_ = sftp.NewRequestServer(&tapped{ReadWriteCloser: channel, seen: func(packet []byte) {
+			if packet[0] == opendir {
 				g.ask()
 			}
 		}}, handlers).Serve()

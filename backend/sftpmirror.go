@@ -1,7 +1,6 @@
 package backend
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -256,20 +255,21 @@ func (c *sftpConn) readLease(ctx context.Context, name string) (leaseState, erro
 
 // makeLease leaves the mark of time to the server.
 func (p *sftpPlace) makeLease(ctx context.Context, holder string) error {
-	return p.do(ctx, func(c *sftpConn) error { return p.newLease(c, holder) })
+	return p.do(ctx, func(c *sftpConn) error { return p.newLease(c, p.lease(), holder) })
 }
 
-func (p *sftpPlace) newLease(c *sftpConn, holder string) error {
-	file, err := c.OpenFile(p.lease(), os.O_WRONLY|os.O_CREATE|os.O_EXCL)
+func (p *sftpPlace) newLease(c *sftpConn, name, holder string) error {
+	var file *sftp.File
+	err := p.whereFree(c, name, func() (err error) {
+		file, err = c.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL)
+		return err
+	})
 	if err != nil {
-		if _, taken := c.Lstat(p.lease()); taken == nil {
-			return fs.ErrExist // of which servers say no more than that it went wrong
-		}
-		return c.failure(err, p.root, 0)
+		return err
 	}
 	if err = writeLease(file, holder); err != nil {
 		err = c.failure(err, p.root, maxHolder)
-		_ = c.Remove(p.lease())
+		_ = c.Remove(name)
 	}
 	return err
 }
@@ -293,26 +293,57 @@ func (p *sftpPlace) renewLease(ctx context.Context, there leaseState) error {
 	})
 }
 
-// takeLease moves the file away, which only one can do, and looks at what it has moved.
+// heirLease is that of whoever is about to take a lease over.
+func (p *sftpPlace) heirLease() string { return p.lease() + "-tmp-heir" }
+
+// takeLease makes the heir's file, which only one can do at a time, and has it take the place of the lease at once: at no
+// moment is the name of a lease free that somebody holds.
 func (p *sftpPlace) takeLease(ctx context.Context, there leaseState, holder string) error {
 	return p.do(ctx, func(c *sftpConn) error {
-		away := temporaryName(p.lease())
-		switch err := c.Rename(p.lease(), away); {
-		case errors.Is(err, fs.ErrNotExist):
-			return fs.ErrExist // somebody else is about to make his own
-		case err != nil:
-			return c.explain(err)
+		if err := p.beHeir(ctx, c, holder); err != nil {
+			return err
 		}
-		moved, err := c.readLease(ctx, away)
-		if err != nil || moved != there {
-			_ = c.Rename(away, p.lease()) // if there is another by now, its holder finds that out
-			return cmp.Or(err, error(fs.ErrExist))
+		still, err := c.readLease(ctx, p.lease())
+		switch {
+		case errors.Is(err, fs.ErrNotExist) || err == nil && still != there:
+			err = fs.ErrExist
+		case err == nil:
+			err = c.failure(c.PosixRename(p.heirLease(), p.lease()), p.root, 0)
+			if errors.Is(err, fs.ErrNotExist) {
+				return fs.ErrExist // to another heir this one seemed dead
+			}
 		}
-		if err := c.Remove(away); err != nil {
-			return c.explain(err)
+		if err != nil {
+			_ = c.Remove(p.heirLease())
 		}
-		return p.newLease(c, holder)
+		return err
 	})
+}
+
+// beHeir makes the heir's file, also in the place of an heir's who died. The error is fs.ErrExist where there is another heir.
+func (p *sftpPlace) beHeir(ctx context.Context, c *sftpConn, holder string) error {
+	err := p.newLease(c, p.heirLease(), holder)
+	if !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	other, err := c.readLease(ctx, p.heirLease())
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fs.ErrExist
+	case err != nil:
+		return err
+	case other.holder == holder:
+		return nil // an answer was lost
+	}
+	now, err := p.clock(ctx, c)
+	if err != nil {
+		return err
+	}
+	if now.Sub(other.renewed) < leaseStale {
+		return fs.ErrExist
+	}
+	_ = c.Remove(p.heirLease())
+	return p.newLease(c, p.heirLease(), holder)
 }
 
 // removeLease implements leaseKeeper.
@@ -320,19 +351,25 @@ func (p *sftpPlace) removeLease(ctx context.Context) error {
 	return p.do(ctx, func(c *sftpConn) error { return c.explain(c.Remove(p.lease())) })
 }
 
-// leaseClock is the time of a file that is made now.
+// leaseClock implements leaseKeeper.
 func (p *sftpPlace) leaseClock(ctx context.Context) (now time.Time, err error) {
-	err = p.do(ctx, func(c *sftpConn) error {
-		name := temporaryName(p.lease())
-		if err := p.write(ctx, c, name, []byte{0}); err != nil {
-			return err
-		}
-		info, err := c.Lstat(name)
-		if err == nil {
-			now = info.ModTime()
-		}
-		_ = c.Remove(name)
-		return c.explain(err)
+	err = p.do(ctx, func(c *sftpConn) (err error) {
+		now, err = p.clock(ctx, c)
+		return err
 	})
 	return now, err
+}
+
+// clock is the time of a file that is made now.
+func (p *sftpPlace) clock(ctx context.Context, c *sftpConn) (time.Time, error) {
+	name := temporaryName(p.lease())
+	if err := p.write(ctx, c, name, []byte{0}); err != nil {
+		return time.Time{}, err
+	}
+	info, err := c.Lstat(name)
+	_ = c.Remove(name)
+	if err != nil {
+		return time.Time{}, c.explain(err)
+	}
+	return info.ModTime(), nil
 }

@@ -144,8 +144,8 @@ func TestSFTPMirrorLock(t *testing.T) {
 			t.Errorf("got %v, want %v", a.err, durable.ErrInUse)
 		}
 	}
-	if taken > 1 {
-		t.Errorf("%d have it", taken)
+	if taken != 1 {
+		t.Errorf("%d have it, want 1", taken)
 	}
 	if err := one.SaveMark(within, []byte("late")); !errors.Is(err, durable.ErrInUse) {
 		t.Errorf("SaveMark: got %v, want %v", err, durable.ErrInUse)

@@ -155,30 +155,39 @@ func (u untilDone) Read(p []byte) (int, error) {
 	return u.r.Read(p)
 }
 
+// nameTries is how often somebody else may take the same name, and free it again, in between.
+const nameTries = 4
+
 // name gives a file a name that must be free.
 func (p *sftpPlace) name(c *sftpConn, temporary, name string) error {
-	err := c.Rename(temporary, name)
-	if err == nil {
-		return nil
-	}
-	_, statErr := c.Lstat(name)
-	switch {
-	case statErr == nil:
-		return fs.ErrExist
-	case errors.Is(statErr, fs.ErrNotExist):
-		return c.failure(err, p.root, 0)
-	default:
-		return c.explain(statErr)
-	}
+	return p.whereFree(c, name, func() error { return c.Rename(temporary, name) })
 }
 
-// replaceTries is how often somebody else may save the same name in between.
-const replaceTries = 4
+// whereFree does what makes a file under a name that must be free: the error is fs.ErrExist where it is taken. Servers then
+// say no more than that it went wrong, and what had the name may be gone when it is looked for: what fails for no reason
+// that shows is tried again, and is refused again if the server does refuse it.
+func (p *sftpPlace) whereFree(c *sftpConn, name string, create func() error) (err error) {
+	for range nameTries {
+		if err = create(); err == nil {
+			return nil
+		}
+		_, statErr := c.Lstat(name)
+		switch {
+		case statErr == nil:
+			return fs.ErrExist
+		case !errors.Is(statErr, fs.ErrNotExist):
+			return c.explain(statErr)
+		case !isFailure(err):
+			return c.explain(err)
+		}
+	}
+	return c.failure(err, p.root, 0)
+}
 
 // replace gives a file a name that may be taken, on a server that cannot do so at once. Only what has other bytes, and is
 // damaged, makes way: what is whole must not be absent for a moment.
 func (p *sftpPlace) replace(ctx context.Context, c *sftpConn, temporary, name string, data []byte) error {
-	for range replaceTries {
+	for range nameTries {
 		err := p.name(c, temporary, name)
 		if !errors.Is(err, fs.ErrExist) {
 			return err
@@ -218,8 +227,7 @@ func (c *sftpConn) syncFolder(name string) error {
 // failure is explain for what takes up space: servers say no more than that it went wrong, so a full drive shows in the
 // space that is left.
 func (c *sftpConn) failure(err error, root string, need int64) error {
-	status, ok := errors.AsType[*sftp.StatusError](err)
-	if !ok || status.FxCode() != sftp.ErrSSHFxFailure {
+	if !isFailure(err) {
 		return c.explain(err)
 	}
 	free, freeErr := c.free(root)
@@ -230,6 +238,12 @@ func (c *sftpConn) failure(err error, root string, need int64) error {
 		return freeErr
 	}
 	return c.explain(err)
+}
+
+// isFailure reports whether a server says no more than that it went wrong.
+func isFailure(err error) bool {
+	status, ok := errors.AsType[*sftp.StatusError](err)
+	return ok && status.FxCode() == sftp.ErrSSHFxFailure
 }
 
 // free tells the bytes that are left below a folder: none, too, where a drive takes no more names.
