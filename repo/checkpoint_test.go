@@ -51,13 +51,7 @@ func TestCheckpoint(t *testing.T) {
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	again, err := Open(t.Context(), be, testPassword)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := again.LoadIndex(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	again := opened(t, be)
 	for i, h := range before {
 		if _, err := again.Load(t.Context(), h, nil); err != nil {
 			t.Errorf("blob %d: %v", i, err)
@@ -114,13 +108,7 @@ func TestCheckpointBesideSaves(t *testing.T) {
 		if err := w.Checkpoint(); err != nil {
 			t.Fatal(err)
 		}
-		again, err := Open(t.Context(), be, testPassword)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := again.LoadIndex(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		again := opened(t, be)
 		for h := range before {
 			if !again.Index().Has(h) {
 				t.Fatalf("blob %v of %d is in no index after a checkpoint", h.ID, len(before))
@@ -204,13 +192,7 @@ func TestCheckpointWaitsForIndex(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := Open(t.Context(), then, testPassword)
-	if err == nil {
-		err = again.LoadIndex(t.Context())
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	again := opened(t, then)
 	for i, h := range before {
 		if !again.Index().Has(h) {
 			t.Errorf("blob %d is in no index", i)

@@ -25,13 +25,7 @@ func TestIndexPacks(t *testing.T) {
 	if err := w.ended(w.flight); err != nil {
 		t.Fatal(err)
 	}
-	again, err := Open(t.Context(), be, testPassword)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := again.LoadIndex(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	again := opened(t, be)
 	found := 0
 	for _, h := range saved {
 		if again.Index().Has(h) {
