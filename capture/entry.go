@@ -213,14 +213,20 @@ type recordBatch struct {
 	err  error
 }
 
-// batchRecords is how many records are handed over at once.
-const batchRecords = 256
+const (
+	// batchRecords is how many records are handed over at once, and batchBytes how much
+	// they hold, or one that is longer: those of a phone have some 500 bytes, and may have
+	// a megabyte, which a database can say many times of the same pages.
+	batchRecords = 256
+	batchBytes   = 1 << 20
+)
 
 // inBatches reads a manifest's records and hands them over. The last batch has the error
-// that ended it, if any. It stops when ctx is done.
+// that ended it, if any. It stops when ctx is done; until then all batches must be taken.
 func inBatches(ctx context.Context, seq recordSeq, out chan<- recordBatch) {
 	defer close(out)
 	var b recordBatch
+	size := 0
 	for rec, err := range seq {
 		if skippable(err) {
 			b.bad++
@@ -232,14 +238,12 @@ func inBatches(ctx context.Context, seq recordSeq, out chan<- recordBatch) {
 		if b.err = err; err != nil {
 			break
 		}
-		if b.recs = append(b.recs, rec); len(b.recs) < batchRecords {
+		b.recs = append(b.recs, rec)
+		if size += len(rec.Blob) + len(rec.RelativePath); len(b.recs) < batchRecords && size < batchBytes {
 			continue
 		}
-		select {
-		case out <- b:
-		case <-ctx.Done():
-		}
-		b = recordBatch{recs: make([]ios.Record, 0, batchRecords)}
+		out <- b
+		b, size = recordBatch{recs: make([]ios.Record, 0, batchRecords)}, 0
 	}
 	out <- b
 }

@@ -85,6 +85,9 @@ func saveBeside(ctx context.Context, w *repo.Writer, split *chunk.Splitter, src 
 	var size int64
 	err := func() error {
 		for {
+			if err := within.Err(); err != nil { // a phone need not send the rest of a database
+				return err
+			}
 			piece, err := split.Next()
 			if err != nil {
 				return err

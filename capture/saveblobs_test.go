@@ -59,9 +59,12 @@ func TestSaveBesideFails(t *testing.T) {
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	_, err := saveBeside(t.Context(), w, r.Cutter().NewSplitter(), bytes.NewReader(database[4096:]))
-	if err == nil {
+	src := bytes.NewReader(sqliteBytes(64 << 20))
+	if _, err := saveBeside(t.Context(), w, r.Cutter().NewSplitter(), src); err == nil {
 		t.Error("pieces are saved after the end of the session")
+	}
+	if src.Len() == 0 {
+		t.Error("a database is read to its end although its pieces cannot be saved")
 	}
 }
 
