@@ -381,7 +381,8 @@ func (t *conversation) listen(ctx context.Context, cancel context.CancelCauseFun
 			case device.PasscodePresented:
 				t.b.p.warn("enter the passcode on the phone: it asks for it before every backup")
 			case device.PasscodeDismissed:
-				t.b.p.note("the phone has its passcode")
+				// entered or given up: only its answer tells
+				t.b.p.note("the phone no longer asks for its passcode")
 			}
 		}
 	})

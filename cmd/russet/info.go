@@ -42,7 +42,7 @@ func (m *deviceMessage) text() string {
 	var b strings.Builder
 	line := func(name, value string) {
 		if value != "" {
-			fmt.Fprintf(&b, "%-12s %s\n", name+":", visible(value))
+			fmt.Fprintf(&b, "%-13s %s\n", name+":", visible(value))
 		}
 	}
 	line("name", m.Name)

@@ -9,7 +9,7 @@ import (
 
 // phoneAdvices are tried in this order, before those of advices.
 var phoneAdvices = []advice{
-	{device.ErrNoMux, codePhoneAway, "usbmuxd is part of macOS, comes with iTunes or Apple Devices on Windows, and is a package of Linux; or name a folder of backups"},
+	{device.ErrNoMux, codePhoneAway, "usbmuxd is part of macOS, comes with iTunes or Apple Devices on Windows, and is a package of Linux; russet backup FOLDER does without it"},
 	{errNoPhone, codePhoneAway, "connect it by cable and unlock it; russet devices lists what is seen"},
 	{errOtherPhone, codePhoneAway, "connect the one that you mean; russet devices lists what is seen"},
 	{device.ErrNoDevice, codePhoneAway, "connect it by cable and unlock it; russet devices lists what is seen"},

@@ -104,15 +104,15 @@ func (p *program) simulate(c *cli.Context) error {
 			return fmt.Errorf("--faults: %w", err)
 		}
 	}
+	l, address, err := listen(c.String("listen")) // before the folder is filled, which may take minutes
+	if err != nil {
+		return fmt.Errorf("simulate a phone: %w", err)
+	}
 	s, err := openSimulated(c.Context, c.String("state"), config, po, ao, p.ran)
 	if err != nil {
-		return fmt.Errorf("simulate a phone: %w", err)
+		return errors.Join(fmt.Errorf("simulate a phone: %w", err), l.Close())
 	}
 	defer s.close()
-	l, address, err := listen(c.String("listen"))
-	if err != nil {
-		return fmt.Errorf("simulate a phone: %w", err)
-	}
 	if p.json {
 		err = p.emit(listeningMessage{"listening", address, s.phone.UDID()})
 	} else {
