@@ -43,6 +43,9 @@ func storageAdvice(err error) (advice, bool) {
 		}
 		return a, true
 	}
+	if _, ok := errors.AsType[*backend.NoLocksError](err); ok {
+		return advice{code: codeStorageRefuses, hint: "a bucket gets object lock when it is made: give a new one, which russet init makes so, or leave out -o s3.lock-mode and -o s3.lock-days"}, true
+	}
 	for _, a := range storageAdvices {
 		if !errors.Is(err, a.is) {
 			continue
