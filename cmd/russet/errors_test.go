@@ -15,6 +15,7 @@ import (
 
 	"russet/backend"
 	"russet/capture"
+	"russet/ios"
 	"russet/merge"
 	"russet/offsite"
 	"russet/repo"
@@ -33,7 +34,7 @@ func TestExitCodesAreDocumented(t *testing.T) {
 	if slices.Contains(documented, 2) {
 		t.Error("2 is what a Go program says that crashed")
 	}
-	for _, a := range slices.Concat(advices, storageAdvices) {
+	for _, a := range slices.Concat(advices, storageAdvices, sealedAdvices) {
 		if code := cmp.Or(a.code, codeError); !slices.Contains(documented, code) {
 			t.Errorf("%v gives exit code %d, which the manual does not tell of", a.is, code)
 		}
@@ -68,6 +69,12 @@ func TestReport(t *testing.T) {
 			errors.Join(remedied{offsite.ErrBad, "mend one"}, fmt.Errorf("b: %w", remedied{offsite.ErrBad, "mend two"})), false, 22,
 			fmt.Sprintf("russet: %v\nrusset: b: %v\n  mend one\n  mend two\n", offsite.ErrBad, offsite.ErrBad),
 		},
+		{
+			errors.Join(fmt.Errorf("a: %w", errNoPhonePassword), fmt.Errorf("b: %w", syscall.ENOSPC)), false, 23,
+			fmt.Sprintf("russet: a: %v\nrusset: b: no space left on device\n  free some space there and run the same command again; nothing that was kept is lost\n", errNoPhonePassword),
+		},
+		{errors.Join(ios.ErrWrongPassword, errNoBackup), false, 1, fmt.Sprintf("russet: %v\nrusset: %v\n  name the folder that holds it; "+
+			"on macOS the terminal needs Full Disk Access to see Finder's\n", ios.ErrWrongPassword, errNoBackup)},
 		{errNoRepositoryGiven, false, 1, "russet: no repository given\n  name it with -r, or set RUSSET_REPOSITORY\n"},
 	} {
 		var stderr bytes.Buffer
