@@ -127,6 +127,8 @@ var (
 	errLostContent        = errors.New("content is lost that the computer may still have")
 	errHalfFiles          = errors.New("files were restored in part")
 	errSecond             = errors.New("the second repository wants a password")
+	errNewPassword        = errors.New("a new key wants a password")
+	errNewFolder          = errors.New("a new sync's folder is not there")
 	errNoTarget           = errors.New("there is no second repository to copy to")
 	errNoSuchKey          = errors.New("no key has that id")
 	errServerPassword     = errors.New("a server wants a password")
@@ -229,12 +231,14 @@ var advices = []advice{
 	{offsite.ErrNoCopy, 0, "russet offsite status lists the copies that there are"},
 	{offsite.ErrOther, 0, "nothing was written there; where that was meant, remove the copy and add it anew"},
 	{errSamePlace, 0, "a copy is a repository of its own: choose another address"},
+	{errNewPassword, 0, "give it with --new-password-file or --new-password-command, set RUSSET_NEW_PASSWORD, or run on a terminal"},
 	{errServerPassword, 0, "give it with --server-password-file or --server-password-command, set RUSSET_SERVER_PASSWORD, or run on a terminal"},
 	{errNoKeyring, 0, ""}, // and remedied
 	{errNothingOwn, 0, "name what shall be synced with --in"},
 	{errSeveralCollections, 0, "give one of these addresses with --to"},
 	{errNoSuchRecord, 0, "russet show KIND SNAPSHOT --json shows the uids"},
 	{merge.ErrDenied, 0, "is the user's name right, and the password? many servers want an app password"},
+	{errNewFolder, 0, "is the name right, and the drive connected? a folder that is to be new has to be made first"},
 	{merge.ErrMissing, 0, "is the address right, and the drive connected?"},
 	{errNoRecords, 0, "a phone that keeps nothing of that kind has none, and the made-up one of russet simulate keeps none; backups that are not encrypted have them, too"},
 	{errUnknownLayout, 0, "this version of iOS is not known yet: russet cat gives the database as it is; please tell the developers what the error says"},
@@ -267,7 +271,7 @@ func (p *program) report(err error) int {
 		return codeError // whoever read our output has had enough, and knows
 	}
 	a := adviceFor(err)
-	if a.hint == usageHint && p.verb != "" {
+	if a.hint == usageHint && p.verb != "" && p.verb != "help" {
 		a.hint = "russet help " + p.verb + " tells how it is used"
 	}
 	if errors.Is(err, repo.ErrDamaged) && backend.IsUnreadable(err) {
