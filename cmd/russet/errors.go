@@ -194,7 +194,7 @@ var advices = []advice{
 	{repo.WrittenElsewhere, 0, "a mirror is only read: keep what was added there with russet copy, or make the mirror anew in another folder, with --init"},
 	{repo.ManyRemovals, codeIncomplete, "everything new was copied; when so much was meant to go (a prune), run it again with --many"},
 	{repo.BrokenSource, codeDamaged, "nothing was changed: put back what is lost from the mirror's folders keys, index and data, or go on with the mirror: --promote"},
-	{errMirror, 0, "use the original; if that is lost, russet mirror --promote makes an ordinary repository of it"},
+	{errMirror, 0, "use the original; if that is lost, russet mirror --promote --to FOLDER makes an ordinary repository of it"},
 	{errMoving, 0, "the mirror can be opened; run the same command again when nobody backs up or prunes"},
 	{errNoSuchKey, 0, "russet key list shows the ids"},
 	{errNoTarget, codeNoRepository, "is the drive connected, and the address right? russet init -r THERE --from-repo HERE --copy-chunker-params makes a new one, in which copies and backups share what is the same"},

@@ -154,6 +154,9 @@ func (p *program) find(ctx context.Context, f *repo.Finder, snaps []*repo.Snapsh
 			return err
 		}
 	}
+	if sealed := countSealed(snaps); sealed > 0 {
+		p.note("%s %s sealed: nothing in there is found", plural(sealed, "snapshot"), isAre(sealed))
+	}
 	if !p.json {
 		p.listMatches(w, found)
 	}
@@ -161,6 +164,15 @@ func (p *program) find(ctx context.Context, f *repo.Finder, snaps []*repo.Snapsh
 		return err
 	}
 	return damaged
+}
+
+func countSealed(snaps []*repo.Snapshot) (n int) {
+	for _, s := range snaps {
+		if s.HasTag(capture.TagSealed) {
+			n++
+		}
+	}
+	return n
 }
 
 // versionKey is equal for one version of what stands at a path. Folders have
