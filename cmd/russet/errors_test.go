@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os/exec"
 	"slices"
 	"strings"
@@ -63,6 +64,8 @@ func TestReport(t *testing.T) {
 		{&net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}, false, 1, "russet: dial tcp: connection refused\n" +
 			"  is this computer on the network, and the address right? then run the same command again\n"},
 		{atStorage(backend.ErrNoRepository), false, 10, "russet: no repository here\n  is the address right? russet init makes a new repository there\n"},
+		{http.ErrSchemeMismatch, false, 1, fmt.Sprintf("russet: %v\n  is the port right? a server without TLS has http:// in its address, and passwords travel readable: "+
+			"for a server in the same house only\n", http.ErrSchemeMismatch)},
 		{fmt.Errorf("%w: %w", backend.ErrProgram, exec.ErrNotFound), false, 1, "russet: program does not start: executable file not found in $PATH\n" +
 			"  install that program, or say where it is: -o rclone.program=PATH, -o sftp.command=...\n"},
 		{
