@@ -48,7 +48,7 @@ func (p *program) findVerb() *cli.Command {
 			"\n" +
 			"Each version of a file is listed once, with the first and the last snapshot that has it and\n" +
 			"how many do; with --json each snapshot has lines of its own. A snapshot that cannot be read\n" +
-			"is named, and passed over (exit code 22).",
+			"is named, and passed over (exit code 22); one that is sealed has no names to look for.",
 		Flags: append([]cli.Flag{
 			&cli.BoolFlag{Name: "ignore-case", Usage: "take capitals and small letters for the same"},
 			&cli.StringSliceFlag{Name: "snapshot", Aliases: []string{"s"}, Usage: "look in the `SNAPSHOT`"},
