@@ -65,7 +65,7 @@ func lost(ctx context.Context, err error) error {
 		return untrusted(err)
 	}
 	if errors.Is(err, http.ErrSchemeMismatch) {
-		return errors.New("the server does not speak TLS")
+		return mark("the server does not speak TLS", http.ErrSchemeMismatch)
 	}
 	if e, ok := errors.AsType[*net.OpError](err); ok && e.Op == "remote error" {
 		return fmt.Errorf("the server refuses the connection: %w", e.Err) // an alert of TLS

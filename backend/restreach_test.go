@@ -119,6 +119,9 @@ func TestRESTCertificates(t *testing.T) {
 	plain := startREST(t, http.NotFoundHandler())
 	_, err := backend.Open(t.Context(), strings.Replace(plain, "http:", "https:", 1), once())
 	wantAnswer(t, err, errForGood, "the server does not speak TLS")
+	if !errors.Is(err, http.ErrSchemeMismatch) {
+		t.Errorf("got %v, want %v in it", err, http.ErrSchemeMismatch)
+	}
 }
 
 // TestRESTSocket speaks to a server by a socket of this computer.

@@ -466,7 +466,8 @@ func TestS3LockedVersions(t *testing.T) {
 	}
 	createAt(t, s.Address("plain"), s3Options(s))
 	o.S3.LockPeriod = time.Hour
-	if _, err := backend.Create(t.Context(), s.Address("plain"), o); err == nil || !strings.Contains(err.Error(), "does not allow its files to be locked") {
+	_, err = backend.Create(t.Context(), s.Address("plain"), o)
+	if _, ok := errors.AsType[*backend.NoLocksError](err); !ok {
 		t.Errorf("locks in a bucket without locks: got %v", err)
 	}
 }

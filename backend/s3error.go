@@ -132,7 +132,7 @@ func (b *s3Bucket) explainStatus(r minio.ErrorResponse) error {
 		return temporary(fmt.Errorf("the server is busy or out of order (%d)", s))
 	}
 	if b.o.LockMode != "" && r.Code == "InvalidRequest" {
-		return errors.New("the bucket does not allow its files to be locked")
+		return &NoLocksError{}
 	}
 	if r.Code == "" || strings.Contains(r.Code, " ") { // the library's, from the status
 		return fmt.Errorf("the server refuses the request (%d)", r.StatusCode)
@@ -162,3 +162,8 @@ func printable(word string) string {
 		return -1
 	}, word[:min(len(word), 64)])
 }
+
+// A NoLocksError says that the options ask for locked files in a bucket that was not made for locks.
+type NoLocksError struct{}
+
+func (*NoLocksError) Error() string { return "the bucket does not allow its files to be locked" }

@@ -166,7 +166,7 @@ func (b *s3Bucket) mayLock(ctx context.Context) error {
 	case err != nil && !errors.Is(err, fs.ErrPermission) && !errors.Is(err, errors.ErrUnsupported):
 		return fmt.Errorf("ask whether files may be locked: %w", err)
 	case err == nil && !may:
-		return errors.New("open S3 storage: the bucket does not allow its files to be locked")
+		return fmt.Errorf("open S3 storage: %w", &NoLocksError{})
 	}
 	return nil
 }

@@ -52,6 +52,8 @@ type VerifyResult struct {
 	Small                int // files beside packs that are right: keys, snapshots, index
 	Told, Read           int // packs that are right: as the storage has kept it, or as they were read
 	ReadBytes            int64
+	There                int // of those read, by the storage itself: they were not downloaded
+	ThereBytes           int64
 	Left                 int // packs that were neither told nor read this time
 	Problems             []Problem
 	Packs, NeverProven   int // of the copy, after this run; those that are bad not among the latter
@@ -333,6 +335,20 @@ func (v *verifier) hash(ctx context.Context, p fileDue, buf []byte) (id chunk.ID
 	return id, nil
 }
 
+// count counts a pack that is right. v.mu is held.
+func (v *verifier) count(size int64, how Method) {
+	switch how {
+	case HeadSHA256, PutVerified:
+		v.res.Told++
+		return
+	case RemoteSHA256:
+		v.res.There++
+		v.res.ThereBytes += size
+	}
+	v.res.Read++
+	v.res.ReadBytes += size
+}
+
 // done notes what came of a look, and saves now and then.
 func (v *verifier) done(p fileDue, got proof) error {
 	v.mu.Lock()
@@ -349,12 +365,7 @@ func (v *verifier) done(p fileDue, got proof) error {
 		return nil
 	case Right:
 		e.Proven, e.Method, e.Result = seconds(v.now), got.method, Right
-		if told {
-			v.res.Told++
-		} else {
-			v.res.Read++
-			v.res.ReadBytes += p.size
-		}
+		v.count(p.size, got.method)
 	default:
 		e.Proven, e.Method, e.Result = 0, Unproven, got.result
 		v.problem(Problem{p.file, p.size, got.result})

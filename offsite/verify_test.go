@@ -98,11 +98,11 @@ func TestTold(t *testing.T) {
 			t.Fatal(err)
 		}
 		if c.how == backend.ProofStored {
-			if tiny.Told != all || tiny.ReadBytes != 0 {
+			if tiny.Told != all || tiny.ReadBytes != 0 || tiny.There != 0 {
 				t.Errorf("%s: %+v, want all told", c.how, tiny)
 			}
 			want(c.next, hours(2), all)
-		} else if tiny.Read == 0 {
+		} else if tiny.Read == 0 || tiny.There != tiny.Read || tiny.ThereBytes != tiny.ReadBytes {
 			t.Errorf("%s: %+v, want some read there", c.how, tiny)
 		}
 		if res, err := p.verify(t.Context(), hours(3), 1); err != nil || res.Told+res.Read != all || res.Left != 0 {

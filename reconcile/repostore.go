@@ -69,6 +69,9 @@ func (s *RepoStore) Load(ctx context.Context, name string) (*State, error) {
 	at := &stored{small: map[chunk.ID][]byte{}, large: map[chunk.ID]*repo.Node{}}
 	s.open[name] = at
 	tree, err := s.states.Load(ctx, name)
+	if errors.Is(err, repo.NoState) {
+		return nil, ErrNoSync // whoever asks for a sync names it
+	}
 	if err != nil {
 		return nil, fmt.Errorf("load state %s: %w", name, stateError(err))
 	}

@@ -25,7 +25,7 @@ type Status struct {
 func ReadStatus(ctx context.Context, store Store, name string) (*Status, error) {
 	st, err := store.Load(ctx, name)
 	if err != nil {
-		return nil, fmt.Errorf("status of sync %s: %w", name, err)
+		return nil, fmt.Errorf("look at sync %s: %w", name, err)
 	}
 	s := &Status{Config: st.Config, Conflicts: len(st.Conflicts), Origin: st.Origin}
 	if st.Running != nil {

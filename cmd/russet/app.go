@@ -33,6 +33,7 @@ type program struct {
 	rounds  int                // of a simulated phone's backup password, and 0 a real one's; the same
 	json    bool               // --json
 	quiet   bool               // --quiet
+	verb    string             // that was called, for advice; "" where it is not known
 	storage storage            // how repositories elsewhere are reached
 
 	patience patience      // with people at phones
@@ -137,7 +138,7 @@ func (p *program) dispatch(ctx context.Context, args []string) error {
 		return p.complete(app, words)
 	}
 	line, err := arrange(app, args[1:])
-	p.json, p.quiet = line.json, line.quiet
+	p.json, p.quiet, p.verb = line.json, line.quiet, line.verb
 	if err != nil {
 		return err
 	}

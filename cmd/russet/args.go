@@ -15,6 +15,7 @@ type commandLine struct {
 	arranged []string // global flags, verb, its flags, "--", the other arguments: the only order that urfave/cli understands
 	json     bool     // --json; known even when the rest is wrong, as the error is printed in that form
 	quiet    bool     // --quiet
+	verb     string   // that is meant, also when the rest is wrong; "" if there is none, or it is unknown
 }
 
 // arranger holds the state of one arrange.
@@ -62,6 +63,9 @@ func arrange(app *cli.App, args []string) (commandLine, error) {
 		case "quiet":
 			line.quiet = g.on()
 		}
+	}
+	if len(ar.words) > 0 && app.Command(ar.words[0]) != nil {
+		line.verb = ar.words[0]
 	}
 	if err != nil {
 		return line, err

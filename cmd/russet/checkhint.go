@@ -55,7 +55,7 @@ func hintFor(found map[repo.ProblemKind]bool, mirror bool) string {
 	if mirror {
 		return "it is a mirror, in which nothing is repaired: check and use the original; where that is whole, remove the files named above here, " +
 			"and russet mirror copies them again\n" +
-			"if the original is lost, russet mirror --promote makes an ordinary repository of this one, which can be repaired"
+			"if the original is lost, russet mirror --promote --to FOLDER makes an ordinary repository of this one, which can be repaired"
 	}
 	var lines []string
 	for _, r := range remedies {

@@ -72,13 +72,19 @@ func (p *program) copyAction(c *cli.Context) error {
 		return err
 	}
 	return p.withPlace(c.Context, c, source, lockRead, func(ctx context.Context, from *repo.Repository) error {
-		return p.withPlace(ctx, c, target, lockShared, func(ctx context.Context, to *repo.Repository) error {
+		opened := false
+		err := p.withPlace(ctx, c, target, lockShared, func(ctx context.Context, to *repo.Repository) error {
+			opened = true
 			err := p.copy(ctx, c, from, to)
 			if backend.IsFull(err) { // only there is anything written
 				err = fmt.Errorf("copy to %s: %w", target, err)
 			}
 			return err
 		})
+		if !opened && errors.Is(err, backend.ErrNoRepository) {
+			err = situation{err, errNoTarget}
+		}
+		return err
 	})
 }
 

@@ -127,6 +127,9 @@ var (
 	errLostContent        = errors.New("content is lost that the computer may still have")
 	errHalfFiles          = errors.New("files were restored in part")
 	errSecond             = errors.New("the second repository wants a password")
+	errNewPassword        = errors.New("a new key wants a password")
+	errNewFolder          = errors.New("a new sync's folder is not there")
+	errNoTarget           = errors.New("there is no second repository to copy to")
 	errNoSuchKey          = errors.New("no key has that id")
 	errServerPassword     = errors.New("a server wants a password")
 	errSeveralCollections = errors.New("several collections")
@@ -182,7 +185,7 @@ var advices = []advice{
 	{errPruneFull, codeFull, "russet prune --max-repack 0 deletes whole packs and copies nothing; nothing that was kept is lost"},
 	{errBadConfig, codeDamaged, "without its config and a key nothing in it can be read: put them back from a copy of the repository, if there is one"},
 	{errBadIndex, codeDamaged, "russet repair index makes the index anew from what is there"},
-	{errSecond, 0, "give the second repository's password with --to-password-file or --from-password-file, or run on a terminal"},
+	{errSecond, 0, ""}, // and remedied
 	{repo.NoMirror, 0, "is the second drive connected, and the name right? --init makes a new mirror"},
 	{repo.NotEmpty, 0, "give a folder that is new or empty"},
 	{repo.BadMark, codeDamaged, "it can still be opened and read: make a new mirror in another folder, with --init; where the original is lost, go on with this one by --promote"},
@@ -191,9 +194,10 @@ var advices = []advice{
 	{repo.WrittenElsewhere, 0, "a mirror is only read: keep what was added there with russet copy, or make the mirror anew in another folder, with --init"},
 	{repo.ManyRemovals, codeIncomplete, "everything new was copied; when so much was meant to go (a prune), run it again with --many"},
 	{repo.BrokenSource, codeDamaged, "nothing was changed: put back what is lost from the mirror's folders keys, index and data, or go on with the mirror: --promote"},
-	{errMirror, 0, "use the original; if that is lost, russet mirror --promote makes an ordinary repository of it"},
+	{errMirror, 0, "use the original; if that is lost, russet mirror --promote --to FOLDER makes an ordinary repository of it"},
 	{errMoving, 0, "the mirror can be opened; run the same command again when nobody backs up or prunes"},
 	{errNoSuchKey, 0, "russet key list shows the ids"},
+	{errNoTarget, codeNoRepository, "is the drive connected, and the address right? russet init -r THERE --from-repo HERE --copy-chunker-params makes a new one, in which copies and backups share what is the same"},
 	{errNothingThere, codeNoRepository, "is the address right? russet init makes a new repository there"},
 	{backend.ErrNoRepository, codeNoRepository, "is the drive connected, and the name right? russet init makes a new repository"},
 	{repo.ErrLocked, codeLocked, "wait for it, or with --retry-lock; russet unlock removes the locks of programs that no longer run"},
@@ -208,9 +212,6 @@ var advices = []advice{
 	{repo.ErrDamaged, codeDamaged, "russet check tells what is damaged"},
 	{capture.ErrUnfinished, codeUnfinished, "let the phone finish its backup, or keep it as it is with --incomplete"},
 	{capture.ErrMoving, codeUnfinished, "run the same command again when the phone's backup is done"},
-	{capture.ErrNeedsPassword, codeBackupLocked, "run the same command again with --backup-password-file, or on a terminal"},
-	{ios.ErrWrongPassword, codeBackupLocked, "run the same command again with the right --backup-password-file, or on a terminal"},
-	{errNoPhonePassword, codeBackupLocked, "run the same command again with --backup-password-file, or on a terminal; nothing is lost, but it cannot be looked into"},
 	{errSealed, codeBackupLocked, "run russet backup on the same folder again with --backup-password-file; restore without --as files gives the backup as it came"},
 	{errUnreadable, 0, "restore without --as files gives the backup as it came"},
 	{errLostContent, codeIncomplete, "the next russet backup stores again what the computer still has, russet copy what a second repository has; russet repair snapshots leaves out what is lost"},
@@ -230,18 +231,28 @@ var advices = []advice{
 	{offsite.ErrNoCopy, 0, "russet offsite status lists the copies that there are"},
 	{offsite.ErrOther, 0, "nothing was written there; where that was meant, remove the copy and add it anew"},
 	{errSamePlace, 0, "a copy is a repository of its own: choose another address"},
+	{errNewPassword, 0, "give it with --new-password-file or --new-password-command, set RUSSET_NEW_PASSWORD, or run on a terminal"},
 	{errServerPassword, 0, "give it with --server-password-file or --server-password-command, set RUSSET_SERVER_PASSWORD, or run on a terminal"},
 	{errNoKeyring, 0, ""}, // and remedied
 	{errNothingOwn, 0, "name what shall be synced with --in"},
 	{errSeveralCollections, 0, "give one of these addresses with --to"},
 	{errNoSuchRecord, 0, "russet show KIND SNAPSHOT --json shows the uids"},
 	{merge.ErrDenied, 0, "is the user's name right, and the password? many servers want an app password"},
+	{errNewFolder, 0, "is the name right, and the drive connected? a folder that is to be new has to be made first"},
 	{merge.ErrMissing, 0, "is the address right, and the drive connected?"},
-	{errNoRecords, 0, "a phone that keeps nothing of that kind has none; backups that are not encrypted have them, too"},
+	{errNoRecords, 0, "a phone that keeps nothing of that kind has none, and the made-up one of russet simulate keeps none; backups that are not encrypted have them, too"},
 	{errUnknownLayout, 0, "this version of iOS is not known yet: russet cat gives the database as it is; please tell the developers what the error says"},
 	{errNoSuchContainer, 0, "russet show KIND --json lists what there is, in its last line"},
 	{errNoSuchPath, 0, "russet ls SNAPSHOT shows what there is"},
 	{errNoPassword, 0, "give it with --password-file or --password-command, set RUSSET_PASSWORD, or run on a terminal"},
+}
+
+// sealedAdvices are tried when nothing else is: a backup that is kept sealed is kept,
+// and another one of the same run may not be.
+var sealedAdvices = []advice{
+	{capture.ErrNeedsPassword, codeBackupLocked, "run the same command again with --backup-password-file, or on a terminal"},
+	{ios.ErrWrongPassword, codeBackupLocked, "run the same command again with the right --backup-password-file, or on a terminal"},
+	{errNoPhonePassword, codeBackupLocked, "run the same command again with --backup-password-file, or on a terminal; nothing is lost, but it cannot be looked into"},
 }
 
 // exitMessage is an error as JSON on stderr, as restic has it.
@@ -260,6 +271,9 @@ func (p *program) report(err error) int {
 		return codeError // whoever read our output has had enough, and knows
 	}
 	a := adviceFor(err)
+	if a.hint == usageHint && p.verb != "" && p.verb != "help" {
+		a.hint = "russet help " + p.verb + " tells how it is used"
+	}
 	if errors.Is(err, repo.ErrDamaged) && backend.IsUnreadable(err) {
 		a.hint = readAgainHint + a.hint
 	}
@@ -285,6 +299,9 @@ func (p *program) report(err error) int {
 // readAgainHint comes before all other advice where a drive has not read what it
 // holds: on a loose cable that is no damage.
 const readAgainHint = "the drive could not read that: connect it anew, on another cable if there is one, and run the same command again before anything is repaired\n"
+
+// usageHint is that of a mistake in the arguments, where the verb is not known.
+const usageHint = "russet help shows the verbs, russet help VERB the flags"
 
 func adviceFor(err error) advice {
 	if backend.IsFull(err) && errors.Is(err, errHalfFiles) {
@@ -321,7 +338,12 @@ func adviceFor(err error) advice {
 		return advice{hint: "is this computer on the network, and the address right? then run the same command again"}
 	}
 	if _, ok := errors.AsType[usageError](err); ok {
-		return advice{hint: "russet help shows the verbs, russet help VERB the flags"}
+		return advice{hint: usageHint}
+	}
+	for _, a := range sealedAdvices {
+		if errors.Is(err, a.is) {
+			return a
+		}
 	}
 	return advice{}
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os/exec"
 	"slices"
 	"strings"
@@ -15,6 +16,7 @@ import (
 
 	"russet/backend"
 	"russet/capture"
+	"russet/ios"
 	"russet/merge"
 	"russet/offsite"
 	"russet/repo"
@@ -33,7 +35,7 @@ func TestExitCodesAreDocumented(t *testing.T) {
 	if slices.Contains(documented, 2) {
 		t.Error("2 is what a Go program says that crashed")
 	}
-	for _, a := range slices.Concat(advices, storageAdvices) {
+	for _, a := range slices.Concat(advices, storageAdvices, sealedAdvices) {
 		if code := cmp.Or(a.code, codeError); !slices.Contains(documented, code) {
 			t.Errorf("%v gives exit code %d, which the manual does not tell of", a.is, code)
 		}
@@ -62,12 +64,20 @@ func TestReport(t *testing.T) {
 		{&net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}, false, 1, "russet: dial tcp: connection refused\n" +
 			"  is this computer on the network, and the address right? then run the same command again\n"},
 		{atStorage(backend.ErrNoRepository), false, 10, "russet: no repository here\n  is the address right? russet init makes a new repository there\n"},
+		{http.ErrSchemeMismatch, false, 1, fmt.Sprintf("russet: %v\n  is the port right? a server without TLS has http:// in its address, and passwords travel readable: "+
+			"for a server in the same house only\n", http.ErrSchemeMismatch)},
 		{fmt.Errorf("%w: %w", backend.ErrProgram, exec.ErrNotFound), false, 1, "russet: program does not start: executable file not found in $PATH\n" +
 			"  install that program, or say where it is: -o rclone.program=PATH, -o sftp.command=...\n"},
 		{
 			errors.Join(remedied{offsite.ErrBad, "mend one"}, fmt.Errorf("b: %w", remedied{offsite.ErrBad, "mend two"})), false, 22,
 			fmt.Sprintf("russet: %v\nrusset: b: %v\n  mend one\n  mend two\n", offsite.ErrBad, offsite.ErrBad),
 		},
+		{
+			errors.Join(fmt.Errorf("a: %w", errNoPhonePassword), fmt.Errorf("b: %w", syscall.ENOSPC)), false, 23,
+			fmt.Sprintf("russet: a: %v\nrusset: b: no space left on device\n  free some space there and run the same command again; nothing that was kept is lost\n", errNoPhonePassword),
+		},
+		{errors.Join(ios.ErrWrongPassword, errNoBackup), false, 1, fmt.Sprintf("russet: %v\nrusset: %v\n  name the folder that holds it; "+
+			"on macOS the terminal needs Full Disk Access to see Finder's\n", ios.ErrWrongPassword, errNoBackup)},
 		{errNoRepositoryGiven, false, 1, "russet: no repository given\n  name it with -r, or set RUSSET_REPOSITORY\n"},
 	} {
 		var stderr bytes.Buffer

@@ -48,7 +48,7 @@ func (p *program) findVerb() *cli.Command {
 			"\n" +
 			"Each version of a file is listed once, with the first and the last snapshot that has it and\n" +
 			"how many do; with --json each snapshot has lines of its own. A snapshot that cannot be read\n" +
-			"is named, and passed over (exit code 22).",
+			"is named, and passed over (exit code 22); one that is sealed has no names to look for.",
 		Flags: append([]cli.Flag{
 			&cli.BoolFlag{Name: "ignore-case", Usage: "take capitals and small letters for the same"},
 			&cli.StringSliceFlag{Name: "snapshot", Aliases: []string{"s"}, Usage: "look in the `SNAPSHOT`"},
@@ -154,6 +154,9 @@ func (p *program) find(ctx context.Context, f *repo.Finder, snaps []*repo.Snapsh
 			return err
 		}
 	}
+	if sealed := countSealed(snaps); sealed > 0 {
+		p.note("%s %s sealed: nothing in there is found", plural(sealed, "snapshot"), isAre(sealed))
+	}
 	if !p.json {
 		p.listMatches(w, found)
 	}
@@ -161,6 +164,15 @@ func (p *program) find(ctx context.Context, f *repo.Finder, snaps []*repo.Snapsh
 		return err
 	}
 	return damaged
+}
+
+func countSealed(snaps []*repo.Snapshot) (n int) {
+	for _, s := range snaps {
+		if s.HasTag(capture.TagSealed) {
+			n++
+		}
+	}
+	return n
 }
 
 // versionKey is equal for one version of what stands at a path. Folders have

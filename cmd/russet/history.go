@@ -77,11 +77,13 @@ func (p *program) history(ctx context.Context, r *repo.Repository, snaps []*repo
 	groupOf := byDevice(snaps)
 	events := map[string][]event{}
 	places := r.NewPathFinder()
-	var why error
+	sealed := 0
 	for _, s := range snaps {
 		full, n, err := findVersion(ctx, places, s, path)
+		if errors.Is(err, errSealed) {
+			sealed++
+		}
 		if errors.Is(err, errSealed) || errors.Is(err, errIncomplete) {
-			why = err
 			continue
 		}
 		if err != nil {
@@ -103,8 +105,10 @@ func (p *program) history(ctx context.Context, r *repo.Repository, snaps []*repo
 	switch {
 	case found:
 		return nil
-	case errors.Is(why, errSealed):
+	case sealed == len(snaps) && sealed > 0:
 		return fmt.Errorf("look for %q: %w", path, errSealed)
+	case sealed > 0:
+		return fmt.Errorf("look for %q: it is in none of %s that can be read; of %s: %w", path, plural(len(snaps)-sealed, "snapshot"), plural(sealed, "other"), errSealed)
 	}
 	return fmt.Errorf("look for %q in %s: %w", path, plural(len(snaps), "snapshot"), errNoSuchPath)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -155,6 +156,9 @@ func (p *program) newPassword(ctx context.Context, c *cli.Context) (string, erro
 		return "", err
 	}
 	password, err := s.choose(ctx, p, "password of the repository")
+	if errors.Is(err, errNoPassword) {
+		err = situation{err, errNewPassword}
+	}
 	if err != nil {
 		return "", fmt.Errorf("new password: %w", err)
 	}

@@ -123,11 +123,8 @@ func (p *program) addTwin(ctx context.Context, c *cli.Context, r *repo.Repositor
 // password, so that nobody is asked twice.
 func (p *program) makeTwin(ctx context.Context, r *repo.Repository, at *place) error {
 	password, err := at.password.choose(ctx, p, "password of the repository "+visible(at.String()))
-	if errors.Is(err, errNoPassword) {
-		err = situation{err, errSecond}
-	}
 	if err != nil {
-		return at.named(err)
+		return at.named(at.unasked(err))
 	}
 	twin, err := p.makeRepository(ctx, *at, password, r.Polynomial())
 	if err != nil {

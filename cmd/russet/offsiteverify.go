@@ -23,6 +23,8 @@ type offsiteVerifyMessage struct {
 	Told          int     `json:"told" doc:"packs whose SHA-256 the storage has kept, and told"`
 	Read          int     `json:"read" doc:"packs that were read, by the storage or from there"`
 	ReadBytes     int64   `json:"read_bytes" doc:"of those"`
+	There         int     `json:"there" doc:"of those, packs that the storage itself read: they were not downloaded"`
+	ThereBytes    int64   `json:"there_bytes" doc:"of those"`
 	Left          int     `json:"left" doc:"packs whose turn has not come"`
 	Bad           int     `json:"bad" doc:"files that are damaged or missing"`
 	Packs         int     `json:"packs" doc:"of the copy"`
@@ -88,8 +90,8 @@ func (p *program) verifyCopy(ctx, within context.Context, store *offsite.Store, 
 	})
 	show.stop()
 	m := offsiteVerifyMessage{
-		MessageType: "offsite_verify", Name: config.Name, Small: res.Small, Told: res.Told, Read: res.Read, ReadBytes: res.ReadBytes, Left: res.Left, Bad: len(res.Problems),
-		Packs: res.Packs, NeverProven: res.NeverProven, Snapshots: res.Snapshots, Proven: res.AllProven,
+		MessageType: "offsite_verify", Name: config.Name, Small: res.Small, Told: res.Told, Read: res.Read, ReadBytes: res.ReadBytes, There: res.There, ThereBytes: res.ThereBytes,
+		Left: res.Left, Bad: len(res.Problems), Packs: res.Packs, NeverProven: res.NeverProven, Snapshots: res.Snapshots, Proven: res.AllProven,
 	}
 	whole := err == nil || errors.Is(err, offsite.ErrBad)
 	if drill && whole {
@@ -131,7 +133,8 @@ func (p *program) showVerified(m offsiteVerifyMessage, drill bool) error {
 		return nil
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "  proven: %s told by the storage, %s read, %s", plural(m.Told, "pack"), count(int64(m.Read)), size(m.ReadBytes))
+	fmt.Fprintf(&b, "  proven: %s told by the storage, %s (%s) read by it, %s (%s) downloaded", plural(m.Told, "pack"),
+		count(int64(m.There)), size(m.ThereBytes), count(int64(m.Read-m.There)), size(m.ReadBytes-m.ThereBytes))
 	if m.Left > 0 {
 		fmt.Fprintf(&b, "; %s left for the next runs", count(int64(m.Left)))
 	}

@@ -144,7 +144,7 @@ func (p *program) repairIndex(ctx context.Context, r *repo.Repository, opt repo.
 	}, func() (any, string, error) {
 		res, err := plan.Apply(ctx)
 		return repairIndexMessage{"summary", res.IndexWritten, res.IndexTaken, time.Since(start).Seconds()},
-			fmt.Sprintf("wrote %s that name %s; russet check tells whether anything is missing\n",
+			fmt.Sprintf("wrote %s for %s; russet check tells whether anything is missing\n",
 				plural(res.IndexWritten, "index file"), plural(plan.Packs.Packs, "pack")), err
 	})
 }

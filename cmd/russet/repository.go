@@ -180,10 +180,7 @@ func (p *program) openRepository(ctx context.Context, at place) (r *repo.Reposit
 		if errors.Is(err, repo.ErrDamaged) {
 			err = situation{err, errBadConfig}
 		}
-		if at.second && errors.Is(err, errNoPassword) {
-			err = situation{err, errSecond}
-		}
-		return nil, nil, at.named(err)
+		return nil, nil, at.named(at.unasked(err))
 	}
 	uncache := func() {}
 	if isRemote(at.address) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -13,6 +14,7 @@ type place struct {
 	password secret
 	login    *login // nil where nobody is asked who we are
 	second   bool   // the verb has another one: errors must tell them apart
+	hint     string // of a second one, how its password is given
 }
 
 // named is an error that says so where it is the second repository's.
@@ -21,6 +23,15 @@ func (at place) named(err error) error {
 		err = fmt.Errorf("second repository %s: %w", at, err)
 	}
 	return err
+}
+
+// unasked adds to the error of a second repository for whose password nobody could be
+// asked how it is given.
+func (at place) unasked(err error) error {
+	if !at.second || !errors.Is(err, errNoPassword) {
+		return err
+	}
+	return situation{remedied{err, at.hint}, errSecond}
 }
 
 // String is the address as people may see it, who are no terminal: see visible.
@@ -78,7 +89,8 @@ func (p *program) secondPlace(c *cli.Context, names placeNames) (place, error) {
 
 // secondPlaceAt is the other repository where its address is known.
 func (p *program) secondPlaceAt(c *cli.Context, address string, names placeNames) (_ place, err error) {
-	at := place{address: address, second: true}
+	at := place{address: address, second: true, hint: fmt.Sprintf("give the second repository's password with --%[1]sfile or --%[1]scommand, set %[2]s%[3]sPASSWORD, or run on a terminal",
+		names.flags, names.prefixes[0], names.variable)}
 	if at.login, err = p.storageLogin(c, address, names); err != nil {
 		return at, err
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"io/fs"
+	"net/http"
 	"os/exec"
 
 	"russet/backend"
@@ -30,6 +31,7 @@ var storageAdvices = []advice{
 	{errStorageRefuses, codeStorageRefuses, "are the user and the password or key right, and may they do that there? russet help lists the ways to give them"},
 	{backend.ErrCertificate, codeStorageRefuses, "is the address right, and this computer's clock? --cacert FILE trusts a certificate that its owner made; without that, somebody may be in between"},
 	{backend.ErrClock, codeStorageRefuses, "set the clock of this computer, or of the server where that one is wrong, and run the same command again"},
+	{http.ErrSchemeMismatch, 0, "is the port right? a server without TLS has http:// in its address, and passwords travel readable: for a server in the same house only"},
 	{backend.ErrProgram, 0, "try it without russet: rclone listremotes shows the names of remotes, rclone lsd REMOTE: tries one; for sftp: the program ssh has to log in without a question"},
 	{backend.ErrAddress, 0, "addresses look like sftp:USER@HOST:/FOLDER, s3:https://HOST/BUCKET/FOLDER, rest:https://HOST/FOLDER/ and rclone:REMOTE:FOLDER"},
 }
@@ -42,6 +44,9 @@ func storageAdvice(err error) (advice, bool) {
 			a.hint = "somebody may be in between: ask the server's owner; if it has a new key, ssh-keygen -R HOST removes the old one from ~/.ssh/known_hosts"
 		}
 		return a, true
+	}
+	if _, ok := errors.AsType[*backend.NoLocksError](err); ok {
+		return advice{code: codeStorageRefuses, hint: "a bucket gets object lock when it is made: give a new one, which russet init makes so, or leave out -o s3.lock-mode and -o s3.lock-days"}, true
 	}
 	for _, a := range storageAdvices {
 		if !errors.Is(err, a.is) {

@@ -162,6 +162,9 @@ func (p *program) chooseDevice(ctx context.Context, c *cli.Context, r *repo.Repo
 func (p *program) preparePlace(ctx context.Context, c *cli.Context, place *string, config *reconcile.Config) error {
 	if dir, ok := strings.CutPrefix(*place, folderScheme); ok {
 		folder, err := vdir.Open(dir, vdirKind(config.Kind))
+		if errors.Is(err, merge.ErrMissing) {
+			err = situation{err, errNewFolder}
+		}
 		if err != nil {
 			return err
 		}
