@@ -247,8 +247,8 @@ var advices = []advice{
 	{errNoPassword, 0, "give it with --password-file or --password-command, set RUSSET_PASSWORD, or run on a terminal"},
 }
 
-// sealedAdvices are tried when nothing else is: a backup that is kept sealed is kept,
-// and another one of the same run may not be.
+// sealedAdvices come after what is wrong with the repository: a backup that is kept
+// sealed is kept, and another one of the same run may not be.
 var sealedAdvices = []advice{
 	{capture.ErrNeedsPassword, codeBackupLocked, "run the same command again with --backup-password-file, or on a terminal"},
 	{ios.ErrWrongPassword, codeBackupLocked, "run the same command again with the right --backup-password-file, or on a terminal"},
@@ -311,6 +311,9 @@ func adviceFor(err error) advice {
 		if !errors.Is(err, a.is) || a.is == merge.ErrDenied && readOnly(err) { // a folder asks for no password
 			continue
 		}
+		if sealed, ok := sealedAdvice(err); ok && (a.is == errIncomplete || a.is == errNoBackup) {
+			return sealed // which needs somebody first
+		}
 		if a.hint == "" {
 			a.hint = strings.Join(slices.Compact(hintsOf(err)), "\n")
 		}
@@ -340,12 +343,17 @@ func adviceFor(err error) advice {
 	if _, ok := errors.AsType[usageError](err); ok {
 		return advice{hint: usageHint}
 	}
+	a, _ := sealedAdvice(err)
+	return a
+}
+
+func sealedAdvice(err error) (advice, bool) {
 	for _, a := range sealedAdvices {
 		if errors.Is(err, a.is) {
-			return a
+			return a, true
 		}
 	}
-	return advice{}
+	return advice{}, false
 }
 
 // unreachable tells whether the network does not lead to a server, or no longer.

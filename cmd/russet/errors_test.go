@@ -76,8 +76,10 @@ func TestReport(t *testing.T) {
 			errors.Join(fmt.Errorf("a: %w", errNoPhonePassword), fmt.Errorf("b: %w", syscall.ENOSPC)), false, 23,
 			fmt.Sprintf("russet: a: %v\nrusset: b: no space left on device\n  free some space there and run the same command again; nothing that was kept is lost\n", errNoPhonePassword),
 		},
-		{errors.Join(ios.ErrWrongPassword, errNoBackup), false, 1, fmt.Sprintf("russet: %v\nrusset: %v\n  name the folder that holds it; "+
-			"on macOS the terminal needs Full Disk Access to see Finder's\n", ios.ErrWrongPassword, errNoBackup)},
+		{
+			errors.Join(ios.ErrWrongPassword, errNoBackup), false, 21,
+			fmt.Sprintf("russet: %v\nrusset: %v\n  run the same command again with the right --backup-password-file, or on a terminal\n", ios.ErrWrongPassword, errNoBackup),
+		},
 		{errNoRepositoryGiven, false, 1, "russet: no repository given\n  name it with -r, or set RUSSET_REPOSITORY\n"},
 	} {
 		var stderr bytes.Buffer
