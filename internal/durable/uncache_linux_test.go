@@ -39,11 +39,21 @@ func resident(t *testing.T, root *os.Root, name string) (n int) {
 	return n
 }
 
-// TestUncached: what is written uncached leaves the cache where the file system has one that
-// can be told; WriteFile tells whether it has.
+// TestUncached: what is written uncached leaves the cache. A file system in memory is nothing
+// but cache, and others may know better.
 func TestUncached(t *testing.T) {
 	t.Parallel()
-	root := openRoot(t, t.TempDir())
+	folder := t.TempDir()
+	var info unix.Statfs_t
+	if err := unix.Statfs(folder, &info); err != nil {
+		t.Fatal(err)
+	}
+	switch info.Type {
+	case unix.EXT4_SUPER_MAGIC, unix.XFS_SUPER_MAGIC:
+	default:
+		t.Skipf("not here: a file system of type %x", info.Type)
+	}
+	root := openRoot(t, folder)
 	data := bytes.Repeat([]byte("russet"), 1<<18)
 	for name, write := range map[string]writer{"cached": durable.WriteFile, "uncached": durable.WriteUncached} {
 		if err := write(root, name, data, 0o600); err != nil {
@@ -51,7 +61,7 @@ func TestUncached(t *testing.T) {
 		}
 	}
 	cached, uncached := resident(t, root, "cached"), resident(t, root, "uncached")
-	if cached > 0 && uncached > cached/2 {
+	if cached == 0 || uncached > cached/2 {
 		t.Errorf("%d pages of an uncached file are in the cache, %d of another", uncached, cached)
 	}
 }
