@@ -61,67 +61,80 @@ func (b *batch) save(ctx context.Context, w *repo.Writer) error {
 	return nil
 }
 
+// batches are the pieces of a stream that are saved by several goroutines. They are
+// filled by one.
+type batches struct {
+	w      *repo.Writer
+	ctx    context.Context // done once a batch cannot be saved
+	group  *errgroup.Group
+	spare  chan []byte // memory of batches that are saved
+	all    []*batch
+	filled *batch // the last of all, which is not handed on yet; or nil
+}
+
+// add adds the next piece, of which nothing is kept.
+func (bs *batches) add(piece []byte) error {
+	if len(piece) > batchSize {
+		bs.handOn()
+		saved, err := bs.w.Save(bs.ctx, index.Data, piece)
+		bs.all = append(bs.all, &batch{ids: []chunk.ID{saved.ID}})
+		return err
+	}
+	if bs.filled != nil && len(bs.filled.data)+len(piece) > batchSize {
+		bs.handOn()
+	}
+	if bs.filled == nil {
+		bs.filled = &batch{data: take(bs.spare, batchSize)}
+		bs.all = append(bs.all, bs.filled)
+	}
+	bs.filled.data = append(bs.filled.data, piece...)
+	bs.filled.ends = append(bs.filled.ends, len(bs.filled.data))
+	return nil
+}
+
+// handOn has the pieces saved that wait for more, once a goroutine is free.
+func (bs *batches) handOn() {
+	b := bs.filled
+	if b == nil {
+		return
+	}
+	bs.filled = nil
+	bs.group.Go(func() error {
+		err := b.save(bs.ctx, bs.w)
+		give(bs.spare, b.data)
+		b.data = nil
+		return err
+	})
+}
+
 // saveBeside is saveBlobs for a file that comes alone: the short pieces of a
 // database, which take much longer to save than to cut, are saved by a worker a core
 // while the next are cut.
 func saveBeside(ctx context.Context, w *repo.Writer, split *chunk.Splitter, src io.Reader) (content, error) {
-	split.Reset(src)
-	group, within := errgroup.WithContext(ctx)
+	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(workers())
-	spare := make(chan []byte, workers()+1)
-	var batches []*batch
-	var open *batch // the last of batches, which is not handed on yet
-	handOn := func() {
-		if b := open; b != nil {
-			group.Go(func() error {
-				err := b.save(within, w)
-				give(spare, b.data)
-				b.data = nil
-				return err
-			})
+	bs := batches{w: w, ctx: ctx, group: group, spare: make(chan []byte, workers()+1)}
+	got := content{ids: []chunk.ID{}}
+	split.Reset(src)
+	var err error
+	for err == nil {
+		var piece []byte
+		if err = ctx.Err(); err == nil { // a phone need not send the rest of a database
+			piece, err = split.Next()
 		}
-		open = nil
+		if err == nil {
+			got.size += int64(len(piece))
+			err = bs.add(piece)
+		}
 	}
-	var size int64
-	err := func() error {
-		for {
-			if err := within.Err(); err != nil { // a phone need not send the rest of a database
-				return err
-			}
-			piece, err := split.Next()
-			if err != nil {
-				return err
-			}
-			size += int64(len(piece))
-			if len(piece) > batchSize {
-				handOn()
-				saved, err := w.Save(within, index.Data, piece)
-				if err != nil {
-					return err
-				}
-				batches = append(batches, &batch{ids: []chunk.ID{saved.ID}})
-				continue
-			}
-			if open != nil && len(open.data)+len(piece) > batchSize {
-				handOn()
-			}
-			if open == nil {
-				open = &batch{data: take(spare, batchSize)}
-				batches = append(batches, open)
-			}
-			open.data = append(open.data, piece...)
-			open.ends = append(open.ends, len(open.data))
-		}
-	}()
-	handOn()
+	bs.handOn()
 	if failed := group.Wait(); failed != nil {
 		err = failed // of which what came after is a consequence
 	}
 	if err != io.EOF {
 		return content{}, err
 	}
-	got := content{ids: make([]chunk.ID, 0, len(batches)), size: size}
-	for _, b := range batches {
+	for _, b := range bs.all {
 		got.ids = append(got.ids, b.ids...)
 	}
 	return got, nil

@@ -21,8 +21,9 @@ const (
 )
 
 // FileReader reads a file of a snapshot at any offset. It keeps up to 8 MiB, or
-// eight blobs if they are larger. Where it is read from front to back, what comes next
-// is loaded while what is there is used. It is safe for concurrent use.
+// eight blobs if they are larger. Where it is read from front to back, the MiB or the
+// blob that comes next is loaded while what is there is used, which may end only after
+// the last read. It is safe for concurrent use.
 type FileReader struct {
 	ctx     context.Context // of the file's opening: io.ReaderAt has none
 	content []index.Handle
