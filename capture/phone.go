@@ -18,11 +18,6 @@ import (
 )
 
 const (
-	// checkpointBytes and checkpointAge say when what has come is made durable.
-	checkpointBytes = 64 << 20
-	checkpointAge   = 10 * time.Second
-	// checkpointOps bounds the operations that wait for it.
-	checkpointOps = 1 << 15
 	// maxInfo bounds the host's Info.plist, which may hold pictures of apps.
 	maxInfo = 16 << 20
 	// plenty is the free space of a place that does not tell.
