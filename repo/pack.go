@@ -63,13 +63,17 @@ func (p *pack) add(h index.Handle, sealed []byte, rawLength int) {
 }
 
 // grown returns the buffer with room for n more bytes. It grows fourfold, and
-// not beyond packRoom unless it must.
+// to packRoom once a pack's blobs would fill it: the header has to follow.
 func (p *pack) grown(n int) []byte {
 	need := len(p.buf) + n
 	if need <= cap(p.buf) {
 		return p.buf
 	}
-	room := max(need, min(max(4*cap(p.buf), firstRoom), packRoom))
+	room := max(4*cap(p.buf), firstRoom)
+	if room >= packTarget {
+		room = packRoom
+	}
+	room = max(room, need)
 	return append(make([]byte, 0, room), p.buf...)
 }
 

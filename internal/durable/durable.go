@@ -47,19 +47,20 @@ const attempts = 10
 // the operating system, for instance syscall.ENOSPC; nothing temporary is left behind then. The last element of name
 // may have at most 230 bytes, since the temporary name is longer.
 func WriteFile(root *os.Root, name string, data []byte, perm fs.FileMode) error {
-	return writeFile(root, name, data, perm, func(*os.File) {})
+	return writeFile(root, name, data, perm, writeCached)
 }
 
-// WriteUncached is [WriteFile] for what is not going to be read soon. On Linux its bytes leave the system's cache once they
-// are on the drive: that of other programs stays, and the next file is written to the memory of this one, which costs a
-// quarter of what fresh memory costs on virtual machines.
+// WriteUncached is [WriteFile] for what is long and not going to be read soon. On Linux its bytes go to the drive past the
+// system's cache, where the file system can do that: what other programs have there stays, and no copy is made.
 func WriteUncached(root *os.Root, name string, data []byte, perm fs.FileMode) error {
-	return writeFile(root, name, data, perm, uncache)
+	return writeFile(root, name, data, perm, writeUncached)
 }
 
-// writeFile is WriteFile. written is called once the bytes are on the drive.
-func writeFile(root *os.Root, name string, data []byte, perm fs.FileMode, written func(*os.File)) error {
-	temporary, err := writeTemporary(root, name, data, written)
+// writer puts data into an empty file, and on the drive.
+type writer func(f *os.File, data []byte) error
+
+func writeFile(root *os.Root, name string, data []byte, perm fs.FileMode, write writer) error {
+	temporary, err := writeTemporary(root, name, data, write)
 	if err != nil {
 		return err
 	}
@@ -75,7 +76,7 @@ func CreateFile(root *os.Root, name string, data []byte, perm fs.FileMode) error
 	if _, err := root.Lstat(name); err == nil {
 		return fmt.Errorf("create: %w", fs.ErrExist)
 	}
-	temporary, err := writeTemporary(root, name, data, func(*os.File) {})
+	temporary, err := writeTemporary(root, name, data, writeCached)
 	if err != nil {
 		return err
 	}
@@ -130,19 +131,20 @@ func Write(f *os.File, data []byte) error {
 	return nil
 }
 
+func writeCached(f *os.File, data []byte) error {
+	if err := Write(f, data); err != nil {
+		return err
+	}
+	return syncOpened(f)
+}
+
 // writeTemporary writes data beside name and makes it durable there. On an error nothing is left behind.
-func writeTemporary(root *os.Root, name string, data []byte, written func(*os.File)) (temporary string, err error) {
+func writeTemporary(root *os.Root, name string, data []byte, write writer) (temporary string, err error) {
 	f, temporary, err := createTemporary(root, name)
 	if err != nil {
 		return "", fmt.Errorf("create: %w", WithoutPath(err))
 	}
-	err = Write(f, data)
-	if err == nil {
-		err = syncOpened(f)
-	}
-	if err == nil {
-		written(f)
-	}
+	err = write(f, data)
 	// The error of Close counts: network file systems report there that the space is used up.
 	if closed := f.Close(); err == nil {
 		err = closed

@@ -65,3 +65,25 @@ func TestUncached(t *testing.T) {
 		t.Errorf("%d pages of an uncached file are in the cache, %d of another", uncached, cached)
 	}
 }
+
+// TestUncachedLengths: a file written past the cache is the same, whatever its length and wherever it lay in memory.
+func TestUncachedLengths(t *testing.T) {
+	t.Parallel()
+	root := openRoot(t, t.TempDir())
+	const block, piece = 4 << 10, 4 << 20
+	memory := make([]byte, 2*piece+3*block)
+	for i := range memory {
+		memory[i] = byte(i / 251)
+	}
+	for _, n := range []int{0, 1, 1<<20 - 1, 1 << 20, 1<<20 + 1, piece, piece + block, 2*piece + 2*block - 1} {
+		for _, from := range []int{0, 8, block} {
+			data := memory[from:][:n]
+			if err := durable.WriteUncached(root, "file", data, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if got, err := root.ReadFile("file"); err != nil || !bytes.Equal(got, data) {
+				t.Fatalf("%d bytes from %d on: %d came back, or others: %v", n, from, len(got), err)
+			}
+		}
+	}
+}
