@@ -68,8 +68,9 @@ type Phone struct {
 	why     string            // why the phone will send everything
 	folders map[uint64]uint64 // the last version's trees, as treeBegin has them, by the hash of their path
 
-	lock    *durable.Lock // of what follows
-	dir     *os.Root      // spool/<UDID>
+	ctx     context.Context // of the run, for what outlives a call
+	lock    *durable.Lock   // of what follows
+	dir     *os.Root        // spool/<UDID>
 	spool   *spool
 	journal *journal
 	begun   beginning
@@ -87,6 +88,7 @@ type Phone struct {
 	beside   <-chan struct{}     // closed when a checkpoint is made that is made beside; nil once that is known
 	spareOps []operation         // its operations, then memory for others
 	file     *incoming           // being received
+	prepared *preparation        // once the phone has said that it is complete, or nil
 	answered time.Time
 	resumed  bool
 	dropped  string // why an earlier run was not continued
@@ -134,7 +136,7 @@ func openPhone(ctx context.Context, r *repo.Repository, udid string, opt PhoneOp
 	if err := legalDevice(udid); err != nil {
 		return nil, err
 	}
-	p := &Phone{r: r, udid: udid, opt: opt, hash: recordHasher{maphash.MakeSeed()}, now: opt.Now, slots: new(holdings), sums: map[uint32]chunk.ID{}}
+	p := &Phone{ctx: ctx, r: r, udid: udid, opt: opt, hash: recordHasher{maphash.MakeSeed()}, now: opt.Now, slots: new(holdings), sums: map[uint32]chunk.ID{}}
 	if p.now == nil {
 		p.now = time.Now
 	}
@@ -289,6 +291,7 @@ func (p *Phone) Close() error {
 	if p.file != nil {
 		p.file.Abort()
 	}
+	p.unprepare()
 	var err error
 	if p.in.settle() == nil && p.answered.IsZero() && p.touched() {
 		err = p.checkpoint()
@@ -302,6 +305,7 @@ func (p *Phone) touched() bool { return p.beside != nil || p.journal.f != nil ||
 // abandon closes everything and keeps what is on the disk.
 func (p *Phone) abandon() error {
 	p.closed = true
+	p.unprepare()
 	_ = p.checkpointed() // whatever became of it
 	p.in.stop()
 	p.ops = nil
@@ -319,6 +323,7 @@ func (p *Phone) Drop() error {
 	if p.file != nil {
 		p.file.Abort()
 	}
+	p.unprepare()
 	_ = p.checkpointed() // whatever became of it
 	err := errors.Join(p.spool.close(), p.journal.close(), p.clearSpool())
 	return errors.Join(err, p.abandon())

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"time"
@@ -44,8 +45,7 @@ func (p *Phone) commit(ctx context.Context, answered time.Time) (*Result, error)
 	if err := p.checkpoint(); err != nil { // after which the files on top can be read
 		return nil, fmt.Errorf("commit backup: %w", err)
 	}
-	p.top = p.topFiles()
-	b, err := ios.Open(topFS{ctx, p})
+	b, err := ios.Open(topFS{ctx, p, p.topFiles()})
 	switch {
 	case errors.Is(err, ios.ErrNotBackup):
 		err = fmt.Errorf("%w: %w", ErrUnfinished, err)
@@ -86,67 +86,87 @@ func (p *Phone) finish(ctx context.Context) (*Result, error) {
 }
 
 func (p *Phone) capture(ctx context.Context) (*Result, error) {
-	// What receiving took in memory is needed for the manifest's records now.
-	p.in.stop()
-	p.w.DropBuffers()
-	p.ops, p.spareOps = nil, nil
-	if err := p.prepareTop(ctx); err != nil {
-		return nil, err
-	}
-	c := &run{
-		r: p.r, phone: p, fsys: topFS{ctx, p}, opt: p.opt.Options, hash: p.hash, udid: p.udid,
-		answered: p.answered, history: p.history, parent: p.parent, w: p.w,
-	}
-	c.start = p.answered
-	var err error
-	if c.b, err = ios.Open(c.fsys); err != nil {
-		return nil, err
-	}
-	c.setPhase("reading the backup's manifest")
-	if c.top, err = readTop(c.fsys); err != nil {
-		return nil, err
-	}
-	if err := c.unlock(ctx); err != nil {
-		return nil, err
-	}
-	c.folder = p.listing(ctx, c.b.Flat())
-	if err := c.survey(ctx); err != nil {
-		return nil, err
-	}
-	c.sum.WhyAll = p.why
-	c.takeReceived()
-	sealed := c.sealedFiles()
-	for _, s := range sealed {
-		if s.stored.place == placeOpened && !s.stored.last {
-			return nil, fmt.Errorf("%w: it was begun with it", ErrNeedsPassword)
-		}
-		c.takeSealed(s)
-	}
-	c.meta = c.newMetadata(sourcePhone)
-	if sealed, err = c.read(ctx, sealed); err != nil {
-		return nil, err
-	}
-	c.setPhase("writing the snapshot")
-	tree, meta, err := c.storeTrees(ctx, sealed)
+	m, err := p.takePrepared(ctx)
 	if err != nil {
 		return nil, err
 	}
+	if m == nil {
+		// What receiving took in memory is needed for the manifest's records now.
+		p.in.stop()
+		p.w.DropBuffers()
+		p.ops, p.spareOps = nil, nil
+		m = &made{c: &run{phone: p, opt: p.opt.Options, w: p.w}}
+		if err := m.fill(ctx, p); err != nil {
+			return nil, err
+		}
+	}
+	p.overlay.root, p.folders = newBranch(), nil // the phone asks no more
+	c := m.c
+	c.answered, c.start, c.sum.WhyAll = p.answered, p.answered, p.why
+	c.setPhase("writing the snapshot")
 	if err := c.w.Flush(ctx); err != nil {
 		return nil, err
 	}
-	res, err := c.commit(ctx, tree, meta)
+	res, err := c.commit(ctx, m.tree, m.meta)
 	if err == nil {
-		c.keepListing(tree, sealed)
+		c.keepListing(m.tree, m.sealed)
 	}
 	return res, err
 }
 
-// listing is the phone's folder as listFolder would give it. The overlay is
-// given up: the phone asks no more.
+// made is a snapshot of which all is stored but its own file.
+type made struct {
+	c      *run
+	tree   chunk.ID
+	meta   *Metadata
+	sealed []*sealedFile
+}
+
+// fill stores the snapshot by the writer that m.c has.
+func (m *made) fill(ctx context.Context, p *Phone) error {
+	if err := p.prepareTop(ctx); err != nil {
+		return err
+	}
+	c := m.c
+	c.r, c.fsys, c.hash, c.udid = p.r, topFS{ctx, p, p.top}, p.hash, p.udid
+	c.history, c.parent = p.history, p.parent
+	var err error
+	if c.b, err = ios.Open(c.fsys); err != nil {
+		return err
+	}
+	c.setPhase("reading the backup's manifest")
+	if c.top, err = readTop(c.fsys); err != nil {
+		return err
+	}
+	if err := c.unlock(ctx); err != nil {
+		return err
+	}
+	c.folder = p.listing(ctx, c.b.Flat())
+	if err := c.survey(ctx); err != nil {
+		return err
+	}
+	c.takeReceived()
+	m.sealed = c.sealedFiles()
+	for _, s := range m.sealed {
+		if s.stored.place == placeOpened && !s.stored.last {
+			return fmt.Errorf("%w: it was begun with it", ErrNeedsPassword)
+		}
+		c.takeSealed(s)
+	}
+	c.meta = c.newMetadata(sourcePhone)
+	if m.sealed, err = c.read(ctx, m.sealed); err != nil {
+		return err
+	}
+	c.setPhase("writing the snapshot")
+	m.tree, m.meta, err = c.storeTrees(ctx, m.sealed)
+	return err
+}
+
+// listing is the phone's folder as listFolder would give it. It holds parts of the
+// overlay, which none of both may change.
 func (p *Phone) listing(ctx context.Context, flat bool) *folder {
 	f := new(folder)
 	top := p.overlay.root.dirs[p.udid]
-	p.overlay.root = newBranch()
 	from := &phoneFiles{ctx: ctx, p: p, stored: &f.stored, other: map[string]storedFile{}}
 	f.from = from
 	if top == nil {
@@ -156,24 +176,29 @@ func (p *Phone) listing(ctx context.Context, flat bool) *folder {
 		if at != "." && len(b.dirs)+len(b.files)+len(b.ids) == 0 {
 			f.empty = append(f.empty, pathText(at))
 		}
+		misplaced := false
 		for id, st := range b.ids {
 			name := id.String()
 			if at == "." && flat {
 				f.stored.put(id, st)
 			} else if at != name[:2] || flat {
 				from.addOther(f, path.Join(at, name), st)
-				delete(b.ids, id)
+				misplaced = true
 			}
 		}
 		if shard, err := hex.DecodeString(at); err == nil && isShard(at) && !flat {
-			f.stored[shard[0]] = b.ids // many, and taken over as they are
+			ids := b.ids // many, and taken over as they are
+			if misplaced {
+				ids = maps.Clone(ids)
+				maps.DeleteFunc(ids, func(id fileID, _ storedFile) bool { return id[0] != shard[0] })
+			}
+			f.stored[shard[0]] = ids
 		}
 		for name, st := range b.files {
 			if at != "." || !slices.Contains(topNames(), name) {
 				from.addOther(f, path.Join(at, name), st)
 			}
 		}
-		b.ids, b.files = nil, nil
 	})
 	slices.SortFunc(f.other, func(a, b otherFile) int { return comparePaths(a.path, b.path) })
 	return f
@@ -235,7 +260,6 @@ func (c *run) takeReceived() {
 	c.dir.eachDir("", func(at string, d *dir) {
 		d.tree = c.phone.folders[c.hash.path(at)]
 	})
-	c.phone.folders = nil
 }
 
 // contentOf is what became of a file's bytes.

@@ -89,8 +89,10 @@ func (c *run) drain(ctx context.Context, jobs []job, sealed []*sealedFile) ([]*s
 			return nil, fmt.Errorf("read phone's files: %w", err)
 		}
 		sealed = append(sealed, more...)
-		if err := c.phone.drained(c, jobs[:n], more, jobs[n:]); err != nil {
-			return nil, fmt.Errorf("read phone's files: %w", err)
+		if c.phone.begun.spooled {
+			if err := c.phone.drained(c, jobs[:n], more, jobs[n:]); err != nil {
+				return nil, fmt.Errorf("read phone's files: %w", err)
+			}
 		}
 		jobs = jobs[n:]
 	}

@@ -70,6 +70,7 @@ func TestPhoneDrain(t *testing.T) {
 // redirect lets a run go on in a repository whose files lie elsewhere.
 func redirect(t *testing.T, p *Phone, be backend.Backend) (*repo.Repository, *repo.Writer) {
 	t.Helper()
+	p.unprepare() // what Commit stores goes there, too
 	if err := p.in.settle(); err != nil {
 		t.Fatal(err)
 	}

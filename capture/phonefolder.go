@@ -28,9 +28,21 @@ func (p *Phone) ready(ctx context.Context) error {
 	return p.in.failure()
 }
 
+// readyToChange is what every call begins with that changes the folder.
+func (p *Phone) readyToChange(ctx context.Context) error {
+	if err := p.ready(ctx); err != nil {
+		return err
+	}
+	p.unprepare()
+	if p.in.ended {
+		p.in = newIntake(p.w, p.r.Cutter(), p.slots)
+	}
+	return nil
+}
+
 // do applies an operation and notes it for the journal.
 func (p *Phone) do(ctx context.Context, op operation) error {
-	if err := p.ready(ctx); err != nil {
+	if err := p.readyToChange(ctx); err != nil {
 		return err
 	}
 	if err := p.apply(&op); err != nil {
@@ -42,7 +54,7 @@ func (p *Phone) do(ctx context.Context, op operation) error {
 
 // Mkdir implements mb2.Folder.
 func (p *Phone) Mkdir(ctx context.Context, name string) error {
-	if err := p.ready(ctx); err != nil {
+	if err := p.readyToChange(ctx); err != nil {
 		return err
 	}
 	if err := p.overlay.mkdir(name); err != nil { // apply does not mind a folder that is there
@@ -214,7 +226,7 @@ func (p *Phone) Create(ctx context.Context, name string) (mb2.File, error) {
 
 // CreateFrom implements mb2.Sourced.
 func (p *Phone) CreateFrom(ctx context.Context, name, source string) (mb2.File, error) {
-	if err := p.ready(ctx); err != nil {
+	if err := p.readyToChange(ctx); err != nil {
 		return nil, err
 	}
 	if p.file != nil {
@@ -354,10 +366,16 @@ func (f *incoming) Commit() error {
 	if pr := p.opt.Progress; pr != nil {
 		pr.Add(1, 0)
 	}
-	if status {
-		return p.checkpoint()
+	if !status {
+		return p.checkpointIfDue()
 	}
-	return p.checkpointIfDue()
+	if err := p.checkpoint(); err != nil {
+		return err
+	}
+	if f.memory && f.name == path.Join(p.udid, ios.StatusName) {
+		p.prepareIfFinished(f.buf)
+	}
+	return nil
 }
 
 // noticeFull looks into a Status of the phone: one that was shown a version and

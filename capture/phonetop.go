@@ -81,13 +81,14 @@ func (p *Phone) topReceived(name string) (content, bool) {
 
 // topFS shows the files on top to package ios.
 type topFS struct {
-	ctx context.Context // an fs.FS has none
-	p   *Phone
+	ctx   context.Context // an fs.FS has none
+	p     *Phone
+	files map[string]storedFile
 }
 
 // Open implements fs.FS.
 func (t topFS) Open(name string) (fs.File, error) {
-	f, ok := t.p.top[name]
+	f, ok := t.files[name]
 	if !ok {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
 	}
@@ -116,7 +117,7 @@ func (t topFS) Open(name string) (fs.File, error) {
 
 // Stat implements fs.StatFS.
 func (t topFS) Stat(name string) (fs.FileInfo, error) {
-	f, ok := t.p.top[name]
+	f, ok := t.files[name]
 	if !ok {
 		return nil, &fs.PathError{Op: "stat", Path: name, Err: fs.ErrNotExist}
 	}

@@ -30,8 +30,6 @@ type storedFile struct {
 	last  bool // it is the last version's
 	// replaces: the last version had another file under its name.
 	replaces bool
-	// placed: it has its place below Files.
-	placed bool
 }
 
 // stamp is a time in nanoseconds since 1970: there are as many as files, and a

@@ -55,7 +55,7 @@ func (c *run) store(ctx context.Context) (*Result, error) {
 // commit saves the snapshot, unless an earlier one is the very same.
 func (c *run) commit(ctx context.Context, tree chunk.ID, meta *Metadata) (*Result, error) {
 	s := c.snapshot(tree)
-	c.sum.finish(c.w.Stats(), c.records.bad, meta)
+	c.sum.finish(c.stats(), c.records.bad, meta)
 	res := &Result{UDID: c.udid, DeviceName: c.b.DeviceName(), Summary: c.sum, Sealed: c.sealed && !c.unreadable}
 	for _, old := range c.history.snapshots { // also one that could not be opened: it can be now
 		if *old.Tree == tree && old.Time.Equal(s.Time) && sameMeaning(old, s) {
@@ -92,9 +92,18 @@ func (c *run) snapshot(tree chunk.ID) *repo.Snapshot {
 		s.Parent = &id
 	}
 	if c.opt.Now != nil {
-		s.Summary = c.sum.snapshotSummary(c.w.Stats(), c.start, c.opt.Now())
+		s.Summary = c.sum.snapshotSummary(c.stats(), c.start, c.opt.Now())
 	}
 	return s
+}
+
+// stats counts what was stored, of a phone also by the writer of what it sent.
+func (c *run) stats() repo.Stats {
+	stats := c.w.Stats()
+	if c.phone != nil && c.phone.w != c.w {
+		stats.Add(c.phone.w.Stats())
+	}
+	return stats
 }
 
 // time is the snapshot's: the moment at which a phone answered, else the
@@ -298,17 +307,21 @@ type sealedFile struct {
 // sealedFiles are all stored files that no entry under Files stands for, in
 // order of their ids.
 func (c *run) sealedFiles() []*sealedFile {
+	var placed [256][]fileID
 	c.dir.each(func(e *entry) {
 		if e.flag == flagFile && e.found {
-			st := e.stored
-			st.placed = true
-			c.folder.stored.put(e.id, st)
+			placed[e.id[0]] = append(placed[e.id[0]], e.id)
 		}
 	})
 	var sealed []*sealedFile
-	for _, shard := range c.folder.stored {
+	below := map[fileID]bool{}
+	for i, shard := range c.folder.stored {
+		clear(below)
+		for _, id := range placed[i] {
+			below[id] = true
+		}
 		for id, st := range shard {
-			if !st.placed {
+			if !below[id] {
 				sealed = append(sealed, &sealedFile{id: id, stored: st})
 			}
 		}

@@ -37,6 +37,14 @@ type Stats struct {
 	AddedPacked          int64 // the same as stored, with their seals
 }
 
+// Add adds what another Writer did.
+func (s *Stats) Add(t Stats) {
+	s.DataBlobs += t.DataBlobs
+	s.TreeBlobs += t.TreeBlobs
+	s.Added += t.Added
+	s.AddedPacked += t.AddedPacked
+}
+
 // Writer adds blobs to a repository. Save is safe for concurrent use, also beside a
 // Checkpoint; that makes durable what came so far, Flush ends the session. Of a Writer
 // that is dropped without Flush no goroutine runs once Close returned, and what
