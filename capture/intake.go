@@ -1,7 +1,6 @@
 package capture
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha1"
 	"errors"
@@ -197,7 +196,8 @@ func newIntake(w *repo.Writer, cut *chunk.Cutter, slots *holdings) *intake {
 		in.workers.Go(func() {
 			split := cut.NewSplitter()
 			for j := range in.jobs {
-				in.store(j.ctx, saveBlobs, split, bytes.NewReader(j.data), j.slot, func() uint64 { return j.begin() })
+				split.ResetBytes(j.data)
+				in.store(j.ctx, saveBlobs, split, j.slot, j.begin)
 				in.spare.give(j.data)
 				in.room.Release(j.weight())
 				j.stored.Done()
@@ -228,10 +228,10 @@ func (in *intake) whole(j intakeJob) {
 	in.jobs <- j
 }
 
-// store cuts and saves a file and notes what became of it. sum is called once
-// the file was read.
-func (in *intake) store(ctx context.Context, save blobSaver, split *chunk.Splitter, src io.Reader, slot uint32, sum func() uint64) {
-	got, err := save(ctx, in.w, split, src)
+// store cuts and saves the file that split has, and notes what became of it. sum is
+// called once the file was read.
+func (in *intake) store(ctx context.Context, save blobSaver, split *chunk.Splitter, slot uint32, sum func() uint64) {
+	got, err := save(ctx, in.w, split)
 	if err != nil {
 		if !errors.Is(err, errAborted) {
 			in.fail(err)
@@ -320,10 +320,12 @@ func (in *intake) stream(ctx context.Context, slot uint32, sum bool) *stream {
 		defer stored.Done()
 		defer func() { in.streams <- split }()
 		if !sum {
-			in.store(ctx, saveBeside, split, s, slot, func() uint64 { return 0 })
+			split.Reset(s)
+			in.store(ctx, saveBeside, split, slot, func() uint64 { return 0 })
 		} else {
 			h := sha1.New()
-			in.store(ctx, saveBeside, split, io.TeeReader(s, h), slot, func() uint64 { return digestBegin(h.Sum(nil)) })
+			split.Reset(io.TeeReader(s, h))
+			in.store(ctx, saveBeside, split, slot, func() uint64 { return digestBegin(h.Sum(nil)) })
 		}
 		for range s.ch { // a failed store must not hold up who writes
 		}

@@ -262,7 +262,8 @@ func (w *reader) seal(ctx context.Context, s *sealedFile) error {
 
 // blobs cuts a stream and saves its pieces.
 func (w *reader) blobs(ctx context.Context, src io.Reader) (content, error) {
-	return saveBlobs(ctx, w.c.w, w.split, src)
+	w.split.Reset(src)
+	return saveBlobs(ctx, w.c.w, w.split)
 }
 
 // meter counts what is read for the progress.

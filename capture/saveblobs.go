@@ -11,13 +11,13 @@ import (
 	"russet/repo"
 )
 
-// blobSaver cuts a stream and saves its pieces. It is saveBlobs or saveBeside.
-type blobSaver func(ctx context.Context, w *repo.Writer, split *chunk.Splitter, src io.Reader) (content, error)
+// blobSaver cuts the stream of a splitter and saves its pieces. It is saveBlobs or
+// saveBeside.
+type blobSaver func(ctx context.Context, w *repo.Writer, split *chunk.Splitter) (content, error)
 
-// saveBlobs cuts a stream and saves its pieces.
-func saveBlobs(ctx context.Context, w *repo.Writer, split *chunk.Splitter, src io.Reader) (content, error) {
+// saveBlobs cuts the stream of a splitter and saves its pieces.
+func saveBlobs(ctx context.Context, w *repo.Writer, split *chunk.Splitter) (content, error) {
 	got := content{ids: []chunk.ID{}}
-	split.Reset(src)
 	for {
 		piece, err := split.Next()
 		if err == io.EOF {
@@ -110,12 +110,11 @@ func (bs *batches) handOn() {
 // saveBeside is saveBlobs for a file that comes alone: the short pieces of a
 // database, which take much longer to save than to cut, are saved by a worker a core
 // while the next are cut.
-func saveBeside(ctx context.Context, w *repo.Writer, split *chunk.Splitter, src io.Reader) (content, error) {
+func saveBeside(ctx context.Context, w *repo.Writer, split *chunk.Splitter) (content, error) {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(workers())
 	bs := batches{w: w, ctx: ctx, group: group, spare: make(chan []byte, workers()+1)}
 	got := content{ids: []chunk.ID{}}
-	split.Reset(src)
 	var err error
 	for err == nil {
 		var piece []byte

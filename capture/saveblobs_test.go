@@ -60,7 +60,9 @@ func TestSaveBesideFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	src := bytes.NewReader(sqliteBytes(64 << 20))
-	if _, err := saveBeside(t.Context(), w, r.Cutter().NewSplitter(), src); err == nil {
+	split := r.Cutter().NewSplitter()
+	split.Reset(src)
+	if _, err := saveBeside(t.Context(), w, split); err == nil {
 		t.Error("pieces are saved after the end of the session")
 	}
 	if src.Len() == 0 {
@@ -73,7 +75,9 @@ func saved(t *testing.T, r *repo.Repository, save blobSaver, src io.Reader) (con
 	t.Helper()
 	w := r.NewWriter(t.Context())
 	defer w.Close()
-	got, err := save(t.Context(), w, r.Cutter().NewSplitter(), src)
+	split := r.Cutter().NewSplitter()
+	split.Reset(src)
+	got, err := save(t.Context(), w, split)
 	if err != nil {
 		return got, err
 	}

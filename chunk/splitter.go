@@ -42,16 +42,22 @@ type Splitter struct {
 	src io.Reader
 	err error // what src said at last; buffered bytes come first if it is io.EOF
 
-	buf     []byte
-	r, w    int   // buf[r:w] is read but not yet returned
-	offset  int64 // of buf[r] in the stream
-	started bool  // the first bytes have been looked at
-	page    int   // page size of a database, 0 for everything else
+	own     []byte // the buffer that is kept
+	buf     []byte // own, or all of a stream that lies in memory
+	r, w    int    // buf[r:w] is read but not yet returned
+	offset  int64  // of buf[r] in the stream
+	started bool   // the first bytes have been looked at
+	page    int    // page size of a database, 0 for everything else
 }
 
 // Reset makes the splitter begin with a new stream, whatever has become of the one before. The splitter does not close it.
 func (s *Splitter) Reset(src io.Reader) {
-	*s = Splitter{c: s.c, buf: s.buf, src: src}
+	*s = Splitter{c: s.c, own: s.own, buf: s.own, src: src}
+}
+
+// ResetBytes is Reset for a stream that lies in memory whole. Its chunks are parts of data, of which no copy is made.
+func (s *Splitter) ResetBytes(data []byte) {
+	*s = Splitter{c: s.c, own: s.own, buf: data, w: len(data), err: io.EOF}
 }
 
 // Next returns the next chunk of the stream, and io.EOF after the last one; the chunks, joined, are the stream. No chunk
@@ -149,5 +155,5 @@ func (s *Splitter) grow() {
 	}
 	buf := make([]byte, min(max(firstBuffer, factor*len(s.buf)), MaxSize))
 	copy(buf, s.buf[:s.w])
-	s.buf = buf
+	s.own, s.buf = buf, buf
 }

@@ -156,6 +156,30 @@ func TestCutAnywhere(t *testing.T) {
 	}
 }
 
+// A stream in memory is cut as one that is read, whatever came before it, and no byte of it is copied.
+func TestResetBytes(t *testing.T) {
+	t.Parallel()
+	read, whole := newTestCutter(t, testPol).NewSplitter(), newTestCutter(t, testPol).NewSplitter()
+	database := append([]byte("SQLite format 3\x00\x10\x00"), noise(1, 3*MinSize)...)
+	for _, data := range [][]byte{nil, {7}, noise(2, 3*MaxSize), database, noise(3, MinSize), make([]byte, 2*MaxSize+1)} {
+		want := lengths(t, read, bytes.NewReader(data), data)
+		whole.ResetBytes(data)
+		rest := data
+		for i, n := range append(want, 0) {
+			b, err := whole.Next()
+			if len(b) != n || (err == io.EOF) != (i == len(want)) || n > 0 && &b[0] != &rest[0] {
+				t.Fatalf("chunk %d of %d bytes: got %d, %v, or a copy; want %d", i, len(data), len(b), err, n)
+			}
+			rest = rest[n:]
+		}
+		kept := bytes.Clone(data)
+		lengths(t, whole, bytes.NewReader(database), database)
+		if !bytes.Equal(data, kept) {
+			t.Fatal("what lay in memory is written to by the next stream")
+		}
+	}
+}
+
 func TestEdgeSizes(t *testing.T) {
 	t.Parallel()
 	s := newTestCutter(t, testPol).NewSplitter()
