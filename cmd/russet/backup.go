@@ -126,6 +126,8 @@ func (p *program) backup(c *cli.Context, passwords *phonePasswords) error {
 	case c.String("record") != "" && len(h.phones) != 1:
 		return usageError{fmt.Sprintf("--record writes down one phone, and %d are connected: choose with --device", len(h.phones))}
 	}
+	met := meet(c.Context, h.mux, h.phones)
+	defer met.end()
 	return p.withRepository(c, lockShared, func(ctx context.Context, r *repo.Repository) error {
 		if err := p.loadIndexToAdd(ctx, r, place, c.Bool("force")); err != nil {
 			return err
@@ -152,7 +154,7 @@ func (p *program) backup(c *cli.Context, passwords *phonePasswords) error {
 			}
 			defer done()
 			b := phoneBackup{
-				p: p, m: h.mux, r: r, spool: spool, passwords: passwords, noLock: c.Bool("no-sync-lock"), record: record,
+				p: p, m: h.mux, met: met, r: r, spool: spool, passwords: passwords, noLock: c.Bool("no-sync-lock"), record: record,
 				opt: capture.PhoneOptions{Options: opt, Full: c.Bool("full"), AssumeFree: assume},
 			}
 			drained, err = b.drain(ctx)

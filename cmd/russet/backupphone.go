@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -33,6 +32,7 @@ var (
 type phoneBackup struct {
 	p         *program
 	m         *device.Mux
+	met       *meeting
 	r         *repo.Repository
 	spool     *os.Root
 	passwords *phonePasswords
@@ -85,13 +85,15 @@ func (b *phoneBackup) all(ctx context.Context, phones []device.Device) error {
 
 // one keeps one phone.
 func (b *phoneBackup) one(ctx context.Context, d device.Device) error {
-	ph, err := b.m.Open(ctx, d.UDID)
-	if err != nil {
-		return err
-	}
-	f, err := b.ready(ctx, ph)
-	if err != nil {
-		return err
+	var err error
+	ph, f, info := b.met.take(d)
+	if ph == nil {
+		if ph, err = b.m.Open(ctx, d.UDID); err != nil {
+			return err
+		}
+		if f, err = b.ready(ctx, ph); err != nil {
+			return err
+		}
 	}
 	b.p.note("backing up the phone %s, iOS %s, by %s", phoneName(f.Name, f.UDID), f.Version, f.Connection)
 	opt := b.opt
@@ -99,8 +101,10 @@ func (b *phoneBackup) one(ctx context.Context, d device.Device) error {
 	counted := new(repo.Progress)
 	opt.Progress = counted
 	opt.Answered = func() { b.p.note("the phone is done, and may be unplugged") }
-	if opt.Info, err = b.info(ctx, ph); err != nil {
-		return err
+	if opt.Info = info; info == nil {
+		if opt.Info, err = b.info(ctx, ph); err != nil {
+			return err
+		}
 	}
 	start := time.Now()
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(phoneLimit))
@@ -147,12 +151,10 @@ func (b *phoneBackup) ready(ctx context.Context, ph *device.Phone) (*device.Fact
 	return ph.Facts(ctx)
 }
 
-// info makes the computer's own part of the backup.
+// info makes the computer's own part of the backup, once the phone lets it.
 func (b *phoneBackup) info(ctx context.Context, ph *device.Phone) (info []byte, err error) {
-	var guid [16]byte
-	_, _ = rand.Read(guid[:]) // never fails
 	err = b.p.untilAnswered(ctx, func(ctx context.Context) error {
-		info, err = ph.BackupInfo(ctx, time.Now(), fmt.Sprintf("%X", guid), true)
+		info, err = backupInfo(ctx, ph)
 		return err
 	})
 	return info, err
