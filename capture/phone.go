@@ -47,8 +47,9 @@ type PhoneOptions struct {
 	AssumeFree int64
 
 	// For tests: sizes of a segment of the spool, of what is drained between two
-	// checkpoints, and of what comes between two; 0 are the real ones.
+	// checkpoints, and of what comes between two; and prepareFiles. 0 are the real ones.
 	segment, drain, checkpoint int64
+	prepare                    int
 }
 
 // Phone is the folder that a phone writes its backup to and reads it from, an

@@ -100,7 +100,7 @@ func (p *Phone) capture(ctx context.Context) (*Result, error) {
 			return nil, err
 		}
 	}
-	p.overlay.root, p.folders = newBranch(), nil // the phone asks no more
+	p.overlay.root, p.folders = newBranch(), nil
 	c := m.c
 	c.answered, c.start, c.sum.WhyAll = p.answered, p.answered, p.why
 	c.setPhase("writing the snapshot")
@@ -142,10 +142,17 @@ func (m *made) fill(ctx context.Context, p *Phone) error {
 		return err
 	}
 	c.folder = p.listing(ctx, c.b.Flat())
+	alone := c.w == p.w // the phone asks no more
+	if alone {
+		p.overlay.root = newBranch()
+	}
 	if err := c.survey(ctx); err != nil {
 		return err
 	}
 	c.takeReceived()
+	if alone {
+		p.folders = nil
+	}
 	m.sealed = c.sealedFiles()
 	for _, s := range m.sealed {
 		if s.stored.place == placeOpened && !s.stored.last {

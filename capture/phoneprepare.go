@@ -1,10 +1,16 @@
 package capture
 
 import (
+	"cmp"
 	"context"
 
 	"russet/ios"
 )
+
+// prepareFiles bounds the files of the phone's folder from which a snapshot is made while the
+// folder is still listed: both take memory, and those of the largest phones too much
+// for a small computer.
+const prepareFiles = 200_000
 
 // preparation is a snapshot that is made while the phone reads back what it has sent: that
 // takes a phone seconds, in which the computer has little to do.
@@ -17,7 +23,10 @@ type preparation struct {
 // prepareIfFinished begins a preparation where a Status of the phone says that the backup is
 // complete. What the phone has sent must be durable.
 func (p *Phone) prepareIfFinished(status []byte) {
-	if s, err := ios.ParseStatus(status); err != nil || !s.Finished() || p.begun.spooled { // the spool is for one goroutine
+	if p.begun.spooled || p.overlay.count > cmp.Or(p.opt.prepare, prepareFiles) { // the spool is for one goroutine
+		return
+	}
+	if s, err := ios.ParseStatus(status); err != nil || !s.Finished() {
 		return
 	}
 	p.in.stop() // and gives its memory to what follows

@@ -126,6 +126,29 @@ func TestPhoneGoesOn(t *testing.T) {
 	checkRepo(t, reopen(t, se.r.Backend()))
 }
 
+// TestPhonePreparesNoLargeOne: of a phone of very many files Commit does it all.
+func TestPhonePreparesNoLargeOne(t *testing.T) {
+	t.Parallel()
+	s, se := newScriptedOf(t, small(), false), newSession(t)
+	opt := s.options(se.spool)
+	opt.prepare = 10
+	p, err := OpenPhone(t.Context(), se.r, s.udid, opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.run(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	if p.prepared != nil {
+		t.Error("it is prepared all the same")
+	}
+	res, err := p.Commit(t.Context(), s.answered())
+	if err != nil {
+		t.Fatal(err)
+	}
+	gives(t, reopen(t, se.r.Backend()), res.Snapshot, s.dir)
+}
+
 // TestPhonePreparesInVain: where nothing comes of it, Commit does it all.
 func TestPhonePreparesInVain(t *testing.T) {
 	t.Parallel()

@@ -307,19 +307,26 @@ type sealedFile struct {
 // sealedFiles are all stored files that no entry under Files stands for, in
 // order of their ids.
 func (c *run) sealedFiles() []*sealedFile {
-	var placed [256][]fileID
-	c.dir.each(func(e *entry) {
-		if e.flag == flagFile && e.found {
-			placed[e.id[0]] = append(placed[e.id[0]], e.id)
-		}
+	var ends [256]int // of each shard's ids in placed
+	placed := 0
+	c.eachPlaced(func(e *entry) { ends[e.id[0]]++ })
+	for i, n := range ends {
+		ends[i], placed = placed, placed+n
+	}
+	ids := make([]fileID, placed)
+	c.eachPlaced(func(e *entry) {
+		ids[ends[e.id[0]]] = e.id
+		ends[e.id[0]]++
 	})
 	var sealed []*sealedFile
 	below := map[fileID]bool{}
+	from := 0
 	for i, shard := range c.folder.stored {
 		clear(below)
-		for _, id := range placed[i] {
+		for _, id := range ids[from:ends[i]] {
 			below[id] = true
 		}
+		from = ends[i]
 		for id, st := range shard {
 			if !below[id] {
 				sealed = append(sealed, &sealedFile{id: id, stored: st})
@@ -328,6 +335,15 @@ func (c *run) sealedFiles() []*sealedFile {
 	}
 	sortSealed(sealed)
 	return sealed
+}
+
+// eachPlaced calls visit for each file that has its place below Files.
+func (c *run) eachPlaced(visit func(e *entry)) {
+	c.dir.each(func(e *entry) {
+		if e.flag == flagFile && e.found {
+			visit(e)
+		}
+	})
 }
 
 // reuseSealed gives sealed files whose name, size and time are the parent's
