@@ -191,6 +191,9 @@ func (p *simulated) backup(ctx context.Context, args []string, place string, t t
 	if s, err = p.command(ctx, args); err != nil {
 		return s, r, err
 	}
+	begun := time.Now()
+	syscall.Sync()
+	s.onDrive = s.wall + time.Since(begun)
 	if r, err = p.nextRun(time.Minute); err != nil {
 		return s, r, err
 	}

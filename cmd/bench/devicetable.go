@@ -16,7 +16,8 @@ func printDevice(out io.Writer, title string, results map[string]map[task][]samp
 	fmt.Fprintf(w, "%s\t\t%s\t%s\tratio\t\n", title, ours, theirs)
 	for _, t := range []task{full, changed, unchanged} {
 		mine, other := results[ours][t], results[theirs][t]
-		for _, m := range measures() {
+		onDrive := measure{"until it is on the drive, s", func(s sample) float64 { return s.onDrive.Seconds() }}
+		for _, m := range append(measures(), onDrive) {
 			if m.name == "stored MB" && t != full {
 				continue // files are written in place in a folder
 			}

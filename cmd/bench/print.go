@@ -10,15 +10,14 @@ import (
 	"text/tabwriter"
 )
 
-// measures are the columns of the table.
-func measures() []struct {
+// measure is a column of a table.
+type measure struct {
 	name  string
 	value func(sample) float64
-} {
-	return []struct {
-		name  string
-		value func(sample) float64
-	}{
+}
+
+func measures() []measure {
+	return []measure{
 		{"wall s", func(s sample) float64 { return s.wall.Seconds() }},
 		{"CPU s", func(s sample) float64 { return s.cpu.Seconds() }},
 		{"memory MB", func(s sample) float64 { return float64(s.memory) / 1e6 }},

@@ -31,6 +31,9 @@ type sample struct {
 	wall, cpu time.Duration
 	memory    int64 // peak resident bytes
 	stored    int64 // bytes by which the repository grew
+	// onDrive is wall, and until the system has written what it kept in its cache: before that a
+	// drive must not be unplugged. It is measured for phones alone.
+	onDrive time.Duration
 }
 
 // task names a step that both programs do.
