@@ -134,16 +134,21 @@ func (p *program) copy(ctx context.Context, c *cli.Context, from, to *repo.Repos
 	if err := p.showCopyPlan(plan, c.Bool("plan")); err != nil || c.Bool("plan") {
 		return errors.Join(err, damaged)
 	}
-	_, _ = to.CleanTemporary(ctx) // what a killed run left takes up space, and does no other harm
-	counted := new(repo.Progress)
 	start := time.Now()
-	show := p.startProgress(func() progress { return progressOf(counted.State()) })
-	res, err := plan.Apply(ctx, counted)
-	show.stop()
+	res, err := p.applyCopy(ctx, to, plan)
 	if err != nil && !errors.Is(err, repo.ErrDamaged) {
 		return err
 	}
 	return errors.Join(err, damaged, p.showCopy(res, time.Since(start)))
+}
+
+// applyCopy carries a plan out.
+func (p *program) applyCopy(ctx context.Context, to *repo.Repository, plan *repo.CopyPlan) (repo.CopyResult, error) {
+	_, _ = to.CleanTemporary(ctx) // what a killed run left takes up space, and does no other harm
+	counted := new(repo.Progress)
+	show := p.startProgress(func() progress { return progressOf(counted.State()) })
+	defer show.stop()
+	return plan.Apply(ctx, counted)
 }
 
 // warnOfCuts says where two repositories cut files at different places.

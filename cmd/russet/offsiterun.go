@@ -83,25 +83,16 @@ func (p *program) runTwin(ctx context.Context, c *cli.Context, r *repo.Repositor
 			}
 		}
 		start := time.Now()
-		lost, err := p.applyCopy(within, to, plan)
+		res, err := p.applyCopy(within, to, plan)
+		var lost error // what is not whole here
+		if errors.Is(err, repo.ErrDamaged) && len(res.Lost) > 0 {
+			lost, err = errors.Join(append(res.Lost, err)...), nil
+		}
 		if err != nil {
 			return p.cutOff(ctx, store, st, start, err)
 		}
 		return errors.Join(lost, p.recordRun(ctx, within, store, twin, start, nothing, all))
 	}))
-}
-
-// applyCopy carries a plan out. lost is the error of what is not whole here.
-func (p *program) applyCopy(ctx context.Context, to *repo.Repository, plan *repo.CopyPlan) (lost, err error) {
-	_, _ = to.CleanTemporary(ctx) // what a killed run left takes up space, and does no other harm
-	counted := new(repo.Progress)
-	show := p.startProgress(func() progress { return progressOf(counted.State()) })
-	res, err := plan.Apply(ctx, counted)
-	show.stop()
-	if errors.Is(err, repo.ErrDamaged) && len(res.Lost) > 0 {
-		return errors.Join(append(res.Lost, err)...), nil
-	}
-	return nil, err
 }
 
 // cutOff notes that a run did not come to its end. What it has put there is found by
