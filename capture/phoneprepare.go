@@ -58,7 +58,8 @@ func (p *Phone) makeBeside(ctx context.Context) *made {
 	// even that the phone has answered.
 	m := &made{c: &run{phone: p, opt: p.opt.Options, w: p.r.NewWriter(ctx)}}
 	m.c.opt.Progress = nil // the phone's is shown
-	if m.fill(ctx, p) != nil {
+	err := m.fill(ctx, p)
+	if err != nil || m.c.unreadable || m.c.sum.Unreadable > 0 { // the drive may be well again by then
 		m.close()
 		return nil
 	}

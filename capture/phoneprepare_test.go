@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"path"
+	"sync/atomic"
 	"testing"
 
 	"russet/backend"
@@ -185,4 +186,46 @@ func TestPhonePreparesInVain(t *testing.T) {
 	}
 	gives(t, reopen(t, se.r.Backend()), res.Snapshot, s.dir)
 	checkRepo(t, reopen(t, se.r.Backend()))
+}
+
+// TestPhonePreparesOnABadDrive: what cannot be read while the snapshot is prepared, Commit reads once
+// more: a drive may fail for a while only.
+func TestPhonePreparesOnABadDrive(t *testing.T) {
+	t.Parallel()
+	s, se := newScriptedOf(t, small(), false), newSession(t)
+	var bad atomic.Bool
+	var loads atomic.Int32
+	faulty := backendtest.NewFaulty(se.r.Backend(), backendtest.Faults{Corrupt: func(f backend.File, _ int64, data []byte) []byte {
+		if f.Kind == backend.Data && bad.Load() && loads.Add(1) > 2 { // of which the manifest needs some
+			return flipped(data, len(data)/2)
+		}
+		return data
+	}})
+	se.r = reopen(t, faulty)
+	p := ranPrepared(t, se, s)
+	p.unprepare()
+	for i := range p.slots.slots {
+		p.slots.slots[i].sum = 0 // as of files of which no digest was expected, which are read again
+	}
+	whole := p.r
+	p.r = reopen(t, faulty) // which has nothing in memory
+	bad.Store(true)
+	made := p.makeBeside(t.Context())
+	bad.Store(false)
+	if loads.Load() <= 2 {
+		t.Fatalf("%d loads: nothing was read again", loads.Load())
+	}
+	if made != nil {
+		t.Errorf("it is made without what cannot be read: %+v", made.c.sum)
+		made.close()
+	}
+	p.r = whole
+	res, err := p.Commit(t.Context(), s.answered())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if res.Summary.Unreadable+res.Summary.Missing > 0 {
+		t.Errorf("the drive is well again, and the snapshot lacks files: %+v", res.Summary)
+	}
+	gives(t, reopen(t, se.r.Backend()), res.Snapshot, s.dir)
 }

@@ -2,6 +2,8 @@ package backendtest
 
 import (
 	"context"
+	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -121,15 +123,19 @@ func (s *S3Server) start() bool {
 	return true
 }
 
-// freeAddress returns one on loopback with a port that is free.
+// freeAddress returns one on loopback on which nobody listens. Its port is none of those that a system gives
+// away itself, or another test's server might get it meanwhile, and answer.
 func freeAddress(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 12_000+rand.IntN(18_000)))
+		if err == nil {
+			defer l.Close()
+			return l.Addr().String()
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal("no port is free")
+	return ""
 }
 
 // answers waits until a server takes connections; false where it ended, or took none for long.

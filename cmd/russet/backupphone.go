@@ -86,7 +86,7 @@ func (b *phoneBackup) all(ctx context.Context, phones []device.Device) error {
 // one keeps one phone.
 func (b *phoneBackup) one(ctx context.Context, d device.Device) error {
 	var err error
-	ph, f, info := b.met.take(d)
+	ph, f, info := b.met.take(ctx, d)
 	if ph == nil {
 		if ph, err = b.m.Open(ctx, d.UDID); err != nil {
 			return err

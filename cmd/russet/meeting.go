@@ -60,11 +60,15 @@ func (t *meeting) end() {
 
 // take waits for what the phone has told; ph is nil where that is nothing, or not this
 // phone's, or too old. Nobody need have met.
-func (t *meeting) take(d device.Device) (ph *device.Phone, f *device.Facts, info []byte) {
+func (t *meeting) take(ctx context.Context, d device.Device) (ph *device.Phone, f *device.Facts, info []byte) {
 	if t == nil {
 		return nil, nil, nil
 	}
-	<-t.done
+	select {
+	case <-t.done:
+	case <-ctx.Done():
+		return nil, nil, nil
+	}
 	if t.ph == nil || t.ph.UDID() != d.UDID || time.Since(t.at) > meetingLasts {
 		return nil, nil, nil
 	}

@@ -2,6 +2,7 @@ package davtest
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -145,14 +146,21 @@ func started(t testing.TB, dir string, command func(port int) *exec.Cmd, p Progr
 	return nil
 }
 
+// freePort returns a port that nobody listens on. It is none of those that a system gives
+// away itself, or another test's server might get it meanwhile, and answer.
 func freePort(t testing.TB) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	const first, count, tries = 12_000, 18_000, 100
+	for range tries {
+		port := first + rand.IntN(count)
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		if err == nil {
+			_ = l.Close()
+			return port
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	t.Fatal("no port is free")
+	return 0
 }
 
 // ready waits for a server to take connections; false where it ended, or took none

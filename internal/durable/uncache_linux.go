@@ -46,7 +46,7 @@ func writeDirect(f *os.File, data []byte) (n int, err error) {
 	if !setDirect(f, false) {
 		return n, errors.Join(err, errDirect)
 	}
-	if errors.Is(err, unix.EINVAL) { // larger blocks, or a file system that promised too much
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, errors.ErrUnsupported) { // larger blocks, or it promised too much
 		err = nil
 	}
 	return n, err
