@@ -100,7 +100,6 @@ func (p *Phone) capture(ctx context.Context) (*Result, error) {
 			return nil, err
 		}
 	}
-	p.overlay.root, p.folders = newBranch(), nil
 	c := m.c
 	c.answered, c.start, c.sum.WhyAll = p.answered, p.answered, p.why
 	c.setPhase("writing the snapshot")
@@ -142,7 +141,7 @@ func (m *made) fill(ctx context.Context, p *Phone) error {
 		return err
 	}
 	c.folder = p.listing(ctx, c.b.Flat())
-	alone := c.w == p.w // the phone asks no more
+	alone := c.w == p.w // the phone asks no more, and its memory is needed
 	if alone {
 		p.overlay.root = newBranch()
 	}

@@ -29,6 +29,17 @@ func ranPrepared(t *testing.T, se *session, s *scripted) *Phone {
 	return p
 }
 
+// committed commits a run and checks that the snapshot gives the phone's folder back.
+func committed(t *testing.T, se *session, s *scripted, p *Phone) *Result {
+	t.Helper()
+	res, err := p.Commit(t.Context(), s.answered())
+	if err != nil {
+		t.Fatal(err)
+	}
+	gives(t, reopen(t, se.r.Backend()), res.Snapshot, s.dir)
+	return res
+}
+
 // TestPhonePrepares: of a plain backup all is stored before the phone has answered but the
 // snapshot's own file, in each generation. An encrypted one waits.
 func TestPhonePrepares(t *testing.T) {
@@ -41,15 +52,11 @@ func TestPhonePrepares(t *testing.T) {
 				t.Fatalf("prepared: %v", made)
 			}
 			received, before := p.w.Stats().Added, trees(se.r)
-			res, err := p.Commit(t.Context(), s.answered())
-			if err != nil {
-				t.Fatal(err)
-			}
+			res := committed(t, se, s, p)
 			if n := res.Summary.BytesAdded; received == 0 && !encrypted || n <= received || trees(se.r) == before {
 				t.Errorf("%d bytes were received, %d stored, trees among them: %v", received, n, trees(se.r) > before)
 			}
 			s.done()
-			gives(t, reopen(t, se.r.Backend()), res.Snapshot, s.dir)
 			s.next()
 		}
 		checkRepo(t, reopen(t, se.r.Backend()))
@@ -119,11 +126,7 @@ func TestPhoneGoesOn(t *testing.T) {
 	if <-p.prepared.done; p.prepared.made == nil {
 		t.Error("the second time nothing is prepared")
 	}
-	res, err := p.Commit(ctx, s.answered())
-	if err != nil {
-		t.Fatal(err)
-	}
-	gives(t, reopen(t, se.r.Backend()), res.Snapshot, s.dir)
+	committed(t, se, s, p)
 	checkRepo(t, reopen(t, se.r.Backend()))
 }
 
@@ -143,11 +146,7 @@ func TestPhonePreparesNoLargeOne(t *testing.T) {
 	if p.prepared != nil {
 		t.Error("it is prepared all the same")
 	}
-	res, err := p.Commit(t.Context(), s.answered())
-	if err != nil {
-		t.Fatal(err)
-	}
-	gives(t, reopen(t, se.r.Backend()), res.Snapshot, s.dir)
+	committed(t, se, s, p)
 }
 
 // TestPhonePreparesInVain: where nothing comes of it, Commit does it all.
@@ -180,11 +179,7 @@ func TestPhonePreparesInVain(t *testing.T) {
 		t.Errorf("who waits for it is not cancelled: %v", err)
 	}
 	close(p.prepared.done)
-	res, err := p.Commit(t.Context(), s.answered())
-	if err != nil {
-		t.Fatal(err)
-	}
-	gives(t, reopen(t, se.r.Backend()), res.Snapshot, s.dir)
+	committed(t, se, s, p)
 	checkRepo(t, reopen(t, se.r.Backend()))
 }
 
@@ -220,12 +215,8 @@ func TestPhonePreparesOnABadDrive(t *testing.T) {
 		made.close()
 	}
 	p.r = whole
-	res, err := p.Commit(t.Context(), s.answered())
-	if err != nil {
-		t.Fatal(err)
-	}
+	res := committed(t, se, s, p)
 	if res.Summary.Unreadable+res.Summary.Missing > 0 {
 		t.Errorf("the drive is well again, and the snapshot lacks files: %+v", res.Summary)
 	}
-	gives(t, reopen(t, se.r.Backend()), res.Snapshot, s.dir)
 }
